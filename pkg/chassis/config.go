@@ -1,0 +1,103 @@
+package chassis
+
+import (
+	"errors"
+	"net"
+	"regexp"
+	"strconv"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/go-troika/troika/pkg/contracts"
+	"github.com/go-troika/troika/pkg/database"
+	"github.com/go-troika/troika/pkg/env"
+	"github.com/go-troika/troika/pkg/events"
+	"github.com/go-troika/troika/pkg/httpserver"
+	"github.com/go-troika/troika/pkg/logging"
+	"github.com/go-troika/troika/pkg/registry"
+	"github.com/go-troika/troika/pkg/serviceauth"
+	"github.com/go-troika/troika/pkg/tracing"
+)
+
+// Config is what all services read from the environment. A service embeds it in
+// its own.
+type Config struct {
+	// Service is the service's name: who it is in tokens, events, logs and the
+	// name of its database.
+	Service string `env:"SERVICE_NAME" validate:"required"`
+	// Env is the environment. Demo credentials are refused outside development
+	// and test.
+	Env string `env:"APP_ENV" envDefault:"development"`
+	// AdminPort serves metrics and profiles, without authentication: keep it
+	// inside.
+	AdminPort int        `env:"ADMIN_PORT" validate:"min=0,max=65535"`
+	RedisURL  env.Secret `env:"REDIS_URL" envDefault:"redis://127.0.0.1:6379"`
+	// DrainDelay is how long a stopping service goes on serving after it has
+	// said that it stops: at least twice the time in which others notice.
+	DrainDelay time.Duration `env:"DRAIN_DELAY" envDefault:"2s" validate:"min=0,max=10s"`
+
+	HTTP     httpserver.Config
+	Database database.Config
+	Auth     serviceauth.Config
+	Registry registry.Config
+	Events   events.Config
+	Log      logging.Config
+	Tracing  tracing.Config
+	Peers    contracts.Peers
+}
+
+var (
+	serviceName = regexp.MustCompile(`^[a-z][a-z0-9-]{0,39}$`)
+	envName     = regexp.MustCompile(`^[a-z][a-z0-9]{0,19}$`)
+)
+
+// Validate reports what concerns several fields.
+func (c Config) Validate() error {
+	var errs []error
+	if c.Service != "" && !serviceName.MatchString(c.Service) {
+		errs = append(errs, env.Invalid("SERVICE_NAME", "must be lower-case letters, digits and dashes, at most 40"))
+	}
+	if !envName.MatchString(c.Env) {
+		errs = append(errs, env.Invalid("APP_ENV", "must be lower-case letters and digits, at most 20"))
+	}
+	if c.HTTP.Port != 0 && c.HTTP.Port == c.AdminPort {
+		errs = append(errs, env.Invalid("ADMIN_PORT", "is the same as PORT"))
+	}
+	if _, err := redis.ParseURL(c.RedisURL.Reveal()); err != nil {
+		errs = append(errs, env.Invalid("REDIS_URL", "is not a Redis URL (redis://[user:password@]host:port[/db])"))
+	}
+	if !c.isDemo() && c.Database.Password.Reveal() == database.DemoPassword {
+		errs = append(errs, env.Invalid("DB_PASSWORD", "is the demo's, which is public"))
+	}
+	_, err := serviceauth.ParseKeys(c.Auth, c.Env)
+	return errors.Join(append(errs, err)...)
+}
+
+// isDemo reports whether credentials that everybody knows will do.
+func (c Config) isDemo() bool { return c.Env == "development" || c.Env == "test" }
+
+// advertised is the URL under which others reach this instance.
+func (c Config) advertised(port string) string {
+	if c.Registry.AdvertiseURL != "" {
+		return c.Registry.AdvertiseURL
+	}
+	return "http://" + net.JoinHostPort(ownAddress(), port)
+}
+
+// ownAddress is this machine's first address that is not a loopback one, which
+// in a container is the container's.
+func ownAddress() string {
+	addrs, err := net.InterfaceAddrs()
+	if err != nil {
+		return "127.0.0.1"
+	}
+	for _, a := range addrs {
+		if n, ok := a.(*net.IPNet); ok && n.IP.To4() != nil && !n.IP.IsLoopback() {
+			return n.IP.String()
+		}
+	}
+	return "127.0.0.1"
+}
+
+func (c Config) adminAddr() string { return net.JoinHostPort("", strconv.Itoa(c.AdminPort)) }

@@ -1,0 +1,57 @@
+package chassis
+
+import (
+	"context"
+	"fmt"
+	"io/fs"
+	"sync/atomic"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/go-troika/troika/pkg/database"
+	"github.com/go-troika/troika/pkg/events"
+)
+
+// schemas are the service's own migrations and those of its events.
+func schemas(own fs.FS) []database.Schema {
+	return []database.Schema{{Table: "schema_version", Files: own}, events.Schema()}
+}
+
+// schemaCheck reports a database that was not migrated; once it was, it stays
+// content.
+func schemaCheck(db *database.DB, schemas []database.Schema) func(context.Context) error {
+	var migrated atomic.Bool
+	return func(ctx context.Context) error {
+		if migrated.Load() {
+			return nil
+		}
+		pending, err := db.Pending(ctx, schemas...)
+		switch {
+		case err != nil:
+			return err
+		case pending > 0:
+			return fmt.Errorf("%d migrations are pending, apply them with the subcommand migrate", pending)
+		}
+		migrated.Store(true)
+		return nil
+	}
+}
+
+// observePool makes metrics of a pool's use.
+func observePool(reg prometheus.Registerer, db *database.DB) error {
+	for _, m := range []struct {
+		name, help string
+		value      func() float64
+	}{
+		{"db_pool_connections_in_use", "Connections that a request or transaction holds.", func() float64 { return float64(db.Stat().AcquiredConns()) }},
+		{"db_pool_connections_idle", "Open connections that nobody holds.", func() float64 { return float64(db.Stat().IdleConns()) }},
+		{"db_pool_connections_max", "The most connections the pool opens.", func() float64 { return float64(db.Stat().MaxConns()) }},
+		{"db_pool_waits", "Times somebody had to wait for a connection, since the start.", func() float64 { return float64(db.Stat().EmptyAcquireCount()) }},
+	} {
+		g := prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: m.name, Help: m.help}, m.value)
+		if err := reg.Register(g); err != nil {
+			return fmt.Errorf("register %s: %w", m.name, err)
+		}
+	}
+	return nil
+}

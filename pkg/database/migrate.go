@@ -1,0 +1,76 @@
+package database
+
+import (
+	"context"
+	"fmt"
+	"io/fs"
+
+	"github.com/pressly/goose/v3"
+	"github.com/pressly/goose/v3/lock"
+)
+
+// Schema is a set of versioned SQL migrations with a version table of its own,
+// so that sets of different owners do not share numbers.
+type Schema struct {
+	// Table holds the versions applied, e.g. "schema_version".
+	Table string
+	// Files holds NNNNN_name.sql files (pressly/goose) at its root.
+	Files fs.FS
+}
+
+// Others' migrations are waited for: a look each second, for five minutes.
+const (
+	lockRetry   = 1
+	lockRetries = 300
+)
+
+// Migrate brings the database to the newest version of each schema, in order.
+// Any number of processes may call it at once: one applies, under an advisory
+// lock, and the others find nothing left to do. Each migration is a transaction;
+// a failing one leaves the version before it.
+func (d *DB) Migrate(ctx context.Context, schemas ...Schema) error {
+	for _, s := range schemas {
+		p, err := d.provider(s)
+		if err != nil {
+			return err
+		}
+		if _, err := p.Up(ctx); err != nil {
+			return fmt.Errorf("migrate %s (%s): %w", d.name, s.Table, err)
+		}
+	}
+	return nil
+}
+
+// Pending reports how many migrations of the schemas are not applied yet.
+func (d *DB) Pending(ctx context.Context, schemas ...Schema) (int, error) {
+	pending := 0
+	for _, s := range schemas {
+		p, err := d.provider(s)
+		if err != nil {
+			return 0, err
+		}
+		status, err := p.Status(ctx)
+		if err != nil {
+			return 0, fmt.Errorf("read schema version of %s (%s): %w", d.name, s.Table, err)
+		}
+		for _, m := range status {
+			if m.State == goose.StatePending {
+				pending++
+			}
+		}
+	}
+	return pending, nil
+}
+
+func (d *DB) provider(s Schema) (*goose.Provider, error) {
+	locker, err := lock.NewPostgresSessionLocker(lock.WithLockTimeout(lockRetry, lockRetries))
+	if err != nil {
+		return nil, fmt.Errorf("make migration lock: %w", err)
+	}
+	p, err := goose.NewProvider(goose.DialectPostgres, d.sql, s.Files,
+		goose.WithTableName(s.Table), goose.WithSessionLocker(locker), goose.WithDisableGlobalRegistry(true))
+	if err != nil {
+		return nil, fmt.Errorf("read migrations of %s: %w", s.Table, err)
+	}
+	return p, nil
+}

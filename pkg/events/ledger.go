@@ -1,0 +1,184 @@
+package events
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// ledger is the relay's side of the database: it numbers what was published and
+// reads the numbered history. It works on one connection, the one that holds
+// the relay's lock, and serves one goroutine.
+type ledger struct{ conn *pgx.Conn }
+
+// A move is a batch, hence one round trip and one transaction, of two
+// statements: the second sees what was committed once the first has the locks.
+// Numbering at the move and not at the insert is what keeps a transaction that
+// commits late from being passed over.
+const (
+	lockStreams = `SELECT part FROM event_streams ORDER BY part FOR UPDATE`
+
+	moveOutbox = `
+WITH taken AS (
+	DELETE FROM event_outbox WHERE id IN (
+		SELECT id FROM event_outbox WHERE part IN (SELECT part FROM event_streams) ORDER BY id LIMIT $1)
+	RETURNING id, part, event_id, key, envelope, created_at
+), numbered AS (
+	SELECT t.*, s.gen, s.last_pos + row_number() OVER (PARTITION BY t.part ORDER BY t.id) AS pos
+	FROM taken t JOIN event_streams s USING (part)
+), logged AS (
+	INSERT INTO event_log (part, pos, event_id, key, envelope, created_at)
+	SELECT part, pos, event_id, key, envelope, created_at FROM numbered
+), advanced AS (
+	UPDATE event_streams s SET last_pos = n.pos
+	FROM (SELECT part, max(pos) AS pos FROM numbered GROUP BY part) n WHERE s.part = n.part
+)
+SELECT part, gen, pos, event_id::text, envelope FROM numbered ORDER BY part, pos`
+)
+
+// move takes at most limit events from the outbox into the log and gives them
+// by partition, in order. Any number of processes may move at once.
+func (l ledger) move(ctx context.Context, limit int) (map[int][]record, int, error) {
+	batch := &pgx.Batch{}
+	batch.Queue(lockStreams)
+	batch.Queue(moveOutbox, limit)
+	results := l.conn.SendBatch(ctx, batch)
+	defer results.Close()
+	if _, err := results.Exec(); err != nil {
+		return nil, 0, fmt.Errorf("lock event streams: %w", err)
+	}
+	rows, err := results.Query()
+	if err != nil {
+		return nil, 0, fmt.Errorf("move outbox: %w", err)
+	}
+	moved, n := map[int][]record{}, 0
+	var part int
+	var r record
+	_, err = pgx.ForEachRow(rows, []any{&part, &r.at.gen, &r.at.pos, &r.id, &r.envelope}, func() error {
+		moved[part] = append(moved[part], r)
+		n++
+		return nil
+	})
+	if err != nil {
+		return nil, 0, fmt.Errorf("move outbox: %w", err)
+	}
+	if err := results.Close(); err != nil { // the commit
+		return nil, 0, fmt.Errorf("move outbox: %w", err)
+	}
+	return moved, n, nil
+}
+
+// streamState is a row of event_streams.
+type streamState struct {
+	part int
+	last position
+	safe int64
+}
+
+// streams makes the rows of partitions 0 to n-1, and of any other that the
+// outbox holds, and reads them all.
+func (l ledger) streams(ctx context.Context, n int) ([]streamState, error) {
+	_, err := l.conn.Exec(ctx, `
+INSERT INTO event_streams (part)
+SELECT generate_series(0, $1 - 1) UNION SELECT part FROM event_outbox
+ON CONFLICT DO NOTHING`, n)
+	if err != nil {
+		return nil, fmt.Errorf("make event streams: %w", err)
+	}
+	rows, err := l.conn.Query(ctx, `SELECT part, gen, last_pos, safe_pos FROM event_streams ORDER BY part`)
+	if err != nil {
+		return nil, fmt.Errorf("read event streams: %w", err)
+	}
+	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (streamState, error) {
+		var s streamState
+		err := row.Scan(&s.part, &s.last.gen, &s.last.pos, &s.safe)
+		return s, err
+	})
+}
+
+// stream reads the row of one partition.
+func (l ledger) stream(ctx context.Context, part int) (streamState, error) {
+	s := streamState{part: part}
+	err := l.conn.QueryRow(ctx, `SELECT gen, last_pos, safe_pos FROM event_streams WHERE part = $1`, part).
+		Scan(&s.last.gen, &s.last.pos, &s.safe)
+	if err != nil {
+		return s, fmt.Errorf("read event stream %d: %w", part, err)
+	}
+	return s, nil
+}
+
+// advance begins generation gen of a partition, unless another relay has begun
+// one as high. Appending starts again behind safe.
+func (l ledger) advance(ctx context.Context, part int, gen, safe int64) error {
+	_, err := l.conn.Exec(ctx,
+		`UPDATE event_streams SET gen = $2, safe_pos = $3 WHERE part = $1 AND gen < $2`, part, gen, safe)
+	if err != nil {
+		return fmt.Errorf("begin generation %d of event stream %d: %w", gen, part, err)
+	}
+	return nil
+}
+
+// read gives at most limit events of a partition behind pos, in order, as
+// entries of generation gen.
+func (l ledger) read(ctx context.Context, part int, gen, pos int64, limit int) ([]record, error) {
+	rows, err := l.conn.Query(ctx, `
+SELECT pos, event_id::text, envelope FROM event_log
+WHERE part = $1 AND pos > $2 ORDER BY pos LIMIT $3`, part, pos, limit)
+	if err != nil {
+		return nil, fmt.Errorf("read event log: %w", err)
+	}
+	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (record, error) {
+		r := record{at: position{gen: gen}}
+		err := row.Scan(&r.at.pos, &r.id, &r.envelope)
+		return r, err
+	})
+}
+
+// eventAt gives the id of the event at a position, or "" if the log does not
+// hold it (any more).
+func (l ledger) eventAt(ctx context.Context, part int, pos int64) (string, error) {
+	var id string
+	err := l.conn.QueryRow(ctx, `SELECT event_id::text FROM event_log WHERE part = $1 AND pos = $2`, part, pos).Scan(&id)
+	if err == pgx.ErrNoRows {
+		return "", nil
+	}
+	if err != nil {
+		return "", fmt.Errorf("read event log: %w", err)
+	}
+	return id, nil
+}
+
+// backlog counts what waits in the outbox and tells the age of the oldest.
+func (l ledger) backlog(ctx context.Context) (int64, time.Duration, error) {
+	var n int64
+	var seconds float64
+	err := l.conn.QueryRow(ctx, `
+SELECT count(*), coalesce(extract(epoch FROM now() - min(created_at)), 0) FROM event_outbox`).Scan(&n, &seconds)
+	if err != nil {
+		return 0, 0, fmt.Errorf("count outbox: %w", err)
+	}
+	return n, time.Duration(seconds * float64(time.Second)), nil
+}
+
+// keepDays makes the log's partitions of today and the next two days (UTC).
+func (l ledger) keepDays(ctx context.Context) error {
+	_, err := l.conn.Exec(ctx, `
+DO $$
+DECLARE d date;
+BEGIN
+	PERFORM pg_advisory_xact_lock(hashtext('troika event_log partitions'));
+	FOR d IN SELECT (now() AT TIME ZONE 'UTC')::date + n FROM generate_series(0, 2) n LOOP
+		IF to_regclass('event_log_' || to_char(d, 'YYYYMMDD')) IS NULL THEN
+			EXECUTE format('CREATE TABLE %I PARTITION OF event_log FOR VALUES FROM (%L) TO (%L)',
+				'event_log_' || to_char(d, 'YYYYMMDD'),
+				d::timestamp AT TIME ZONE 'UTC', (d + 1)::timestamp AT TIME ZONE 'UTC');
+		END IF;
+	END LOOP;
+END $$`)
+	if err != nil {
+		return fmt.Errorf("make partitions of event log: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,108 @@
+package events
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// MaxEnvelope is the size in bytes that an event may have, with its envelope.
+const MaxEnvelope = 256 << 10
+
+// Type is a kind of event: who publishes it, under which name, what it carries.
+// Publisher and subscribers share one Type value. It is immutable.
+type Type[T any] struct {
+	source  string
+	name    string
+	version int
+	key     func(T) string
+}
+
+// NewType describes the event name, published by the service source, with a
+// payload T in the given version of its schema. key gives the id of the
+// aggregate that the event is about: events with equal keys stay in order.
+func NewType[T any](source, name string, version int, key func(T) string) Type[T] {
+	return Type[T]{source: source, name: name, version: version, key: key}
+}
+
+// Name is the event's name, e.g. "user.created".
+func (t Type[T]) Name() string { return t.name }
+
+// Source is the service that publishes the event.
+func (t Type[T]) Source() string { return t.source }
+
+// Envelope is an event as it travels, in JSON.
+type Envelope struct {
+	Event       string          `json:"event"`
+	Data        json.RawMessage `json:"data"`
+	Timestamp   time.Time       `json:"timestamp"`
+	Service     string          `json:"service"`
+	ID          uuid.UUID       `json:"id"`
+	Key         string          `json:"key"`
+	Version     int             `json:"version"`
+	Traceparent string          `json:"traceparent,omitempty"`
+	Tracestate  string          `json:"tracestate,omitempty"`
+}
+
+// ParseEnvelope reads an envelope. Unknown fields are ignored; the error says
+// which needed one is missing or malformed.
+func ParseEnvelope(data []byte) (Envelope, error) {
+	var e Envelope
+	if len(data) > MaxEnvelope {
+		return e, fmt.Errorf("envelope of %d bytes is over %d", len(data), MaxEnvelope)
+	}
+	if err := json.Unmarshal(data, &e); err != nil {
+		return e, fmt.Errorf("parse envelope: %w", err)
+	}
+	switch {
+	case e.ID == uuid.Nil:
+		return e, errors.New("envelope has no id")
+	case e.Event == "":
+		return e, errors.New("envelope has no event")
+	case e.Version < 1:
+		return e, errors.New("envelope has no version")
+	case len(e.Data) == 0:
+		return e, errors.New("envelope has no data")
+	}
+	return e, nil
+}
+
+// Meta is what a handler can know about the event besides its payload.
+type Meta struct {
+	// ID is the event's own id: equal for every delivery of it, and so the
+	// idempotency key for effects outside the database.
+	ID uuid.UUID
+	// Key is the id of the aggregate.
+	Key string
+	// Published is when the event was published.
+	Published time.Time
+	// Attempt counts the deliveries to the handler that were recorded, from 1.
+	Attempt int
+}
+
+type metaKey struct{}
+
+// FromContext gives the event that a handler's ctx belongs to. The second
+// result is false outside of a handler.
+func FromContext(ctx context.Context) (Meta, bool) {
+	m, ok := ctx.Value(metaKey{}).(Meta)
+	return m, ok
+}
+
+// partitionOf spreads keys over n partitions, the same way in every process.
+func partitionOf(key string, n int) int {
+	h := fnv.New32a()
+	_, _ = h.Write([]byte(key))
+	return int(h.Sum32() % uint32(n))
+}
+
+// StreamName is the Redis stream of one partition of a service's events. The
+// braces make it one hash slot, so that scripts work on Redis Cluster.
+func StreamName(service string, part int) string {
+	return fmt.Sprintf("events:{%s:%d}", service, part)
+}

@@ -1,0 +1,3 @@
+package low_test
+
+import _ "example.com/module/high" // tests may look up

@@ -1,0 +1,5 @@
+package main
+
+import "example.com/module/high"
+
+func main() { high.Start() }

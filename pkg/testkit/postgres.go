@@ -1,0 +1,175 @@
+package testkit
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"io/fs"
+	"net/url"
+	"os"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	"github.com/go-troika/troika/pkg/database"
+	"github.com/go-troika/troika/pkg/env"
+	"github.com/go-troika/troika/pkg/events"
+)
+
+// Partitions is how many partitions the events of a test's service have.
+const Partitions = 4
+
+type servers struct {
+	Postgres env.Secret `env:"TEST_POSTGRES_URL"`
+	Redis    env.Secret `env:"TEST_REDIS_URL"`
+}
+
+func loadServers(t testing.TB) servers {
+	t.Helper()
+	s, err := env.Load[servers](os.Environ())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+const advice = "is not set: run the tests by `make test`, or start servers for them with `bin/stack infra`"
+
+// Postgres gives the test a database of service with schema (nil for none) and
+// the tables of package events, and with the service's outbox installed. It is
+// dropped when the test ends.
+func Postgres(t testing.TB, service string, schema fs.FS) *database.DB {
+	t.Helper()
+	admin := loadServers(t).Postgres.Reveal()
+	if admin == "" {
+		t.Fatal("TEST_POSTGRES_URL " + advice)
+	}
+	schemas := []database.Schema{events.Schema()}
+	if schema != nil {
+		schemas = append(schemas, database.Schema{Table: "schema_version", Files: schema})
+	}
+	template := makeTemplate(t, admin, schemas)
+	name := "test_" + strings.ReplaceAll(uuid.NewString(), "-", "")
+	onServer(t, admin, `CREATE DATABASE `+name+` TEMPLATE `+template)
+	t.Cleanup(func() { onServer(t, admin, `DROP DATABASE IF EXISTS `+name+` WITH (FORCE)`) })
+
+	db := Open(t, name)
+	if err := db.Gorm.Use(events.NewOutbox(service, Partitions)); err != nil {
+		t.Fatal(err)
+	}
+	return db
+}
+
+// Open gives another handle, with its own connections, to a test's database.
+func Open(t testing.TB, name string, opts ...database.Option) *database.DB {
+	t.Helper()
+	db, err := database.Open(t.Context(), Config(t), name, opts...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := db.Close(); err != nil {
+			t.Errorf("close %s: %v", name, err)
+		}
+	})
+	return db
+}
+
+// Config is how the tests' Postgres is reached.
+func Config(t testing.TB) database.Config {
+	t.Helper()
+	u, err := url.Parse(loadServers(t).Postgres.Reveal())
+	if err != nil {
+		t.Fatal("TEST_POSTGRES_URL is not a URL")
+	}
+	port, err := strconv.Atoi(u.Port())
+	if err != nil {
+		t.Fatal("TEST_POSTGRES_URL has no port")
+	}
+	password, _ := u.User.Password()
+	return database.Config{
+		Host: u.Hostname(), Port: port, User: u.User.Username(), Password: env.NewSecret(password),
+		SSLMode: "disable", PoolMax: 5, PoolMin: 0, PoolAcquire: 5 * time.Second, PoolIdle: 10 * time.Second,
+	}
+}
+
+// makeTemplate makes a database with the schemas, once for all processes that
+// test at the time, and gives its name.
+func makeTemplate(t testing.TB, admin string, schemas []database.Schema) string {
+	t.Helper()
+	name := "template_" + fingerprint(t, schemas)
+	conn := connect(t, admin)
+	defer conn.Close(context.Background())
+	run := func(query string) {
+		if _, err := conn.Exec(t.Context(), query); err != nil {
+			t.Fatalf("%s: %v", query, err)
+		}
+	}
+	run(`SELECT pg_advisory_lock(hashtext('testkit'))`) // until conn closes
+	var made bool
+	if err := conn.QueryRow(t.Context(), `SELECT EXISTS (SELECT 1 FROM pg_database WHERE datname = $1)`, name).Scan(&made); err != nil {
+		t.Fatal(err)
+	}
+	if made {
+		return name
+	}
+	draft := name + "_draft"
+	run(`DROP DATABASE IF EXISTS ` + draft)
+	run(`CREATE DATABASE ` + draft)
+	db, err := database.Open(t.Context(), Config(t), draft)
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = db.Migrate(t.Context(), schemas...)
+	db.Close()
+	if err != nil {
+		t.Fatal(err)
+	}
+	run(`ALTER DATABASE ` + draft + ` RENAME TO ` + name)
+	return name
+}
+
+// fingerprint names the contents of schemas.
+func fingerprint(t testing.TB, schemas []database.Schema) string {
+	t.Helper()
+	h := sha256.New()
+	for _, s := range schemas {
+		err := fs.WalkDir(s.Files, ".", func(path string, d fs.DirEntry, err error) error {
+			if err != nil || d.IsDir() {
+				return err
+			}
+			data, err := fs.ReadFile(s.Files, path)
+			fmt.Fprintf(h, "%s/%s %d\n%s", s.Table, path, len(data), data)
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	return hex.EncodeToString(h.Sum(nil))[:16]
+}
+
+func connect(t testing.TB, admin string) *pgx.Conn {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	conn, err := pgx.Connect(ctx, admin)
+	if err != nil {
+		t.Fatalf("TEST_POSTGRES_URL: %v", err)
+	}
+	return conn
+}
+
+func onServer(t testing.TB, admin, query string) {
+	t.Helper()
+	conn := connect(t, admin)
+	defer conn.Close(context.Background())
+	if _, err := conn.Exec(context.Background(), query); err != nil {
+		t.Errorf("%s: %v", query, err)
+	}
+}

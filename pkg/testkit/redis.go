@@ -1,0 +1,77 @@
+package testkit
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+const (
+	leaseTime = 10 * time.Minute // longer than any test
+	leasePoll = 20 * time.Millisecond
+	leaseWait = 2 * time.Minute
+)
+
+// Redis gives the test an empty Redis database of its own: one of the server's
+// numbered databases, leased for the time of the test. FLUSHDB empties it;
+// FLUSHALL would empty the others' too.
+func Redis(t testing.TB) *redis.Client {
+	t.Helper()
+	url := loadServers(t).Redis.Reveal()
+	if url == "" {
+		t.Fatal("TEST_REDIS_URL " + advice)
+	}
+	opts, err := redis.ParseURL(url)
+	if err != nil {
+		t.Fatalf("TEST_REDIS_URL: %v", err)
+	}
+	opts.ContextTimeoutEnabled = true
+	opts.DB = 0
+	directory := redis.NewClient(opts)
+	t.Cleanup(func() { directory.Close() })
+	own := *opts
+	own.DB = lease(t, directory)
+	client := redis.NewClient(&own)
+	t.Cleanup(func() { client.Close() })
+	if err := client.FlushDB(t.Context()).Err(); err != nil {
+		t.Fatal(err)
+	}
+	return client
+}
+
+// lease takes a database number that no other test has.
+func lease(t testing.TB, directory *redis.Client) int {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), leaseWait)
+	defer cancel()
+	config, err := directory.ConfigGet(ctx, "databases").Result()
+	if err != nil {
+		t.Fatalf("TEST_REDIS_URL: %v", err)
+	}
+	n, err := strconv.Atoi(config["databases"])
+	if err != nil || n < 2 {
+		t.Fatalf("TEST_REDIS_URL: server has %q databases, at least 2 are needed", config["databases"])
+	}
+	for {
+		for i := 1; i < n; i++ {
+			key := fmt.Sprintf("testkit:lease:%d", i)
+			_, err := directory.SetArgs(ctx, key, t.Name(), redis.SetArgs{Mode: "NX", TTL: leaseTime}).Result()
+			if err == nil {
+				t.Cleanup(func() { directory.Del(context.Background(), key) })
+				return i
+			}
+			if err != redis.Nil {
+				t.Fatalf("lease a Redis database: %v", err)
+			}
+		}
+		select {
+		case <-ctx.Done():
+			t.Fatalf("all %d databases of the tests' Redis are taken", n-1)
+		case <-time.After(leasePoll):
+		}
+	}
+}
