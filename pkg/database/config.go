@@ -35,7 +35,7 @@ type Config struct {
 
 // Validate reports what field tags cannot express.
 func (c Config) Validate() error {
-	if c.PoolMin > c.PoolMax {
+	if c.PoolMax > 0 && c.PoolMin > c.PoolMax {
 		return env.Invalid("DB_POOL_MIN", "is %d, more than DB_POOL_MAX (%d)", c.PoolMin, c.PoolMax)
 	}
 	return nil

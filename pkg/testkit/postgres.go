@@ -45,10 +45,7 @@ const advice = "is not set: run the tests by `make test`, or start servers for t
 // dropped when the test ends.
 func Postgres(t testing.TB, service string, schema fs.FS) *database.DB {
 	t.Helper()
-	admin := loadServers(t).Postgres.Reveal()
-	if admin == "" {
-		t.Fatal("TEST_POSTGRES_URL " + advice)
-	}
+	admin := adminURL(t)
 	schemas := []database.Schema{events.Schema()}
 	if schema != nil {
 		schemas = append(schemas, database.Schema{Table: "schema_version", Files: schema})
@@ -63,6 +60,14 @@ func Postgres(t testing.TB, service string, schema fs.FS) *database.DB {
 		t.Fatal(err)
 	}
 	return db
+}
+
+// CreateDatabase makes an empty database, which is dropped when the test ends.
+func CreateDatabase(t testing.TB, name string) {
+	t.Helper()
+	admin := adminURL(t)
+	onServer(t, admin, `CREATE DATABASE `+name)
+	t.Cleanup(func() { onServer(t, admin, `DROP DATABASE IF EXISTS `+name+` WITH (FORCE)`) })
 }
 
 // Open gives another handle, with its own connections, to a test's database.
@@ -83,7 +88,7 @@ func Open(t testing.TB, name string, opts ...database.Option) *database.DB {
 // Config is how the tests' Postgres is reached.
 func Config(t testing.TB) database.Config {
 	t.Helper()
-	u, err := url.Parse(loadServers(t).Postgres.Reveal())
+	u, err := url.Parse(adminURL(t))
 	if err != nil {
 		t.Fatal("TEST_POSTGRES_URL is not a URL")
 	}
@@ -96,6 +101,15 @@ func Config(t testing.TB) database.Config {
 		Host: u.Hostname(), Port: port, User: u.User.Username(), Password: env.NewSecret(password),
 		SSLMode: "disable", PoolMax: 5, PoolMin: 0, PoolAcquire: 5 * time.Second, PoolIdle: 10 * time.Second,
 	}
+}
+
+func adminURL(t testing.TB) string {
+	t.Helper()
+	url := loadServers(t).Postgres.Reveal()
+	if url == "" {
+		t.Fatal("TEST_POSTGRES_URL " + advice)
+	}
+	return url
 }
 
 // makeTemplate makes a database with the schemas, once for all processes that

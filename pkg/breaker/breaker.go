@@ -1,0 +1,218 @@
+package breaker
+
+import (
+	"cmp"
+	"context"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Config tunes a breaker. The zero Config is a good one.
+type Config struct {
+	Failures   int           // consecutive failures that open it; default 5
+	Cooldown   time.Duration // from opening to the first trial; default 60 s
+	Jitter     float64       // up to this share is added to each cooldown at random; default 0.2, negative for none
+	TrialLease time.Duration // how long one trial may keep the others out; default Cooldown, at least 1 s
+
+	// Rate opens it also at this share of failures, e.g. 0.5; 0 is off. When on,
+	// every call takes a lock and reads the clock.
+	Rate       float64
+	RateCalls  int           // fewest calls in the window that the rate is taken of; default 20
+	RateWindow time.Duration // default 10 s
+
+	// Classify says what the error of a call means; nil is [Classify]. It must be safe
+	// for concurrent use.
+	Classify func(error) Outcome
+}
+
+func (c Config) withDefaults() Config {
+	c.Failures = cmp.Or(max(c.Failures, 0), 5)
+	c.Cooldown = cmp.Or(max(c.Cooldown, 0), 60*time.Second)
+	c.Jitter = max(cmp.Or(c.Jitter, 0.2), 0)
+	c.TrialLease = cmp.Or(max(c.TrialLease, 0), max(c.Cooldown, time.Second))
+	c.RateCalls = cmp.Or(max(c.RateCalls, 0), 20)
+	c.RateWindow = cmp.Or(max(c.RateWindow, 0), 10*time.Second)
+	if c.Classify == nil {
+		c.Classify = Classify
+	}
+	return c
+}
+
+// Breaker guards the calls to one dependency. Make it with [New]; it is safe for
+// concurrent use and needs no closing.
+type Breaker struct {
+	name string
+	cfg  Config
+
+	// calm is the generation while the breaker is closed, free of failures and without
+	// a rate rule, else 0. It is all that a successful call then looks at.
+	calm atomic.Uint64
+
+	mu         sync.Mutex
+	generation uint64 // never 0; a new one for each state and each trial
+	state      State
+	failures   int       // in a row, while closed
+	until      time.Time // open: end of the cooldown; half-open: end of the trial's lease
+	window     window    // used with a rate rule only
+
+	listeners []func(Transition)
+	untold    []Transition // for the listeners
+	telling   bool         // a goroutine is telling them
+}
+
+// New returns a closed breaker. The name appears in errors and transitions.
+func New(name string, cfg Config) *Breaker {
+	cfg = cfg.withDefaults()
+	b := &Breaker{name: name, cfg: cfg, generation: 1, window: window{cfg: cfg, born: time.Now()}}
+	b.refreshCalm()
+	return b
+}
+
+// Name returns the name given to [New].
+func (b *Breaker) Name() string { return b.name }
+
+// State returns the present state: HALF_OPEN as soon as the cooldown has passed,
+// even before a trial begins.
+func (b *Breaker) State() State {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.state == Open && !time.Now().Before(b.until) {
+		return HalfOpen
+	}
+	return b.state
+}
+
+// Do calls fn with ctx and returns its error, or refuses with an [*OpenError]. A
+// panic or [runtime.Goexit] in fn passes through and counts as a failure.
+func (b *Breaker) Do(ctx context.Context, fn func(context.Context) error) error {
+	generation, err := b.admit()
+	if err != nil {
+		return err
+	}
+	outcome := Failure // stands unless fn returns
+	defer func() { b.report(generation, outcome) }()
+	err = fn(ctx)
+	outcome = b.cfg.Classify(err)
+	return err
+}
+
+// OnTransition adds a listener. Listeners are told every change, in order, one at a
+// time and outside of all locks; they may use the breaker. The call that causes a
+// change, or one that is telling earlier ones, waits for them: they should be quick.
+func (b *Breaker) OnTransition(listener func(Transition)) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.listeners = append(b.listeners, listener)
+}
+
+// admit returns the generation that the call belongs to, or the refusal.
+func (b *Breaker) admit() (uint64, error) {
+	if generation := b.calm.Load(); generation != 0 {
+		return generation, nil
+	}
+	b.mu.Lock()
+	defer b.unlock()
+	if b.state == Closed {
+		return b.generation, nil
+	}
+	now := time.Now()
+	if wait := b.until.Sub(now); wait > 0 {
+		if b.state == HalfOpen { // the trial may succeed any moment
+			wait = min(wait, time.Second)
+		}
+		return 0, &OpenError{Name: b.name, RetryAfter: wait}
+	}
+	b.enter(HalfOpen, now)
+	b.until = now.Add(b.cfg.TrialLease)
+	return b.generation, nil
+}
+
+// report takes the outcome of a call that was admitted in the given generation.
+func (b *Breaker) report(generation uint64, outcome Outcome) {
+	if outcome == Success && b.calm.Load() == generation {
+		return
+	}
+	b.mu.Lock()
+	defer b.unlock()
+	now := time.Now()
+	switch {
+	case generation != b.generation: // too late
+	case b.state == Closed:
+		b.count(outcome, now)
+	case outcome == Success:
+		b.enter(Closed, now)
+	case outcome == Failure:
+		b.open(now)
+	case outcome == Ignore:
+		b.until = now // the next call is a trial
+	}
+}
+
+// count adds the outcome of a call in the closed state.
+func (b *Breaker) count(outcome Outcome, now time.Time) {
+	switch outcome {
+	case Success:
+		b.failures = 0
+	case Failure:
+		b.failures++
+	case Ignore:
+		return
+	}
+	tripped := b.cfg.Rate > 0 && b.window.add(now, outcome == Failure)
+	if tripped || b.failures >= b.cfg.Failures {
+		b.open(now)
+	}
+	b.refreshCalm()
+}
+
+func (b *Breaker) open(now time.Time) {
+	b.enter(Open, now)
+	jitter := rand.Float64() * b.cfg.Jitter * float64(b.cfg.Cooldown)
+	b.until = now.Add(b.cfg.Cooldown + time.Duration(jitter))
+}
+
+// enter begins a new generation, in a new state or, for a further trial, in the same.
+func (b *Breaker) enter(state State, now time.Time) {
+	if state != b.state {
+		b.untold = append(b.untold, Transition{Name: b.name, From: b.state, To: state, At: now})
+	}
+	b.generation++
+	b.state, b.failures = state, 0
+	clear(b.window.buckets[:])
+	b.refreshCalm()
+}
+
+func (b *Breaker) refreshCalm() {
+	var calm uint64
+	if b.state == Closed && b.failures == 0 && b.cfg.Rate <= 0 {
+		calm = b.generation
+	}
+	b.calm.Store(calm)
+}
+
+// unlock tells the listeners what has changed, then releases the lock. One goroutine
+// at a time tells for all: that keeps the order and lets a listener cause changes.
+func (b *Breaker) unlock() {
+	defer b.mu.Unlock()
+	if b.telling {
+		return
+	}
+	b.telling = true
+	defer func() { b.telling = false }()
+	for len(b.untold) > 0 {
+		next := b.untold[0]
+		b.untold = b.untold[1:]
+		b.tell(next, b.listeners)
+	}
+}
+
+// tell calls the listeners without the lock, and holds it again even if one panics.
+func (b *Breaker) tell(t Transition, listeners []func(Transition)) {
+	b.mu.Unlock()
+	defer b.mu.Lock()
+	for _, listener := range listeners {
+		listener(t)
+	}
+}

@@ -1,0 +1,153 @@
+package chassis_test
+
+import (
+	"context"
+	"encoding/json"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"gorm.io/gorm"
+
+	"github.com/go-troika/troika/pkg/chassis"
+	"github.com/go-troika/troika/pkg/database"
+	"github.com/go-troika/troika/pkg/env"
+	"github.com/go-troika/troika/pkg/events"
+	"github.com/go-troika/troika/pkg/serviceauth"
+	"github.com/go-troika/troika/pkg/testkit"
+)
+
+func TestServiceWithoutDatabaseStartsAndIsNotReady(t *testing.T) {
+	t.Parallel()
+	i := start(t, environ(t, "DB_PORT=1"), func(*chassis.Chassis) {})
+	if got := i.status("/livez"); got != http.StatusOK {
+		t.Errorf("/livez answers %d", got)
+	}
+	if got := i.status("/readyz"); got != http.StatusServiceUnavailable {
+		t.Errorf("/readyz answers %d without a database", got)
+	}
+}
+
+func TestServiceIsReadyOnceItsDatabaseIsMigrated(t *testing.T) {
+	t.Parallel()
+	s := newService(t)
+	i := start(t, s.environ, func(*chassis.Chassis) {})
+	if got := i.status("/readyz"); got != http.StatusServiceUnavailable {
+		t.Errorf("/readyz answers %d before the migration", got)
+	}
+	s.migrate()
+	testkit.Eventually(t, 5*time.Second, func() string {
+		if got := i.status("/readyz"); got != http.StatusOK {
+			return http.StatusText(got)
+		}
+		return ""
+	})
+}
+
+func TestEventLogIsForSubscribers(t *testing.T) {
+	t.Parallel()
+	s := newService(t)
+	s.migrate()
+	i := start(t, s.environ, func(ch *chassis.Chassis) { ch.Relay("reader-service") })
+	spoken := events.NewType(s.name, "word.spoken", 1, func(w string) string { return w })
+	err := i.DB.Transaction(func(tx *gorm.DB) error { return events.Publish(t.Context(), tx, spoken, "hello") })
+	if err != nil {
+		t.Fatal(err)
+	}
+	const path = "/events?partition=0&after=0&limit=10"
+	if got := i.status(path); got != http.StatusUnauthorized {
+		t.Errorf("no token: %d", got)
+	}
+	if got := i.status(path, serviceauth.Header, s.token("stranger-service")); got != http.StatusForbidden {
+		t.Errorf("another service: %d", got)
+	}
+	if got := i.status("/events?partition=9&after=0&limit=10", serviceauth.Header, s.token("reader-service")); got != http.StatusBadRequest {
+		t.Errorf("no such partition: %d", got)
+	}
+	testkit.Eventually(t, 5*time.Second, func() string {
+		found := ""
+		for _, part := range "0123" {
+			found += i.body("/events?after=0&limit=10&partition="+string(part), s.token("reader-service"))
+		}
+		if !strings.Contains(found, `"event":"word.spoken"`) {
+			return "event is not in the log: " + found
+		}
+		return ""
+	})
+}
+
+func TestStopFinishesWhatIsInHand(t *testing.T) {
+	t.Parallel()
+	s := newService(t)
+	s.migrate()
+	entered, leave := make(chan struct{}), make(chan struct{})
+	i := start(t, s.environ, func(ch *chassis.Chassis) {
+		ch.HTTP.Router().GET("/slow", slow(entered, leave))
+	})
+	answer := make(chan int, 1)
+	go func() { answer <- i.status("/slow") }()
+	<-entered
+	stopped := make(chan struct{})
+	go func() { defer close(stopped); i.stop() }()
+	testkit.Eventually(t, 5*time.Second, func() string {
+		if got := i.status("/readyz"); got == http.StatusOK {
+			return "still ready"
+		}
+		return ""
+	})
+	close(leave)
+	if got := <-answer; got != http.StatusOK {
+		t.Errorf("request in flight got %d", got)
+	}
+	<-stopped
+	if got := i.status("/livez"); got != 0 {
+		t.Errorf("answers %d after the stop", got)
+	}
+}
+
+func TestDemoCredentialsAreRefusedInProduction(t *testing.T) {
+	t.Parallel()
+	_, err := env.Load[chassis.Config]([]string{
+		"SERVICE_NAME=x", "APP_ENV=production", "DB_USER=x", "DB_PASSWORD=" + database.DemoPassword, "SERVICE_SECRET=" + serviceauth.DemoSecret,
+	})
+	if err == nil || !strings.Contains(err.Error(), "DB_PASSWORD: ") || !strings.Contains(err.Error(), "SERVICE_SECRET: ") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestOpenedAndClosedWithoutRun(t *testing.T) {
+	t.Parallel()
+	cfg, err := env.Load[chassis.Config](environ(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ch, err := chassis.Open(context.Background(), cfg, io.Discard, schema)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := ch.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+// body answers the body of a GET with a token.
+func (i *instance) body(path, token string) string {
+	i.t.Helper()
+	req, err := http.NewRequestWithContext(i.t.Context(), http.MethodGet, i.url+path, nil)
+	if err != nil {
+		i.t.Fatal(err)
+	}
+	req.Header.Set(serviceauth.Header, token)
+	resp, err := client.Do(req)
+	if err != nil {
+		i.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil || !json.Valid(body) {
+		i.t.Fatalf("%s: %v", body, err)
+	}
+	return string(body)
+}

@@ -1,0 +1,185 @@
+package chassis_test
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"testing/fstest"
+
+	"github.com/gin-gonic/gin"
+	"github.com/google/uuid"
+	"go.uber.org/goleak"
+
+	"github.com/go-troika/troika/pkg/chassis"
+	"github.com/go-troika/troika/pkg/database"
+	"github.com/go-troika/troika/pkg/env"
+	"github.com/go-troika/troika/pkg/httpserver"
+	"github.com/go-troika/troika/pkg/serviceauth"
+	"github.com/go-troika/troika/pkg/testkit"
+)
+
+const serviceName = "echo-service"
+
+// schema is the service's only migration.
+var schema = fstest.MapFS{"00001_words.sql": {Data: []byte("-- +goose Up\nCREATE TABLE words (word text);")}}
+
+// asService in the environment makes this binary the service.
+const asService = "CHASSIS_TEST_SERVICE=1"
+
+// TestMain lets the tests run this binary as a service of its own.
+func TestMain(m *testing.M) {
+	if slices.Contains(os.Environ(), asService) {
+		os.Exit(chassis.Main(chassis.App{
+			Defaults: []string{"SERVICE_NAME=" + serviceName, "PORT=0", "ADMIN_PORT=0"}, Schema: schema, Serve: serve,
+		}))
+	}
+	goleak.VerifyTestMain(m)
+}
+
+// serve is the service.
+func serve(ctx context.Context, environ []string, out io.Writer) error {
+	cfg, err := env.Load[chassis.Config](environ, "SERVICE_NAME="+serviceName)
+	if err != nil {
+		return err
+	}
+	ch, err := chassis.Open(ctx, cfg, out, schema)
+	if err != nil {
+		return err
+	}
+	defer ch.Close()
+	ch.Relay("reader-service")
+	return ch.Run(ctx)
+}
+
+// instance is a chassis that runs in this process.
+type instance struct {
+	*chassis.Chassis
+	t    *testing.T
+	url  string
+	stop func()
+}
+
+// environ names the test's servers, and a database name of the test's own.
+func environ(t *testing.T, more ...string) []string {
+	t.Helper()
+	cfg := testkit.Config(t)
+	rdb := testkit.Redis(t).Options()
+	return append([]string{
+		"SERVICE_NAME=" + serviceName, "APP_ENV=test", "PORT=0", "ADMIN_PORT=0", "DRAIN_DELAY=200ms",
+		"SERVICE_SECRET=" + serviceauth.DemoSecret,
+		"DB_HOST=" + cfg.Host, "DB_PORT=" + strconv.Itoa(cfg.Port), "DB_USER=" + cfg.User, "DB_PASSWORD=" + cfg.Password.Reveal(),
+		fmt.Sprintf("REDIS_URL=redis://%s/%d", rdb.Addr, rdb.DB),
+	}, more...)
+}
+
+// start runs a chassis with the environment, after wire has added to it.
+func start(t *testing.T, environ []string, wire func(*chassis.Chassis)) *instance {
+	t.Helper()
+	cfg, err := env.Load[chassis.Config](environ)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ch, err := chassis.Open(t.Context(), cfg, io.Discard, schema)
+	if err != nil {
+		t.Fatal(err)
+	}
+	wire(ch)
+	i := &instance{Chassis: ch, t: t, stop: testkit.Run(t, ch.Run)}
+	<-ch.HTTP.Listening()
+	_, port, _ := strings.Cut(ch.HTTP.Addr(), "]")
+	i.url = "http://127.0.0.1" + port
+	return i
+}
+
+// client keeps no connection.
+var client = &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+
+// status answers the status of a GET, 0 if there was no answer.
+func (i *instance) status(path string, header ...string) int {
+	i.t.Helper()
+	req, err := http.NewRequestWithContext(i.t.Context(), http.MethodGet, i.url+path, nil)
+	if err != nil {
+		i.t.Fatal(err)
+	}
+	for n := 0; n+1 < len(header); n += 2 {
+		req.Header.Set(header[n], header[n+1])
+	}
+	resp, err := client.Do(req)
+	if err != nil {
+		return 0
+	}
+	defer resp.Body.Close()
+	return resp.StatusCode
+}
+
+// service is a service with a name, and so a database, of its own.
+type service struct {
+	t       *testing.T
+	name    string
+	environ []string
+}
+
+func newService(t *testing.T) *service {
+	t.Helper()
+	s := &service{t: t, name: "echo" + strings.ReplaceAll(uuid.NewString(), "-", "")[:12]}
+	testkit.CreateDatabase(t, database.Name(s.name, "test"))
+	s.environ = environ(t, "SERVICE_NAME="+s.name)
+	return s
+}
+
+// migrate runs the subcommand.
+func (s *service) migrate() {
+	s.t.Helper()
+	if _, stderr, code := command(s.t, s.environ, "migrate"); code != 0 {
+		s.t.Fatalf("migrate: exit %d, %s", code, stderr)
+	}
+}
+
+// token is one that the service caller would send to this service.
+func (s *service) token(caller string) string {
+	s.t.Helper()
+	keys, err := serviceauth.ParseKeys(serviceauth.Config{Secret: env.NewSecret(serviceauth.DemoSecret)}, "test")
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	token, err := serviceauth.NewSigner(keys, caller).Token(s.name)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return token
+}
+
+// slow is a handler that says when it was entered, and waits.
+func slow(entered, leave chan struct{}) gin.HandlerFunc {
+	return httpserver.Handle(func(c *gin.Context) error {
+		close(entered)
+		<-leave
+		return httpserver.JSON(c, http.StatusOK, "done")
+	})
+}
+
+// journal collects a log.
+type journal struct {
+	mu    sync.Mutex
+	lines strings.Builder
+}
+
+// Write implements io.Writer.
+func (j *journal) Write(p []byte) (int, error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.lines.Write(p)
+}
+
+func (j *journal) contains(s string) bool {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return strings.Contains(j.lines.String(), s)
+}

@@ -1,0 +1,219 @@
+package httpserver_test
+
+import (
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gin-gonic/gin"
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/uuid"
+
+	"github.com/go-troika/troika/pkg/httpserver"
+)
+
+type placeOrder struct {
+	UserID   uuid.UUID  `json:"userId" validate:"required"`
+	Currency string     `json:"currency" validate:"omitempty,iso4217"`
+	Note     *string    `json:"note" validate:"omitempty,notblank,max=10"`
+	Gift     bool       `json:"gift"`
+	Rate     float64    `json:"rate"`
+	Due      *time.Time `json:"due"`
+	Items    []item     `json:"items" validate:"required,min=1,max=3,dive"`
+}
+
+type item struct {
+	SKU      string `json:"sku" validate:"required"`
+	Quantity int32  `json:"quantity" validate:"min=1,max=100"`
+}
+
+const goodOrder = `{"userId":"01890a5d-ac96-774b-bcce-b302099a8057","items":[{"sku":"a","quantity":1}]}`
+
+// binding answers a server whose POST / binds a T and answers it.
+func binding[T any](t *testing.T, cfg httpserver.Config) *bundle {
+	t.Helper()
+	b := setup(t, cfg)
+	b.handle(http.MethodPost, "/", func(c *gin.Context) error {
+		in, err := httpserver.Bind[T](c)
+		if err != nil {
+			return err
+		}
+		return httpserver.JSON(c, http.StatusCreated, in)
+	})
+	return b
+}
+
+func TestBind(t *testing.T) {
+	t.Parallel()
+	b := binding[item](t, httpserver.Config{})
+	for _, body := range []string{
+		`{"sku":"a","quantity":2}`,
+		" \n{\"quantity\":2,\t\"sku\":\"a\"}\r\n",
+		`{"sku":"\u0061","quantity":2}`,
+	} {
+		w := b.post("/", body)
+		if want := `{"sku":"a","quantity":2}`; w.Code != http.StatusCreated || w.Body.String() != want {
+			t.Errorf("%q: %d %s, want %s", body, w.Code, w.Body, want)
+		}
+		if got := w.Header().Get("Content-Type"); got != "application/json" {
+			t.Errorf("Content-Type %q", got)
+		}
+	}
+	if w := b.post("/", `{"sku":"\\u0000","quantity":2}`); w.Code != http.StatusCreated {
+		t.Errorf("an escaped backslash was taken for a NUL: %s", w.Body)
+	}
+}
+
+func TestBindRefusesMalformedText(t *testing.T) {
+	t.Parallel()
+	b := binding[item](t, httpserver.Config{})
+	for name, body := range map[string]string{
+		"empty":             "",
+		"blank":             " \n",
+		"null":              "null",
+		"array":             `[{"sku":"a"}]`,
+		"string":            `"a"`,
+		"truncated":         `{"sku":"a"`,
+		"trailing data":     `{"sku":"a","quantity":1}{}`,
+		"trailing comma":    `{"sku":"a","quantity":1,}`,
+		"comment":           `{"sku":"a"/**/}`,
+		"duplicate":         `{"sku":"a","sku":"b","quantity":1}`,
+		"duplicate escaped": `{"sku":"a","s\u006bu":"b","quantity":1}`,
+		"NUL":               `{"sku":"a\u0000","quantity":1}`,
+		"NUL in a name":     `{"a\u0000":1}`,
+		"raw NUL":           "{\"sku\":\"a\x00\",\"quantity\":1}",
+		"NUL after escapes": `{"sku":"\"\\\u0000"}`,
+		"invalid UTF-8":     "{\"sku\":\"\xff\",\"quantity\":1}",
+		"lone surrogate":    `{"sku":"\ud800","quantity":1}`,
+		"byte order mark":   "\ufeff{}",
+		"NaN":               `{"quantity":NaN}`,
+		"deep":              `{"sku":` + strings.Repeat("[", 100) + strings.Repeat("]", 100) + `}`,
+		"deep, unclosed":    strings.Repeat(`{"a":`, 1000),
+		"very deep":         strings.Repeat("[", 500_000),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			problem(t, b.post("/", body), http.StatusBadRequest, "malformed_json")
+		})
+	}
+}
+
+func TestBindListsEveryInvalidField(t *testing.T) {
+	t.Parallel()
+	b := binding[placeOrder](t, httpserver.Config{})
+	for name, tc := range map[string]struct {
+		body string
+		want map[string]string
+	}{
+		"tags": {`{"currency":"XXY","note":"  ","items":[{"sku":"","quantity":1},{"sku":"b","quantity":101}]}`, map[string]string{
+			"userId":            "is required",
+			"currency":          "must be an ISO 4217 currency code",
+			"note":              "must not be blank",
+			"items[0].sku":      "is required",
+			"items[1].quantity": "must be at most 100",
+		}},
+		"types and tags": {`{"userId":"nope","currency":5,"gift":"yes","rate":"x","due":"today","note":"01234567890","items":[{"sku":1,"quantity":1.5},7,{"sku":"c","quantity":0}]}`, map[string]string{
+			"userId":            "is not valid",
+			"currency":          "must be a string",
+			"gift":              "must be true or false",
+			"rate":              "must be a number",
+			"due":               "is not valid",
+			"note":              "must have at most 10 characters",
+			"items[0].sku":      "must be a string",
+			"items[0].quantity": "must be a whole number",
+			"items[1]":          "must be an object",
+			"items[2].quantity": "must be at least 1",
+		}},
+		"range":      {strings.Replace(goodOrder, `"quantity":1`, `"quantity":4294967296`, 1), map[string]string{"items[0].quantity": "is out of range"}},
+		"unknown":    {strings.Replace(goodOrder, `"sku":`, `"color":{"a":[1]},"sku":`, 1), map[string]string{"items[0].color": "is not a known field"}},
+		"wrong case": {strings.Replace(goodOrder, `"sku"`, `"SKU"`, 1), map[string]string{"items[0].SKU": "is not a known field", "items[0].sku": "is required"}},
+		"no array":   {strings.Replace(goodOrder, `[{"sku":"a","quantity":1}]`, `{}`, 1), map[string]string{"items": "must be an array"}},
+		"too many":   {strings.Replace(goodOrder, `{"sku"`, strings.Repeat(`{"sku":"a","quantity":1},`, 3)+`{"sku"`, 1), map[string]string{"items": "must have at most 3 items"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			a := problem(t, b.post("/", tc.body), http.StatusBadRequest, "validation_failed")
+			if diff := cmp.Diff(tc.want, a.fields()); diff != "" {
+				t.Errorf("invalid fields (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestBindBoundsItsReport(t *testing.T) {
+	t.Parallel()
+	b := binding[item](t, httpserver.Config{})
+	var body strings.Builder
+	for i := range 1000 {
+		body.WriteString(`"x` + strings.Repeat("y", i%60) + string(rune('0'+i%10)) + string(rune('a'+i/10%26)) + string(rune('a'+i/260)) + `":1,`)
+	}
+	a := problem(t, b.post("/", "{"+strings.TrimSuffix(body.String(), ",")+"}"), http.StatusBadRequest, "validation_failed")
+	if len(a.Errors) != 16 {
+		t.Errorf("%d fields reported, want 16", len(a.Errors))
+	}
+}
+
+func TestBindMediaType(t *testing.T) {
+	t.Parallel()
+	b := binding[placeOrder](t, httpserver.Config{})
+	for media, taken := range map[string]bool{
+		"application/json":                         true,
+		"application/json; charset=utf-8":          true,
+		`APPLICATION/JSON;charset="UTF-8"`:         true,
+		"application/json; charset=latin1":         false,
+		"application/json; v=2":                    false,
+		"application/json; charset=utf-8; v=2":     false,
+		"application/problem+json":                 false,
+		"text/plain":                               false,
+		"":                                         false,
+		"application/x-www-form-urlencoded":        false,
+		"application/json, application/json":       false,
+		"application/json; charset=utf-8; charset": false,
+	} {
+		w := b.do(http.MethodPost, "/", goodOrder, "Content-Type", media)
+		if taken && w.Code != http.StatusCreated {
+			t.Errorf("%q: %d %s", media, w.Code, w.Body)
+		}
+		if !taken {
+			problem(t, w, http.StatusUnsupportedMediaType, "unsupported_media_type")
+		}
+	}
+	two := b.do(http.MethodPost, "/", goodOrder, "Content-Type", "application/json", "Content-Type", "application/json")
+	problem(t, two, http.StatusUnsupportedMediaType, "unsupported_media_type")
+	gzip := b.do(http.MethodPost, "/", goodOrder, "Content-Type", "application/json", "Content-Encoding", "gzip")
+	problem(t, gzip, http.StatusUnsupportedMediaType, "unsupported_encoding")
+}
+
+func TestBindBodyLimit(t *testing.T) {
+	t.Parallel()
+	b := binding[placeOrder](t, httpserver.Config{MaxBody: int64(len(goodOrder))})
+	if w := b.post("/", goodOrder); w.Code != http.StatusCreated {
+		t.Errorf("body at the limit: %d %s", w.Code, w.Body)
+	}
+	problem(t, b.post("/", goodOrder+" "), http.StatusRequestEntityTooLarge, "body_too_large")
+
+	// Without a length in advance, as of a chunked body.
+	r := httptest.NewRequest(http.MethodPost, "/", io.MultiReader(strings.NewReader(goodOrder), strings.NewReader(" ")))
+	r.Header.Set("Content-Type", "application/json")
+	w := httptest.NewRecorder()
+	b.ServeHTTP(w, r)
+	problem(t, w, http.StatusRequestEntityTooLarge, "body_too_large")
+}
+
+func TestBindLeavesBodyOutOfAnswerAndLog(t *testing.T) {
+	t.Parallel()
+	b := binding[placeOrder](t, httpserver.Config{})
+	for _, body := range []string{
+		`{"userId":"ann@example.com"}`, `{"currency":"ann@example.com"}`, `{"note":ann@example.com}`, `{"gift":"ann@example.com"}`,
+	} {
+		if w := b.post("/?email=ann@example.com", body); strings.Contains(w.Body.String(), "ann@") {
+			t.Errorf("%s is repeated in %s", body, w.Body)
+		}
+	}
+	if strings.Contains(b.log.String(), "ann@") {
+		t.Errorf("log holds an address: %s", b.log)
+	}
+}

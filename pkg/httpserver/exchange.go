@@ -1,0 +1,145 @@
+package httpserver
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/gin-gonic/gin"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/codes"
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/go-troika/troika/pkg/fault"
+	"github.com/go-troika/troika/pkg/serviceauth"
+)
+
+// statusGone is what is recorded for a client that hung up, after nginx: no
+// status of RFC 9110 says it, and it is not an error of ours.
+const statusGone = 499
+
+// exchange is one request and how it ended.
+type exchange struct {
+	start time.Time
+	route string // template, "" if unmatched
+	err   error
+}
+
+// fail answers the error that the handlers ended with.
+func (x *exchange) fail(c *gin.Context) {
+	ctx := c.Request.Context()
+	broken := c.Writer.Written()
+	switch {
+	case broken && isPanic(x.err):
+		// The client must not take half an answer for a whole one. The deferred
+		// report still runs.
+		panic(http.ErrAbortHandler)
+	case broken:
+	case gone(ctx):
+		c.Status(statusGone)
+	default:
+		writeProblem(c, verdict(ctx, x.err))
+	}
+}
+
+// verdict is the one place where an error becomes an answer. Whatever breaks
+// because the deadline has passed is a timeout.
+func verdict(ctx context.Context, err error) *fault.Error {
+	f := fault.From(err)
+	if f.Kind() == fault.Internal && !isPanic(err) && errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		return fault.From(context.DeadlineExceeded).With(err)
+	}
+	return f
+}
+
+// report counts, traces and logs a request that is over.
+func (s *Server) report(c *gin.Context, span trace.Span, x *exchange) {
+	status := c.Writer.Status()
+	s.deps.Metrics.Request(c.Request.Context(), c.Request.Method, x.route, status, time.Since(x.start))
+	if isPanic(x.err) {
+		s.deps.Metrics.Panic()
+	}
+	if span.IsRecording() {
+		describe(span, c.Request, x.route, status)
+	}
+	s.log(c, x)
+}
+
+// log writes the one line about a request.
+func (s *Server) log(c *gin.Context, x *exchange) {
+	ctx, status := c.Request.Context(), c.Writer.Status()
+	if level := levelOf(status, x.err); s.deps.Log.Enabled(ctx, level) {
+		s.deps.Log.LogAttrs(ctx, level, "request", x.attrs(c.Request, status)...)
+	}
+}
+
+// levelOf makes an operator look at what is ours: errors of the service, then
+// refusals and deadlines. All else is for debugging.
+func levelOf(status int, err error) slog.Level {
+	switch {
+	case !ours(status, err):
+		return slog.LevelDebug
+	case status > http.StatusInternalServerError:
+		return slog.LevelWarn
+	default:
+		return slog.LevelError
+	}
+}
+
+// ours tells an error of the service from one of its caller. One that came after
+// a success was already answered is ours too.
+func ours(status int, err error) bool {
+	callers := status >= http.StatusBadRequest && status < http.StatusInternalServerError
+	return err != nil && !callers || isPanic(err)
+}
+
+func (x *exchange) attrs(r *http.Request, status int) []slog.Attr {
+	attrs := []slog.Attr{
+		slog.String("method", r.Method),
+		slog.String("route", x.route),
+		slog.Int("status", status),
+		slog.Float64("duration_ms", float64(time.Since(x.start).Microseconds())/1000),
+	}
+	if caller := serviceauth.Caller(r.Context()); caller != "" {
+		attrs = append(attrs, slog.String("caller", caller))
+	}
+	if !ours(status, x.err) {
+		return attrs
+	}
+	attrs = append(attrs, slog.String("error", x.err.Error()))
+	if p, ok := errors.AsType[*panicError](x.err); ok {
+		attrs = append(attrs, slog.String("stack", p.stack), headersOf(r.Header))
+	}
+	return attrs
+}
+
+// describe follows OpenTelemetry's semantic conventions for HTTP servers.
+func describe(span trace.Span, r *http.Request, route string, status int) {
+	method := knownMethod(r.Method)
+	if route == "" {
+		span.SetName(method)
+	} else {
+		span.SetName(method + " " + route)
+		span.SetAttributes(attribute.String("http.route", route))
+	}
+	span.SetAttributes(
+		attribute.String("http.request.method", method),
+		attribute.String("url.scheme", "http"),
+		attribute.Int("http.response.status_code", status))
+	if status >= http.StatusInternalServerError {
+		span.SetStatus(codes.Error, http.StatusText(status))
+	}
+}
+
+// knownMethod keeps a stranger from inventing names.
+func knownMethod(method string) string {
+	switch method {
+	case http.MethodGet, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete,
+		http.MethodOptions, http.MethodHead, http.MethodConnect, http.MethodTrace:
+		return method
+	default:
+		return "_OTHER"
+	}
+}

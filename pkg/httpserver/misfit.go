@@ -1,0 +1,44 @@
+package httpserver
+
+import (
+	"errors"
+	"reflect"
+	"strconv"
+
+	"github.com/go-json-experiment/json"
+)
+
+// misfitText says what was expected where the JSON does not fit its Go type.
+func misfitText(e *json.SemanticError) string {
+	switch {
+	case errors.Is(e.Err, json.ErrUnknownName):
+		return "is not a known field"
+	case errors.Is(e.Err, strconv.ErrRange):
+		return "is out of range"
+	case e.GoType == nil:
+		return "is not valid"
+	}
+	switch kind := e.GoType.Kind(); {
+	case isInteger(kind):
+		return "must be a whole number"
+	case kind == reflect.Float32 || kind == reflect.Float64:
+		return "must be a number"
+	case kind == reflect.String:
+		return "must be a string"
+	case kind == reflect.Bool:
+		return "must be true or false"
+	case kind == reflect.Slice:
+		return "must be an array"
+	case isObject(e.GoType):
+		return "must be an object"
+	default:
+		return "is not valid"
+	}
+}
+
+func isInteger(k reflect.Kind) bool { return k >= reflect.Int && k <= reflect.Uint64 }
+
+// isObject leaves out structs with a text form, such as times.
+func isObject(t reflect.Type) bool {
+	return t.Kind() == reflect.Map || t.Kind() == reflect.Struct && !t.Implements(textMarshaler)
+}

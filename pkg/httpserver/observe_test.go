@@ -1,0 +1,138 @@
+package httpserver_test
+
+import (
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/gin-gonic/gin"
+	"github.com/google/go-cmp/cmp"
+	collector "go.opentelemetry.io/proto/otlp/trace/v1"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/go-troika/troika/pkg/httpserver"
+	"github.com/go-troika/troika/pkg/logging"
+	"github.com/go-troika/troika/pkg/metrics"
+	"github.com/go-troika/troika/pkg/tracing"
+)
+
+// TestStrangerCannotGrowMetrics: paths and methods are not labels.
+func TestStrangerCannotGrowMetrics(t *testing.T) {
+	t.Parallel()
+	b := setup(t, httpserver.Config{})
+	b.handle(http.MethodGet, "/users/:id", ok)
+	series := func() int {
+		w := httptest.NewRecorder()
+		b.metrics.Handler().ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/metrics", nil))
+		return strings.Count(w.Body.String(), "http_server_request_duration_seconds_count")
+	}
+	for _, method := range []string{"GET", "BREW", "PROPFIND"} {
+		for _, target := range []string{"/users/1", "/users/2", "/wp-admin", "/a/b", "/users/1?x=1"} {
+			b.do(method, target, "")
+		}
+	}
+	if got, want := series(), 4; got != want {
+		t.Errorf("%d series of requests, want %d: route or unmatched, by GET or other", got, want)
+	}
+	for _, path := range []string{"/health", "/livez", "/readyz"} {
+		b.do(http.MethodGet, path, "")
+	}
+	if got := series(); got != 4 {
+		t.Errorf("probes made %d series", got-4)
+	}
+}
+
+func TestSuccessIsLoggedForDebuggingOnly(t *testing.T) {
+	t.Parallel()
+	b := setup(t, httpserver.Config{})
+	b.handle(http.MethodGet, "/users/:id", ok)
+	w := b.do(http.MethodGet, "/users/17?email=ann@example.com", "", "traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
+	checkHeaders(t, w.Header())
+	if got := w.Header().Get("X-Trace-ID"); got != "0af76519-16cd-43dd-8448-eb211c80319c" {
+		t.Errorf("X-Trace-ID %q", got)
+	}
+	lines := b.log.lines(t, slog.LevelDebug)
+	if len(lines) != 1 || lines[0]["route"] != "/users/:id" || lines[0]["status"] != 200.0 || lines[0]["span_id"] != w.Header().Get("X-Span-ID") {
+		t.Errorf("log %s", b.log)
+	}
+	if strings.Contains(b.log.String(), "ann@") {
+		t.Errorf("log holds the query: %s", b.log)
+	}
+}
+
+// TestHostileHeadersAreNotEchoed: an answer shows no id that it was not given in
+// good form.
+func TestHostileHeadersAreNotEchoed(t *testing.T) {
+	t.Parallel()
+	b := setup(t, httpserver.Config{})
+	b.handle(http.MethodGet, "/", ok)
+	const evil = "<script>alert(1)</script>"
+	for _, target := range []string{"/", "/missing", "/health", "/readyz"} {
+		w := b.do(http.MethodGet, target, "", "X-Trace-ID", evil, "X-Request-ID", evil, "X-Span-ID", evil, "X-Service-Name", evil,
+			"traceparent", evil, "tracestate", evil)
+		if all := w.Body.String() + strings.Join(flat(w.Header()), " ") + b.log.String(); strings.Contains(all, "script") {
+			t.Errorf("%s echoes: %s", target, all)
+		}
+	}
+}
+
+func flat(h http.Header) []string {
+	var values []string
+	for _, v := range h {
+		values = append(values, v...)
+	}
+	return values
+}
+
+func TestSpan(t *testing.T) {
+	t.Parallel()
+	var mu sync.Mutex
+	got := map[string]map[string]string{}
+	receiver := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		var sent collector.TracesData
+		if err := proto.Unmarshal(body, &sent); err != nil {
+			t.Error(err)
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		for _, span := range sent.GetResourceSpans()[0].GetScopeSpans()[0].GetSpans() {
+			got[span.GetName()] = map[string]string{"status": span.GetStatus().GetCode().String()}
+			for _, a := range span.GetAttributes() {
+				got[span.GetName()][a.GetKey()] = a.GetValue().String()
+			}
+		}
+	}))
+	defer receiver.Close()
+	tracer, err := tracing.Open(t.Context(), tracing.Config{Endpoint: receiver.URL, SampleRatio: 1}, "user-service")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := httpserver.New(httpserver.Config{}, httpserver.Deps{
+		Service: "user-service", Tracer: tracer, Metrics: metrics.New("user-service"),
+		Log: logging.New(io.Discard, "user-service", slog.LevelInfo),
+	})
+	s.Router().GET("/users/:id", httpserver.Handle(func(c *gin.Context) error {
+		if c.Param("id") == "2" {
+			panic("broken")
+		}
+		return ok(c)
+	}))
+	for _, path := range []string{"/users/2", "/nowhere", "/health"} {
+		s.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, path, nil))
+	}
+	if err := tracer.Shutdown(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]map[string]string{
+		"GET /users/:id": {"status": "STATUS_CODE_ERROR", "http.route": `string_value:"/users/:id"`, "http.request.method": `string_value:"GET"`, "http.response.status_code": "int_value:500", "url.scheme": `string_value:"http"`},
+		"GET":            {"status": "STATUS_CODE_UNSET", "http.request.method": `string_value:"GET"`, "http.response.status_code": "int_value:404", "url.scheme": `string_value:"http"`},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("spans (-want +got):\n%s", diff)
+	}
+}

@@ -1,0 +1,128 @@
+package httpserver
+
+import (
+	"encoding/base64"
+	"maps"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/gin-gonic/gin"
+	"github.com/google/uuid"
+
+	"github.com/go-troika/troika/pkg/fault"
+)
+
+const (
+	defaultLimit = 20
+	maxLimit     = 100
+	maxCursor    = 512
+)
+
+var errQuery = fault.New(fault.Malformed, "invalid_query", "Invalid query")
+
+// Page is what part of a list the caller asks for.
+type Page struct {
+	Limit int    // 1 to 100, default 20
+	After string // the key of the last item seen, "" for the first page
+}
+
+// AfterUUID answers After where keys are UUIDs: uuid.Nil for the first page, and a
+// 400 for a cursor that this list never gave out.
+func (p Page) AfterUUID() (uuid.UUID, error) {
+	if p.After == "" {
+		return uuid.Nil, nil
+	}
+	id, ok := parseUUID(p.After)
+	if !ok {
+		return uuid.Nil, errQuery.WithFields(badCursor)
+	}
+	return id, nil
+}
+
+var badCursor = fault.Field{Name: "cursor", Message: "must be the nextCursor of an earlier answer"}
+
+// BindPage reads limit and cursor from the query. Other parameters than these and
+// those in allowedQuery, a parameter given twice, and text that is not clean UTF-8
+// are refused: a 400 that lists all that is wrong.
+func BindPage(c *gin.Context, allowedQuery ...string) (Page, error) {
+	query, err := url.ParseQuery(c.Request.URL.RawQuery)
+	if err != nil {
+		return Page{}, errQuery.With(err)
+	}
+	page := Page{Limit: defaultLimit}
+	var invalid []fault.Field
+	for _, name := range slices.Sorted(maps.Keys(query)) {
+		if problem := page.take(name, query[name], allowedQuery); problem != "" {
+			invalid = append(invalid, fault.Field{Name: name, Message: problem})
+		}
+	}
+	if len(invalid) > 0 {
+		return Page{}, errQuery.WithFields(invalid...)
+	}
+	return page, nil
+}
+
+// take reads one parameter and answers what is wrong with it, or "".
+func (p *Page) take(name string, values, allowed []string) string {
+	switch {
+	case len(values) > 1:
+		return "is given more than once"
+	case !cleanText(name) || !cleanText(values[0]):
+		return "is not clean UTF-8 text"
+	case name == "limit":
+		n, err := strconv.Atoi(values[0])
+		if err != nil || n < 1 || n > maxLimit {
+			return "must be a whole number from 1 to " + strconv.Itoa(maxLimit)
+		}
+		p.Limit = n
+	case name == "cursor":
+		after, ok := decodeCursor(values[0])
+		if !ok {
+			return badCursor.Message
+		}
+		p.After = after
+	case !slices.Contains(allowed, name):
+		return "is not a known parameter"
+	}
+	return ""
+}
+
+func cleanText(s string) bool {
+	return utf8.ValidString(s) && !strings.ContainsRune(s, 0)
+}
+
+// List is one page of a list on the wire.
+type List[T any] struct {
+	Items      []T    `json:"items"`
+	NextCursor string `json:"nextCursor,omitzero"` // missing on the last page
+}
+
+// NewList answers the page of items, of which the caller has asked its database
+// for limit+1: the one too many tells that there is a next page. cursorOf answers
+// an item's key, which comes back as [Page].After.
+func NewList[T any](items []T, limit int, cursorOf func(T) string) List[T] {
+	if items == nil {
+		items = []T{}
+	}
+	if len(items) <= limit {
+		return List[T]{Items: items}
+	}
+	items = items[:limit]
+	return List[T]{Items: items, NextCursor: encodeCursor(cursorOf(items[limit-1]))}
+}
+
+// encodeCursor keeps clients from reading meaning into cursors; it hides nothing.
+func encodeCursor(key string) string {
+	return base64.RawURLEncoding.EncodeToString([]byte(key))
+}
+
+func decodeCursor(cursor string) (string, bool) {
+	if cursor == "" || len(cursor) > maxCursor {
+		return "", false
+	}
+	key, err := base64.RawURLEncoding.Strict().DecodeString(cursor)
+	return string(key), err == nil && cleanText(string(key))
+}

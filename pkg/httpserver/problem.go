@@ -1,0 +1,79 @@
+package httpserver
+
+import (
+	"math"
+	"net/http"
+	"strconv"
+
+	"github.com/gin-gonic/gin"
+	"github.com/go-json-experiment/json"
+
+	"github.com/go-troika/troika/pkg/fault"
+	"github.com/go-troika/troika/pkg/tracing"
+)
+
+const problemDocs = "https://github.com/go-troika/troika/blob/main/docs/problems.md#"
+
+var problemType = []string{"application/problem+json"}
+
+// problem is an error answer: RFC 9457 with the extensions error (the text for
+// people), code (for programs), errors (the invalid fields) and the ids to ask
+// about it.
+type problem struct {
+	Error     string         `json:"error"`
+	Type      string         `json:"type"`
+	Title     string         `json:"title"`
+	Status    int            `json:"status"`
+	Code      string         `json:"code"`
+	Detail    string         `json:"detail,omitzero"`
+	Errors    []invalidField `json:"errors,omitempty"`
+	RequestID string         `json:"requestId"`
+	TraceID   string         `json:"traceId"`
+}
+
+type invalidField struct {
+	Field   string `json:"field"`
+	Message string `json:"message"`
+}
+
+// writeProblem answers f. It shows f's public words only.
+func writeProblem(c *gin.Context, f *fault.Error) {
+	status := f.Kind().Status()
+	ctx, h := c.Request.Context(), c.Writer.Header()
+	body, err := json.Marshal(problem{
+		Error:     f.Message(),
+		Type:      problemDocs + f.Code(),
+		Title:     http.StatusText(status),
+		Status:    status,
+		Code:      f.Code(),
+		Detail:    f.Detail(),
+		Errors:    invalidFields(f.Fields()),
+		RequestID: tracing.RequestID(ctx),
+		TraceID:   tracing.TraceID(ctx),
+	})
+	if err != nil { // only for text that is not UTF-8
+		body = []byte(`{"error":"Internal server error"}`)
+		status = http.StatusInternalServerError
+	}
+	h["Content-Type"] = problemType
+	if wait := f.RetryAfter(); wait > 0 {
+		h.Set("Retry-After", strconv.Itoa(int(math.Ceil(wait.Seconds()))))
+	}
+	switch status {
+	case http.StatusUnauthorized:
+		h.Set("WWW-Authenticate", "ServiceToken")
+	case http.StatusRequestEntityTooLarge:
+		h["Connection"] = closing // rather than read the rest
+	}
+	c.Writer.WriteHeader(status)
+	// Whoever does not read to the end has hung up; there is nobody to tell.
+	_, _ = c.Writer.Write(body)
+}
+
+func invalidFields(fields []fault.Field) []invalidField {
+	out := make([]invalidField, len(fields))
+	for i, f := range fields {
+		out[i] = invalidField{Field: f.Name, Message: f.Message}
+	}
+	return out
+}

@@ -1,0 +1,161 @@
+package httpserver_test
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gin-gonic/gin"
+
+	"github.com/go-troika/troika/pkg/httpserver"
+)
+
+// run serves b until the returned function is called, which answers Run's error.
+func run(t *testing.T, b *bundle) (url string, stop func() error) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- b.Run(ctx) }()
+	<-b.Listening()
+	_, port, err := net.SplitHostPort(b.Addr())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return "http://127.0.0.1:" + port, func() error { cancel(); return <-done }
+}
+
+func get(t *testing.T, url string) *http.Response {
+	t.Helper()
+	resp, err := http.Get(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, _ = io.Copy(io.Discard, resp.Body)
+	resp.Body.Close()
+	return resp
+}
+
+func TestRun(t *testing.T) {
+	b := setup(t, httpserver.Config{})
+	if b.Addr() != "" {
+		t.Errorf("address %q before listening", b.Addr())
+	}
+	b.handle(http.MethodGet, "/", ok)
+	url, stop := run(t, b)
+	if resp := get(t, url); resp.StatusCode != http.StatusOK || resp.Close {
+		t.Errorf("answer %d, closes: %v", resp.StatusCode, resp.Close)
+	}
+	b.Drain()
+	if resp := get(t, url); resp.StatusCode != http.StatusOK || !resp.Close {
+		t.Errorf("while draining: %d, closes: %v", resp.StatusCode, resp.Close)
+	}
+	if resp := get(t, url+"/readyz"); resp.StatusCode != http.StatusServiceUnavailable {
+		t.Errorf("readyz while draining: %d", resp.StatusCode)
+	}
+	if err := stop(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestRunReportsBusyPort(t *testing.T) {
+	t.Parallel()
+	l, err := net.Listen("tcp", ":0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	b := setup(t, httpserver.Config{Port: l.Addr().(*net.TCPAddr).Port})
+	if err := b.Run(t.Context()); err == nil || !strings.Contains(err.Error(), "address already in use") {
+		t.Errorf("Run on a busy port: %v", err)
+	}
+}
+
+func TestStopLetsRequestsFinish(t *testing.T) {
+	t.Parallel()
+	b := setup(t, httpserver.Config{})
+	entered, release := make(chan struct{}), make(chan struct{})
+	b.handle(http.MethodGet, "/", func(c *gin.Context) error { close(entered); <-release; return ok(c) })
+	url, stop := run(t, b)
+	status := make(chan int, 1)
+	go func() { status <- get(t, url).StatusCode }()
+	<-entered
+	stopped := make(chan error, 1)
+	go func() { stopped <- stop() }()
+	for { // until the listener is gone
+		conn, err := net.Dial("tcp", strings.TrimPrefix(url, "http://"))
+		if err != nil {
+			break
+		}
+		conn.Close()
+	}
+	close(release)
+	if got := <-status; got != http.StatusOK {
+		t.Errorf("request in flight ended with %d", got)
+	}
+	if err := <-stopped; err != nil {
+		t.Error(err)
+	}
+}
+
+func TestStopGivesUp(t *testing.T) {
+	t.Parallel()
+	b := setup(t, httpserver.Config{Shutdown: 20 * time.Millisecond})
+	entered := make(chan struct{})
+	b.handle(http.MethodGet, "/", func(c *gin.Context) error { close(entered); <-c.Done(); return c.Err() })
+	url, stop := run(t, b)
+	failed := make(chan error, 1)
+	go func() {
+		resp, err := http.Get(url)
+		if err == nil {
+			resp.Body.Close()
+		}
+		failed <- err
+	}()
+	<-entered
+	if err := stop(); err == nil || !strings.Contains(err.Error(), "deadline exceeded") {
+		t.Errorf("Run ended with %v", err)
+	}
+	if err := <-failed; err == nil {
+		t.Error("a request outlived the server")
+	}
+}
+
+// TestWire holds what only shows on a connection: lines as a hostile client sends
+// them, and when the server hangs up.
+func TestWire(t *testing.T) {
+	t.Parallel()
+	b := binding[item](t, httpserver.Config{MaxBody: 64, ReadHeader: 50 * time.Millisecond})
+	url, stop := run(t, b)
+	chunked := "POST / HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n" +
+		fmt.Sprintf("%x\r\n%s\r\n0\r\n\r\n", 100, strings.Repeat(" ", 100))
+	for name, tc := range map[string]struct{ send, want string }{
+		"chunked over the limit": {chunked, "413"},
+		"length over the limit":  {"POST / HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: 999999\r\n\r\n", "413"},
+		"length, small":          {"POST / HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: 65\r\n\r\n", "413"},
+		"headers over the limit": {"GET / HTTP/1.1\r\nHost: a\r\nX-A: " + strings.Repeat("a", 40<<10) + "\r\n\r\n", "431"},
+		"two lengths":            {"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\n{}}", "400"},
+		"slow headers":           {"GET / HTTP/1.1\r\nHost: a\r\n", ""},
+	} {
+		conn, err := net.Dial("tcp", strings.TrimPrefix(url, "http://"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.WriteString(conn, tc.send); err != nil {
+			t.Fatal(err)
+		}
+		status, _ := bufio.NewReader(conn).ReadString('\n')
+		conn.Close()
+		if !strings.HasPrefix(strings.TrimPrefix(status, "HTTP/1.1 "), tc.want) || tc.want == "" && status != "" {
+			t.Errorf("%s: %q, want %s", name, status, tc.want)
+		}
+	}
+	if err := stop(); err != nil {
+		t.Error(err)
+	}
+}

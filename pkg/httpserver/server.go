@@ -1,0 +1,101 @@
+package httpserver
+
+import (
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"strconv"
+	"sync/atomic"
+
+	"github.com/gin-gonic/gin"
+
+	"github.com/go-troika/troika/pkg/fault"
+)
+
+var (
+	errNoRoute  = fault.New(fault.NotFound, "not_found", "Not found")
+	errNoMethod = fault.New(fault.MethodNotAllowed, "method_not_allowed", "Method not allowed")
+)
+
+// Server serves one service's API. Routes are added before [Server.Run]; apart
+// from that it is safe for concurrent use.
+type Server struct {
+	cfg  Config
+	deps Deps
+
+	engine *gin.Engine
+	router *gin.RouterGroup
+	ready  readiness
+	host   *host
+
+	service  []string // the X-Service-Name line, shared by all answers
+	inFlight atomic.Int64
+	draining atomic.Bool
+}
+
+// New answers a server with the probes /health, /livez and /readyz and no other
+// route. It does not listen yet.
+func New(cfg Config, d Deps) *Server {
+	s := &Server{cfg: cfg.withDefaults(), deps: d, service: []string{d.Service}}
+	s.ready.log = d.Log
+	s.engine = newEngine()
+	s.engine.NoRoute(s.serve, Handle(func(*gin.Context) error { return errNoRoute }))
+	s.engine.NoMethod(s.serve, Handle(func(*gin.Context) error { return errNoMethod }))
+	s.router = s.engine.Group("/", s.serve)
+
+	probes := s.engine.Group("/", s.probe)
+	probes.GET("/health", Handle(s.health))
+	probes.GET("/livez", Handle(live))
+	probes.GET("/readyz", Handle(s.readyz))
+
+	addr := net.JoinHostPort("", strconv.Itoa(cfg.Port))
+	s.host = newHost(addr, s, s.cfg, slog.NewLogLogger(d.Log.Handler(), slog.LevelWarn))
+	return s
+}
+
+// newEngine answers gin without its logger, recovery, redirects and trust in
+// forwarding headers.
+func newEngine() *gin.Engine {
+	gin.SetMode(gin.ReleaseMode)
+	e := gin.New()
+	e.HandleMethodNotAllowed = true
+	e.RedirectTrailingSlash = false
+	e.ForwardedByClientIP = false
+	e.ContextWithFallback = true
+	return e
+}
+
+// Router is where a service adds its routes.
+func (s *Server) Router() gin.IRouter { return s.router }
+
+// Callers is the function [Callers] with the server's own verifier.
+func (s *Server) Callers(names ...string) gin.HandlerFunc {
+	return Callers(s.deps.Verifier, names...)
+}
+
+// ServeHTTP serves one request; it is what [Server.Run] serves, for tests and for
+// embedding. HEAD is answered wherever GET is.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.Method == http.MethodHead {
+		get := *r
+		get.Method = http.MethodGet
+		r = &get
+	}
+	switch {
+	case r.ContentLength > s.cfg.MaxBody:
+		r.Body = oversized{r.Body, s.cfg.MaxBody}
+	case r.Body != nil && r.Body != http.NoBody:
+		r.Body = http.MaxBytesReader(w, r.Body, s.cfg.MaxBody)
+	}
+	s.engine.ServeHTTP(w, r)
+}
+
+// oversized is a body of which the announced length is enough to refuse it.
+type oversized struct {
+	io.ReadCloser
+	limit int64
+}
+
+// Read implements [io.Reader].
+func (o oversized) Read([]byte) (int, error) { return 0, &http.MaxBytesError{Limit: o.limit} }

@@ -1,0 +1,188 @@
+package metrics
+
+import (
+	"context"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"go.opentelemetry.io/otel/trace"
+)
+
+// How many label combinations of each metric are kept apart; the rest fold into "_OTHER".
+// Real services stay far below.
+const (
+	maxRequestSeries = 2000
+	maxDependencies  = 100
+	maxReasons       = 30
+)
+
+const other = "_OTHER"
+
+// Metrics is what one process counts. Make it with [New]; all methods are safe for
+// concurrent use.
+type Metrics struct {
+	service  string
+	registry *prometheus.Registry
+
+	served *window
+	active prometheus.Gauge
+	panics prometheus.Counter
+
+	requests     *cache[requestKey, prometheus.Observer]
+	dependencies *cache[string, *dependency]
+	refused      *cache[string, prometheus.Counter]
+}
+
+type requestKey struct {
+	method, route string
+	status        int
+}
+
+type dependency struct {
+	ok, failed prometheus.Observer
+	calls      window
+}
+
+// New returns the metrics of the named service on a registry of their own, with those
+// of the Go runtime and the process beside them.
+func New(service string) *Metrics {
+	m := &Metrics{service: service, registry: prometheus.NewRegistry(), served: &window{}}
+	m.registry.MustRegister(collectors.NewGoCollector(),
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+
+	info := prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: "target_info", Help: "The service behind this endpoint.",
+		ConstLabels: prometheus.Labels{"service_name": service},
+	})
+	info.Set(1)
+	m.active = prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: "http_server_active_requests", Help: "Requests being served.",
+	})
+	m.panics = prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "http_server_panics_total", Help: "Panics that handlers were recovered from.",
+	})
+	m.registry.MustRegister(info, m.active, m.panics)
+
+	m.requests = newRequests(m.registry)
+	m.dependencies = newDependencies(m.registry)
+	m.refused = newRefused(m.registry)
+	return m
+}
+
+// Registry is where packages register metrics of their own.
+func (m *Metrics) Registry() *prometheus.Registry { return m.registry }
+
+// Handler serves the registry in the Prometheus and, with exemplars, the OpenMetrics
+// format.
+func (m *Metrics) Handler() http.Handler {
+	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{EnableOpenMetrics: true})
+}
+
+// Request counts a request that was answered with status after d. The route is the
+// template ("/users/:id"), "" when none matched. A status of 500 and above counts as
+// an error. The trace id in ctx becomes an exemplar if its span is sampled.
+func (m *Metrics) Request(ctx context.Context, method, route string, status int, d time.Duration) {
+	m.served.add(status >= 500, d)
+	latency := m.requests.get(requestKey{knownMethod(method), knownRoute(route), status})
+	span := trace.SpanContextFromContext(ctx)
+	if !span.IsSampled() {
+		latency.Observe(d.Seconds())
+		return
+	}
+	latency.(prometheus.ExemplarObserver).ObserveWithExemplar(d.Seconds(),
+		prometheus.Labels{"trace_id": span.TraceID().String()})
+}
+
+// InFlight adds delta to the number of requests being served.
+func (m *Metrics) InFlight(delta int) { m.active.Add(float64(delta)) }
+
+// Refused counts a request turned away before its handler ran; the reason is a word
+// chosen by the programmer, such as "overload".
+func (m *Metrics) Refused(reason string) { m.refused.get(reason).Inc() }
+
+// Panic counts a panic that was recovered from.
+func (m *Metrics) Panic() { m.panics.Inc() }
+
+// Dependency counts a call to another service, which took d.
+func (m *Metrics) Dependency(name string, failed bool, d time.Duration) {
+	dep := m.dependencies.get(name)
+	dep.calls.add(failed, d)
+	if failed {
+		dep.failed.Observe(d.Seconds())
+	} else {
+		dep.ok.Observe(d.Seconds())
+	}
+}
+
+// latencyBuckets are those the semantic conventions advise, in seconds, with two finer
+// ones below: most answers of a local service take under 5 ms.
+func latencyBuckets() []float64 {
+	return []float64{0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10}
+}
+
+func newRequests(registry *prometheus.Registry) *cache[requestKey, prometheus.Observer] {
+	vec := prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		Name: "http_server_request_duration_seconds", Help: "Time to answer a request.",
+		Buckets: latencyBuckets(),
+	}, []string{"http_request_method", "http_route", "http_response_status_code"})
+	registry.MustRegister(vec)
+	return newCache(maxRequestSeries,
+		func(k requestKey) prometheus.Observer {
+			return vec.WithLabelValues(k.method, k.route, knownStatus(k.status))
+		},
+		func(k requestKey) requestKey {
+			return requestKey{k.method, other, k.status / 100 * 100}
+		})
+}
+
+func newDependencies(registry *prometheus.Registry) *cache[string, *dependency] {
+	vec := prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		Name: "http_client_request_duration_seconds", Help: "Time another service took for a call; error_type is empty for a success.",
+		Buckets: latencyBuckets(),
+	}, []string{"server_address", "error_type"})
+	registry.MustRegister(vec)
+	return newCache(maxDependencies,
+		func(name string) *dependency {
+			return &dependency{ok: vec.WithLabelValues(name, ""), failed: vec.WithLabelValues(name, other)}
+		}, toOther)
+}
+
+func newRefused(registry *prometheus.Registry) *cache[string, prometheus.Counter] {
+	vec := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "http_server_refused_requests_total", Help: "Requests turned away before their handler ran.",
+	}, []string{"reason"})
+	registry.MustRegister(vec)
+	return newCache(maxReasons, func(reason string) prometheus.Counter {
+		return vec.WithLabelValues(reason)
+	}, toOther)
+}
+
+func toOther(string) string { return other }
+
+// knownMethod keeps the methods of RFC 9110 and RFC 5789.
+func knownMethod(method string) string {
+	switch method {
+	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch,
+		http.MethodDelete, http.MethodConnect, http.MethodOptions, http.MethodTrace:
+		return method
+	}
+	return other
+}
+
+func knownRoute(route string) string {
+	if route == "" {
+		return "unmatched"
+	}
+	return route
+}
+
+func knownStatus(status int) string {
+	if status < 100 || status > 599 {
+		return other
+	}
+	return strconv.Itoa(status)
+}

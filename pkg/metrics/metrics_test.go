@@ -1,0 +1,197 @@
+package metrics_test
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/go-troika/troika/pkg/metrics"
+)
+
+func TestRequestIsExposed(t *testing.T) {
+	t.Parallel()
+	m := metrics.New("user-service")
+	m.Request(t.Context(), "GET", "/users/:id", 200, 3*time.Millisecond)
+	m.Request(t.Context(), "GET", "/users/:id", 200, 30*time.Millisecond)
+	m.Request(t.Context(), "POST", "/users", 409, time.Second)
+	m.InFlight(3)
+	m.InFlight(-1)
+	m.Refused("overload")
+	m.Panic()
+	m.Dependency("order-service", false, 4*time.Millisecond)
+	m.Dependency("order-service", true, 4*time.Second)
+
+	wantLines(t, scrape(t, m, ""),
+		`target_info{service_name="user-service"} 1`,
+		`http_server_request_duration_seconds_bucket{http_request_method="GET",http_response_status_code="200",http_route="/users/:id",le="0.005"} 1`,
+		`http_server_request_duration_seconds_count{http_request_method="GET",http_response_status_code="200",http_route="/users/:id"} 2`,
+		`http_server_request_duration_seconds_count{http_request_method="POST",http_response_status_code="409",http_route="/users"} 1`,
+		`http_server_active_requests 2`,
+		`http_server_refused_requests_total{reason="overload"} 1`,
+		`http_server_panics_total 1`,
+		`http_client_request_duration_seconds_count{error_type="",server_address="order-service"} 1`,
+		`http_client_request_duration_seconds_sum{error_type="_OTHER",server_address="order-service"} 4`,
+		`process_start_time_seconds `, `go_goroutines `,
+	)
+}
+
+func TestStrangersCannotAddLabels(t *testing.T) {
+	t.Parallel()
+	m := metrics.New("user-service")
+	for i := range 1000 {
+		m.Request(t.Context(), fmt.Sprintf("HACK%d", i), "", 404, time.Millisecond)
+		m.Request(t.Context(), "get", "", 1000+i, time.Millisecond)
+	}
+	text := scrape(t, m, "")
+	wantLines(t, text,
+		`http_server_request_duration_seconds_count{http_request_method="_OTHER",http_response_status_code="404",http_route="unmatched"} 1000`,
+		`http_server_request_duration_seconds_count{http_request_method="_OTHER",http_response_status_code="_OTHER",http_route="unmatched"} 1000`)
+	if n := strings.Count(text, "http_server_request_duration_seconds_count{"); n != 2 {
+		t.Errorf("%d series, want 2", n)
+	}
+}
+
+func TestLabelsFoldPastTheirLimit(t *testing.T) {
+	t.Parallel()
+	m := metrics.New("user-service")
+	for i := range 3000 {
+		name := fmt.Sprint("n", i)
+		m.Request(t.Context(), "GET", "/"+name, 200+i%3, time.Millisecond)
+		m.Refused(name)
+		m.Dependency(name, false, time.Millisecond)
+	}
+	text := scrape(t, m, "")
+	wantLines(t, text,
+		`http_server_request_duration_seconds_count{http_request_method="GET",http_response_status_code="200",http_route="_OTHER"} 1000`,
+		`http_server_refused_requests_total{reason="_OTHER"} 2970`,
+		`http_client_request_duration_seconds_count{error_type="",server_address="_OTHER"} 2900`)
+	for prefix, want := range map[string]int{
+		"http_server_request_duration_seconds_count{": 2001,
+		"http_server_refused_requests_total{":         31,
+		"http_client_request_duration_seconds_count{": 202,
+	} {
+		if got := strings.Count(text, prefix); got != want {
+			t.Errorf("%d of %s, want %d", got, prefix, want)
+		}
+	}
+	if got := len(m.Health().Metrics.Dependencies); got != 101 {
+		t.Errorf("%d dependencies in the health answer, want 101", got)
+	}
+}
+
+func TestExemplarOnlyOfSampledSpans(t *testing.T) {
+	t.Parallel()
+	const openMetrics = "application/openmetrics-text; version=1.0.0"
+	m := metrics.New("user-service")
+	m.Request(spanContext(t, 0), "GET", "/users", 200, 3*time.Millisecond)
+	if text := scrape(t, m, openMetrics); strings.Contains(text, "trace_id") {
+		t.Error("exemplar of a span that is not sampled")
+	}
+	m.Request(spanContext(t, trace.FlagsSampled), "GET", "/users", 200, 3*time.Millisecond)
+	want := `le="0.005"} 2 # {trace_id="0102030405060708090a0b0c0d0e0f10"} 0.003`
+	if text := scrape(t, m, openMetrics); !strings.Contains(text, want) {
+		t.Errorf("no %s in\n%s", want, text)
+	}
+	if text := scrape(t, m, ""); strings.Contains(text, "trace_id") {
+		t.Error("exemplar in the classic format")
+	}
+}
+
+func TestRequestAllocatesNothing(t *testing.T) {
+	m := metrics.New("user-service")
+	ctx := context.Background()
+	record := func() {
+		m.InFlight(1)
+		m.Request(ctx, "GET", "/users/:id", 200, time.Millisecond)
+		m.Dependency("order-service", false, time.Millisecond)
+		m.InFlight(-1)
+	}
+	if n := testing.AllocsPerRun(1000, record); n != 0 {
+		t.Errorf("%v allocations per request, want 0", n)
+	}
+}
+
+func TestConcurrentUse(t *testing.T) {
+	t.Parallel()
+	m := metrics.New("user-service")
+	var wg sync.WaitGroup
+	for i := range 8 {
+		wg.Go(func() {
+			for n := range 100 {
+				m.Request(t.Context(), "GET", fmt.Sprint("/", n), 200+i%2, time.Millisecond)
+				m.Dependency(fmt.Sprint("d", n%3), i == 0, time.Millisecond)
+				_ = m.Health()
+			}
+		})
+	}
+	wg.Wait()
+	if got := m.Health().Metrics.Requests.Total; got != 800 {
+		t.Errorf("%d requests, want 800", got)
+	}
+}
+
+func BenchmarkRequest(b *testing.B) {
+	m := metrics.New("user-service")
+	ctx := context.Background()
+	b.ReportAllocs()
+	for b.Loop() {
+		m.Request(ctx, "GET", "/users/:id", 200, time.Millisecond)
+	}
+}
+
+func BenchmarkRequestParallel(b *testing.B) {
+	m := metrics.New("user-service")
+	ctx := context.Background()
+	b.ReportAllocs()
+	b.RunParallel(func(pb *testing.PB) {
+		for pb.Next() {
+			m.Request(ctx, "GET", "/users/:id", 200, time.Millisecond)
+		}
+	})
+}
+
+func BenchmarkRequestSampled(b *testing.B) {
+	m := metrics.New("user-service")
+	ctx := spanContext(b, trace.FlagsSampled)
+	b.ReportAllocs()
+	for b.Loop() {
+		m.Request(ctx, "GET", "/users/:id", 200, time.Millisecond)
+	}
+}
+
+func spanContext(tb testing.TB, flags trace.TraceFlags) context.Context {
+	tb.Helper()
+	return trace.ContextWithSpanContext(tb.Context(), trace.NewSpanContext(trace.SpanContextConfig{
+		TraceID:    trace.TraceID{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16},
+		SpanID:     trace.SpanID{1},
+		TraceFlags: flags,
+	}))
+}
+
+func scrape(t *testing.T, m *metrics.Metrics, accept string) string {
+	t.Helper()
+	request := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/metrics", http.NoBody)
+	request.Header.Set("Accept", accept)
+	answer := httptest.NewRecorder()
+	m.Handler().ServeHTTP(answer, request)
+	if answer.Code != http.StatusOK {
+		t.Fatalf("status %d: %s", answer.Code, answer.Body)
+	}
+	return answer.Body.String()
+}
+
+func wantLines(t *testing.T, text string, lines ...string) {
+	t.Helper()
+	for _, line := range lines {
+		if !strings.Contains(text, "\n"+line) {
+			t.Errorf("no line %s", line)
+		}
+	}
+}

@@ -1,0 +1,38 @@
+// Package registry knows where a healthy instance of a service is.
+//
+// A [Registry] answers one question, "which address of user-service shall this call go to", from memory
+// and at once. Where the addresses come from is chosen by [Config].Kind:
+//
+//   - static: the comma list of <NAME>_SERVICE_URL;
+//   - dns: every A and AAAA record of the host in that URL is an instance (a headless Kubernetes Service);
+//   - redis: instances register themselves with [Registry.Announce] and are found under their service's name.
+//
+// Entries may also be added by hand with [Registry.Register], whatever the kind.
+//
+// # Calls never wait for the registry
+//
+// [Registry.Run] refreshes in the background. An error or an empty answer leaves the last known instances in
+// place: an outage of Redis or DNS stops no call. Deregistration is a command ([Registry.Withdraw] leaves a
+// tombstone, obeyed at once). Disappearance is only a hint: an instance that is no longer listed stays until a
+// health check fails, because a flushed Redis or a paused heartbeat says nothing about whether it serves.
+//
+// With dns and redis the configured URL is a standby: used before the first answer, and whenever no found
+// instance is usable.
+//
+// # Which instance
+//
+// [Registry.Pick] draws two usable instances at random and takes the one with the lower cost: peak-sensitive
+// moving average of its latency, divided by the square of its success rate, times the calls in flight plus one.
+// Costs within a factor of two, in-flight aside, count as equal, so that noise starves nobody. Five consecutive
+// failures eject an instance for 10 s × n, n counting its recent ejections; at most half of a pool is ejected,
+// and when less than half is available ejection is ignored.
+//
+// # Health
+//
+// Each instance is asked at its health endpoint every 30 s (±10 %), all in parallel, 2 s each; one that is
+// unhealthy, ejected or no longer listed every second. Before its first check an instance is unknown: used only
+// while none is known to be healthy. The answer names its service, so that an address that now belongs to
+// another service is noticed and not called. An instance seen down and then up again starts afresh:
+// its ejection and its history are forgotten. While every instance is unhealthy GetService fails, but Pick goes on:
+// a health check that errs must not stop calls that would succeed.
+package registry

@@ -1,0 +1,59 @@
+package registry
+
+import (
+	"context"
+	"log/slog"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+)
+
+// refreshTimeout bounds one look-up in the background; a slow Redis is waited for, since nobody else waits.
+const refreshTimeout = 4 * time.Second
+
+// resolver lists the instances of a service as they are now.
+type resolver interface {
+	resolve(ctx context.Context, service string) (listing, error)
+}
+
+// listing is a resolver's answer. An URL is never in both lists.
+type listing struct {
+	live      []endpoint
+	withdrawn []string // URLs deregistered by command
+}
+
+// refreshAll looks every known service up, in parallel.
+func (r *Registry) refreshAll(ctx context.Context) {
+	var wg sync.WaitGroup
+	for _, p := range r.allPools() {
+		wg.Go(func() {
+			ctx, cancel := context.WithTimeout(ctx, refreshTimeout)
+			defer cancel()
+			r.refresh(ctx, p)
+		})
+	}
+	wg.Wait()
+}
+
+// refresh applies the resolver's answer; an error leaves the last known in place and is logged once.
+func (r *Registry) refresh(ctx context.Context, p *pool) {
+	l, err := r.resolver.resolve(ctx, p.name)
+	if err != nil {
+		if ctx.Err() != context.Canceled && !p.failing.Swap(true) {
+			r.log.Warn("registry unreachable, keeping the last known", slog.String("target", p.name), slog.Any("error", err))
+		}
+		return
+	}
+	if p.failing.Swap(false) {
+		r.log.Info("registry reachable again", slog.String("target", p.name))
+	}
+	p.apply(l)
+	r.wakeChecker()
+}
+
+func (r *Registry) allPools() []*pool {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	return slices.Collect(maps.Values(r.pools))
+}

@@ -1,0 +1,96 @@
+package serviceclient
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"time"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/codes"
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/go-troika/troika/pkg/breaker"
+)
+
+// attempt sends the call once, to the instance at base, in a span and with a deadline of its own.
+func (c *Client) attempt(caller context.Context, call *call, base string) *Error {
+	deadline := time.Now().Add(c.cfg.AttemptTimeout)
+	if call.deadline.Before(deadline) {
+		deadline = call.deadline
+	}
+	ctx, cancel := context.WithDeadline(caller, deadline)
+	defer cancel()
+	ctx, span := c.startSpan(ctx, call.method)
+	defer span.End()
+	e := c.roundTrip(ctx, caller, call, base)
+	endSpan(span, e)
+	return e
+}
+
+func (c *Client) roundTrip(ctx, caller context.Context, call *call, base string) *Error {
+	req, err := c.request(ctx, call, base)
+	if err != nil {
+		return c.fail(ctx, call, breaker.Ignore, err)
+	}
+	resp, err := c.deps.Transport.RoundTrip(req)
+	if err != nil {
+		e := c.fail(ctx, call, outcomeOfTrouble(caller), err)
+		e.undialed = dialFailed(err)
+		return e
+	}
+	defer resp.Body.Close()
+	buf := buffers.Get().(*[]byte)
+	body, err := readAll(resp, *buf, c.cfg.MaxBody)
+	e := c.judge(ctx, caller, call, resp, body, err)
+	if cap(body) <= pooledSize {
+		*buf = body
+	}
+	buffers.Put(buf)
+	return e
+}
+
+// judge turns an answer into nil or an error; readErr is what cut the body short.
+func (c *Client) judge(ctx, caller context.Context, call *call, resp *http.Response, body []byte, readErr error) *Error {
+	ok := resp.StatusCode >= 200 && resp.StatusCode <= 299
+	outcome, err := outcomeOfStatus(resp.StatusCode), readErr
+	switch {
+	case ok && readErr == nil:
+		if err = decode(resp.StatusCode, body, call.out); err == nil {
+			return nil
+		}
+	case ok && !errors.Is(readErr, ErrTooLarge):
+		outcome = outcomeOfTrouble(caller)
+	}
+	e := c.fail(ctx, call, outcome, err)
+	e.Status = resp.StatusCode
+	e.RetryAfter = parseRetryAfter(resp.Header.Get("Retry-After"), time.Now())
+	if !ok && readErr == nil {
+		p := parseProblem(body)
+		e.Code, e.Message, e.RequestID = p.Code, p.Error, orDefault(p.RequestID, e.RequestID)
+	}
+	return e
+}
+
+func (c *Client) startSpan(ctx context.Context, method string) (context.Context, trace.Span) {
+	if c.deps.Tracer == nil {
+		return ctx, trace.SpanFromContext(context.Background())
+	}
+	ctx, span := c.deps.Tracer.Start(ctx, method+" "+c.target, clientSpan)
+	if span.IsRecording() {
+		span.SetAttributes(attribute.String("http.request.method", method), attribute.String("service.peer.name", c.target))
+	}
+	return ctx, span
+}
+
+var clientSpan = trace.WithSpanKind(trace.SpanKindClient)
+
+func endSpan(span trace.Span, e *Error) {
+	if e == nil || !span.IsRecording() {
+		return
+	}
+	if e.Status != 0 {
+		span.SetAttributes(attribute.Int("http.response.status_code", e.Status))
+	}
+	span.SetStatus(codes.Error, reason(e))
+}

@@ -1,0 +1,149 @@
+package serviceclient
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/go-troika/troika/pkg/breaker"
+	"github.com/go-troika/troika/pkg/tracing"
+)
+
+// Client calls one target service. It is safe for concurrent use; make one per target and keep it, because breaker,
+// bulkhead and retry budget live in it.
+type Client struct {
+	target   string
+	cfg      Config
+	deps     Deps
+	breaker  *breaker.Breaker
+	budget   *budget
+	underWay atomic.Int64
+}
+
+// New returns a client of the service named target. It contacts nobody. It panics when d.Registry is nil.
+func New(target string, cfg Config, d Deps) *Client {
+	if d.Registry == nil {
+		panic("serviceclient: New without a Registry")
+	}
+	if d.Log == nil {
+		d.Log = slog.New(slog.DiscardHandler)
+	}
+	if d.Transport == nil {
+		d.Transport = sharedTransport()
+	}
+	cfg = cfg.withDefaults()
+	return &Client{target: target, cfg: cfg, deps: d, breaker: breaker.New(target, cfg.Breaker), budget: newBudget()}
+}
+
+// Breaker answers the target's breaker, to watch its state and transitions.
+func (c *Client) Breaker() *breaker.Breaker { return c.breaker }
+
+// do sends the call until it has an answer or must not be tried again, counts it, and logs it when it failed.
+func (c *Client) do(ctx context.Context, call *call) error {
+	began := time.Now()
+	call.deadline = began.Add(c.cfg.Timeout)
+	if tracing.RequestID(ctx) == "" {
+		ctx = tracing.WithRequestID(ctx, tracing.NewRequestID())
+	}
+	e := c.retry(ctx, call)
+	took := time.Since(began)
+	if c.deps.Metrics != nil {
+		c.deps.Metrics.Dependency(c.target, e != nil && e.outcome == breaker.Failure, took)
+	}
+	if e == nil {
+		return nil
+	}
+	c.logFailure(ctx, call, e, took)
+	return e
+}
+
+// retry makes attempts as planned after each; nil means that the last succeeded.
+func (c *Client) retry(ctx context.Context, call *call) *Error {
+	c.budget.deposit()
+	var last *Error
+	for {
+		e := c.try(ctx, call)
+		if e != nil && last != nil && errors.Is(e, breaker.ErrOpen) {
+			return last // tells more than a refusal to retry
+		}
+		if e == nil || !e.repeat.again || c.breaker.State() == breaker.Open || !pause(ctx, e.repeat.wait) {
+			return e
+		}
+		last = e
+	}
+}
+
+// try makes one attempt on one instance, if breaker and bulkhead let it.
+func (c *Client) try(ctx context.Context, call *call) (e *Error) {
+	lease, err := c.deps.Registry.Pick(c.target, call.tried...)
+	if err != nil {
+		return c.fail(ctx, call, breaker.Failure, err)
+	}
+	call.tried = append(call.tried, lease.URL)
+	began, outcome := time.Now(), breaker.Ignore
+	defer func() { lease.Done(outcome, time.Since(began)) }()
+	err = c.breaker.Do(ctx, func(ctx context.Context) error {
+		if c.underWay.Add(1) > int64(c.cfg.Concurrency) {
+			c.underWay.Add(-1)
+			e = c.fail(ctx, call, breaker.Ignore, ErrBusy)
+			return e
+		}
+		defer c.underWay.Add(-1)
+		if e = c.attempt(ctx, call, lease.URL); e == nil {
+			outcome = breaker.Success
+			return nil
+		}
+		outcome = e.outcome
+		e.repeat = c.plan(ctx, call, e)
+		return e
+	})
+	if open, ok := errors.AsType[*breaker.OpenError](err); ok {
+		e = c.fail(ctx, call, breaker.Failure, open)
+		e.RetryAfter = open.RetryAfter
+	}
+	return e
+}
+
+// fail makes the error of a call that brought no answer.
+func (c *Client) fail(ctx context.Context, call *call, outcome breaker.Outcome, err error) *Error {
+	return &Error{
+		Service: c.target, Method: call.method, Path: call.path(), RequestID: tracing.RequestID(ctx),
+		Err: err, outcome: outcome,
+	}
+}
+
+// logFailure writes the one line of a failed call. A 4xx is often what the caller wanted to know, and a caller that
+// hung up is no trouble either.
+func (c *Client) logFailure(ctx context.Context, call *call, e *Error, took time.Duration) {
+	level := slog.LevelWarn
+	if ctx.Err() != nil || e.Status >= 400 && e.Status <= 499 {
+		level = slog.LevelInfo
+	}
+	c.deps.Log.LogAttrs(ctx, level, "call failed",
+		slog.String("target", c.target),
+		slog.String("method", e.Method),
+		slog.String("path", e.Path),
+		slog.Int("status", e.Status),
+		slog.String("error", reason(e)),
+		slog.Int("attempts", len(call.tried)),
+		slog.Duration("took", took))
+}
+
+// reason is what e adds to its status.
+func reason(e *Error) string {
+	if e.Err != nil {
+		return e.Err.Error()
+	}
+	return e.Code
+}
+
+func checkTarget(target string) error {
+	if !strings.HasPrefix(target, "/") {
+		return fmt.Errorf("path %q does not begin with a slash", target)
+	}
+	return nil
+}

@@ -1,0 +1,52 @@
+package serviceclient
+
+import (
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/go-troika/troika/pkg/breaker"
+	"github.com/go-troika/troika/pkg/metrics"
+	"github.com/go-troika/troika/pkg/registry"
+	"github.com/go-troika/troika/pkg/serviceauth"
+	"github.com/go-troika/troika/pkg/tracing"
+)
+
+// Config tunes a Client. The zero value of each field is its default.
+type Config struct {
+	Timeout        time.Duration  // Whole call with all attempts and waits; default 5 s.
+	AttemptTimeout time.Duration  // One attempt, from the dial to the last byte; default 2 s.
+	Retries        int            // Attempts after the first; default 2, negative for none.
+	MaxBody        int64          // Longest answer in bytes; default 1 MiB.
+	Concurrency    int            // Attempts under way at a time; default 64.
+	Breaker        breaker.Config // Classify is set by the client.
+}
+
+// Deps are the parts a Client works with. Only Registry is required; what is nil is left out, but for Transport.
+type Deps struct {
+	Service   string // The caller's own name, sent as X-Service-Name.
+	Registry  *registry.Registry
+	Signer    *serviceauth.Signer
+	Tracer    *tracing.Tracer
+	Metrics   *metrics.Metrics
+	Log       *slog.Logger
+	Transport http.RoundTripper // Default: one tuned transport shared by the process.
+}
+
+func (c Config) withDefaults() Config {
+	c.Timeout = orDefault(c.Timeout, 5*time.Second)
+	c.AttemptTimeout = orDefault(c.AttemptTimeout, 2*time.Second)
+	c.Retries = max(orDefault(c.Retries, 2), 0)
+	c.MaxBody = orDefault(c.MaxBody, 1<<20)
+	c.Concurrency = orDefault(c.Concurrency, 64)
+	c.Breaker.Classify = classify
+	return c
+}
+
+func orDefault[T comparable](v, fallback T) T {
+	var zero T
+	if v == zero {
+		return fallback
+	}
+	return v
+}

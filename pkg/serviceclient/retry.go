@@ -1,0 +1,86 @@
+package serviceclient
+
+import (
+	"context"
+	"math/rand/v2"
+	"sync/atomic"
+	"time"
+
+	"github.com/go-troika/troika/pkg/breaker"
+)
+
+const (
+	backoffBase   = 25 * time.Millisecond
+	backoffCap    = time.Second
+	retryAfterCap = 5 * time.Second
+)
+
+// plan is what follows a failed attempt.
+type plan struct {
+	again     bool
+	elsewhere bool // another instance is there for it
+	wait      time.Duration
+}
+
+// plan decides whether the call is tried again after the failed attempt e.
+func (c *Client) plan(ctx context.Context, call *call, e *Error) plan {
+	if e.outcome != breaker.Failure || len(call.tried) > c.cfg.Retries || !call.repeatable && !e.undialed {
+		return plan{}
+	}
+	wait := backoff(len(call.tried))
+	if e.RetryAfter > 0 {
+		wait = min(e.RetryAfter, retryAfterCap)
+	}
+	if wait >= call.left(ctx) || !c.budget.withdraw() {
+		return plan{}
+	}
+	return plan{again: true, elsewhere: c.deps.Registry.Another(c.target, call.tried...), wait: wait}
+}
+
+// backoff is a random wait after the given number of attempts ("full jitter": Brooker, Exponential Backoff And
+// Jitter, AWS 2015).
+func backoff(attempts int) time.Duration {
+	return rand.N(min(backoffBase<<(attempts-1), backoffCap))
+}
+
+// pause waits for d and reports false when ctx ended first.
+func pause(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+const (
+	retryCost    = 10 // calls that pay for one retry
+	retryReserve = 10 // retries that may be saved up, and are there at the start
+)
+
+// budget holds retries below a tenth of the calls, bursts aside. It is safe for concurrent use.
+type budget struct{ saved atomic.Int64 }
+
+func newBudget() *budget {
+	b := new(budget)
+	b.saved.Store(retryCost * retryReserve)
+	return b
+}
+
+// deposit counts a call.
+func (b *budget) deposit() {
+	if b.saved.Load() < retryCost*retryReserve {
+		b.saved.Add(1)
+	}
+}
+
+// withdraw takes a retry and reports whether there was one.
+func (b *budget) withdraw() bool {
+	if b.saved.Add(-retryCost) >= 0 {
+		return true
+	}
+	b.saved.Add(retryCost)
+	return false
+}
