@@ -104,7 +104,7 @@ func (c *Chassis) openPool(ctx context.Context, cfg database.Config, opts ...dat
 	}
 	c.closeLater("database", func(context.Context) error { return db.Close() })
 	if c.outbox == nil {
-		c.outbox = events.NewOutbox(c.Config.Service, c.Config.Events.Partitions)
+		c.outbox = events.NewOutbox(c.Config.Service, c.Config.Events)
 	}
 	if err := db.Gorm.Use(c.outbox); err != nil {
 		return nil, fmt.Errorf("install outbox: %w", err)

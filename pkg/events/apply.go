@@ -16,17 +16,6 @@ import (
 // applyTime is how long a transaction goes on taking further events.
 const applyTime = 200 * time.Millisecond
 
-// handlerError says which delivery's handler failed, and how.
-type handlerError struct {
-	index int
-	err   error
-}
-
-func (e *handlerError) Error() string { return e.err.Error() }
-
-// hopeless reports that another attempt cannot succeed.
-func (e *handlerError) hopeless() bool { return errors.Is(e.err, errUndecodable) }
-
 // apply takes deliveries in one transaction, with the offset and the inbox, and
 // answers how many are done with. With a failure given, the first is not
 // handled but parked.
@@ -39,6 +28,7 @@ func (r *reader) apply(ctx context.Context, deliveries []delivery, failure *hand
 	if err != nil {
 		return 0, err
 	}
+	r.at = b.offset
 	for i, outcome := range b.outcomes {
 		r.metrics.events.WithLabelValues(r.label(deliveries[i].env.Event), outcome).Inc()
 	}
@@ -59,6 +49,7 @@ type batch struct {
 	tx       *gorm.DB
 	failure  *handlerError
 	offset   position
+	replayTo int64           // events up to here are handled again
 	fresh    map[string]bool // taken into the inbox now, not handled yet
 	blocked  map[string]bool // keys with a parked event
 	outcomes []string        // of the deliveries done with
@@ -131,17 +122,20 @@ func (b *batch) isStray(d delivery) bool {
 // decide handles an event that comes next, or says why not.
 func (b *batch) decide(ctx context.Context, d delivery, i int) (string, error) {
 	h, subscribed := b.handlers[d.env.Event]
-	if d.err == nil && !subscribed {
+	if b.ignored[d.env.Event] {
 		return outcomeSkipped, nil
 	}
 	id := d.env.ID.String()
-	if !b.fresh[id] {
+	if !b.fresh[id] && d.at.pos > b.replayTo {
 		return outcomeRepeat, nil
 	}
 	delete(b.fresh, id)
 	switch {
 	case d.err != nil:
 		return outcomeDead, b.park(ctx, d, parked{state: stateDead, reason: d.err.Error()})
+	case !subscribed: // its key goes on: this service has no order to keep with it
+		d.env.Key = ""
+		return outcomeDead, b.park(ctx, d, parked{state: stateDead, reason: "unknown type " + d.env.Event})
 	case b.blocked[d.env.Key]:
 		return outcomeParked, b.park(ctx, d, parked{state: stateWaiting, reason: "waits behind an event of its key"})
 	case d.env.Version > h.version:
@@ -157,7 +151,7 @@ func (b *batch) decide(ctx context.Context, d delivery, i int) (string, error) {
 }
 
 func (b *batch) parkFailed(ctx context.Context, d delivery) (string, error) {
-	p := parked{state: stateWaiting, reason: b.failure.Error(), attempts: 1, delay: backoff(1)}
+	p := parked{state: stateWaiting, reason: b.failure.Error(), attempts: 1, delay: b.failure.delay(1)}
 	outcome := outcomeParked
 	if b.failure.hopeless() {
 		p.state, outcome = stateDead, outcomeDead
@@ -189,7 +183,11 @@ func (c *Consumer) invoke(ctx context.Context, h handler, tx *gorm.DB, e Envelop
 			span.RecordError(err)
 		}
 	}()
-	return h.call(ctx, tx.WithContext(ctx), e.Data)
+	data, err := h.upcast(e)
+	if err != nil {
+		return err
+	}
+	return h.call(ctx, tx.WithContext(ctx), data)
 }
 
 // spanContext makes what follows a child of the publishing span on a first

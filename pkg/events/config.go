@@ -16,6 +16,17 @@ type Config struct {
 	// Workers is the most events a consumer handles at the same time, each
 	// with a database connection besides the pool that serves requests.
 	Workers int `env:"EVENT_WORKERS" envDefault:"4" validate:"min=1,max=64"`
+	// LogDays is how many whole days the log keeps events besides today: how far
+	// back a replay can go, and how long a subscriber may be away.
+	LogDays int `env:"EVENT_LOG_DAYS" envDefault:"7" validate:"min=1,max=3650"`
+	// StreamCap is the most entries a partition's stream holds in Redis. Below
+	// it, only what every group has acknowledged is trimmed.
+	StreamCap int64 `env:"EVENT_STREAM_CAP" envDefault:"1000000" validate:"min=1000"`
+}
+
+// DefaultConfig is the Config of an empty environment.
+func DefaultConfig() Config {
+	return Config{Partitions: 4, Workers: 4, LogDays: 7, StreamCap: 1_000_000}
 }
 
 //go:embed migrations/*.sql

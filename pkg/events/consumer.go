@@ -2,10 +2,6 @@ package events
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
-	"fmt"
-	"slices"
 	"sync"
 	"time"
 
@@ -39,6 +35,8 @@ type Consumer struct {
 	metrics  *consumerMetrics
 	sources  []string
 	handlers map[string]handler
+	ignored  map[string]bool // known types without a handler
+	forgot   time.Time       // when old rows were removed last
 }
 
 // ConsumerOptions is what a Consumer works with.
@@ -62,36 +60,8 @@ type ConsumerOptions struct {
 func NewConsumer(o ConsumerOptions) *Consumer {
 	return &Consumer{
 		name: o.Name, db: o.DB, redis: o.Redis, dial: o.Dial, history: o.History, cfg: o.Config,
-		deps: o.Deps, metrics: newConsumerMetrics(o.Deps.Metrics), handlers: map[string]handler{},
+		deps: o.Deps, metrics: newConsumerMetrics(o.Deps.Metrics), handlers: map[string]handler{}, ignored: map[string]bool{},
 	}
-}
-
-// handler is a registered Handler without its type.
-type handler struct {
-	version int
-	call    func(ctx context.Context, tx *gorm.DB, data json.RawMessage) error
-}
-
-// errUndecodable marks an event that no further attempt can make readable.
-var errUndecodable = errors.New("undecodable event")
-
-// On has h called for every event of type t, those published before the
-// service first ran included, as far as the producer's log reaches. It panics
-// if there is a handler for t already.
-func On[T any](c *Consumer, t Type[T], h Handler[T]) {
-	if _, taken := c.handlers[t.name]; taken {
-		panic(fmt.Sprintf("events: two handlers for %s", t.name))
-	}
-	if !slices.Contains(c.sources, t.source) {
-		c.sources = append(c.sources, t.source)
-	}
-	c.handlers[t.name] = handler{t.version, func(ctx context.Context, tx *gorm.DB, data json.RawMessage) error {
-		var payload T
-		if err := json.Unmarshal(data, &payload); err != nil {
-			return fmt.Errorf("%w: %w", errUndecodable, err)
-		}
-		return h(ctx, tx, payload)
-	}}
 }
 
 // Run consumes until ctx is done; then it finishes the events in hand, commits,

@@ -18,6 +18,8 @@ type Deps struct {
 type relayMetrics struct {
 	leading, backlog, oldest                               prometheus.Gauge
 	moved, appended, appendErrors, recoveries, generations prometheus.Counter
+	trimmed, trimmedNeeded                                 prometheus.Counter
+	lag, pending                                           *prometheus.GaugeVec
 	appendSeconds                                          prometheus.Histogram
 }
 
@@ -36,6 +38,11 @@ func newRelayMetrics(reg prometheus.Registerer) *relayMetrics {
 			Buckets: prometheus.ExponentialBuckets(0.0002, 2.5, 10),
 		}),
 	}
+	m.trimmed = counter("event_stream_trimmed_total", "Entries removed from Redis because every group has acknowledged them, or over the cap.")
+	m.trimmedNeeded = counter("event_stream_trimmed_needed_total", "Entries removed over the cap that a group has not acknowledged and must get from the log.")
+	m.lag = groupGauge("event_stream_lag", "Events that a consumer group has not acknowledged.")
+	m.pending = groupGauge("event_stream_pending", "Entries delivered to a consumer group and not acknowledged.")
+	reg.MustRegister(m.trimmed, m.trimmedNeeded, m.lag, m.pending)
 	reg.MustRegister(m.leading, m.backlog, m.oldest, m.moved, m.appended, m.appendErrors, m.recoveries, m.generations, m.appendSeconds)
 	return m
 }
@@ -78,6 +85,10 @@ func newConsumerMetrics(reg prometheus.Registerer) *consumerMetrics {
 	}
 	reg.MustRegister(m.events, m.duration, m.parked, m.owned, m.gaps, m.lost, m.strays)
 	return m
+}
+
+func groupGauge(name, help string) *prometheus.GaugeVec {
+	return prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: name, Help: help}, []string{"partition", "consumer"})
 }
 
 func gauge(name, help string) prometheus.Gauge {

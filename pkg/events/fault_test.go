@@ -291,7 +291,7 @@ func (b *bus) waitEntries(n int) {
 // streamWith finds the stream that holds n entries.
 func (b *bus) streamWith(n int64) string {
 	b.t.Helper()
-	for part := range testkit.Partitions {
+	for part := range events.DefaultConfig().Partitions {
 		stream := events.StreamName(publisher, part)
 		if b.redis.XLen(b.t.Context(), stream).Val() == n {
 			return stream

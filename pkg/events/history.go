@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"time"
 
 	"gorm.io/gorm"
 )
@@ -15,15 +16,20 @@ type Recorded struct {
 	Envelope json.RawMessage `json:"envelope"`
 }
 
-// History asks the service source for at most limit events of its log's
-// partition part, those behind position after, in order. It must be safe for
-// concurrent use.
-type History func(ctx context.Context, source string, part int, after int64, limit int) ([]Recorded, error)
+// History asks producers what their logs hold. It must be safe for concurrent
+// use.
+type History interface {
+	// Read gives at most limit events of a partition of source's log, those
+	// behind position after, in order; none if there are no more.
+	Read(ctx context.Context, source string, part int, after int64, limit int) ([]Recorded, error)
+	// Seek gives the position behind which the events since t stand.
+	Seek(ctx context.Context, source string, part int, t time.Time) (int64, error)
+}
 
 // readBytes is how much of the log ReadLog gives at once, but for one event.
 const readBytes = 512 << 10
 
-// ReadLog is the producer's side of a History: it reads this service's own log.
+// ReadLog is the producer's side of History.Read: it reads this service's own log.
 // It may give less than limit although there is more.
 func ReadLog(ctx context.Context, db *gorm.DB, part int, after int64, limit int) ([]Recorded, error) {
 	rows, err := db.Statement.ConnPool.QueryContext(ctx, `
@@ -56,6 +62,19 @@ func (e *gapError) Error() string {
 	return fmt.Sprintf("stream goes from %s to %s", e.have.at, e.got.id)
 }
 
+// SeekLog is the producer's side of History.Seek.
+func SeekLog(ctx context.Context, db *gorm.DB, part int, t time.Time) (int64, error) {
+	var position int64
+	err := db.Statement.ConnPool.QueryRowContext(ctx, `
+SELECT coalesce(
+	(SELECT min(pos) - 1 FROM event_log WHERE part = $1 AND created_at >= $2),
+	(SELECT last_pos FROM event_streams WHERE part = $1), 0)`, part, t).Scan(&position)
+	if err != nil {
+		return 0, fmt.Errorf("seek in event log: %w", err)
+	}
+	return position, nil
+}
+
 // errReadAgain ends a session so that reading begins at the offset again.
 var errReadAgain = errors.New("read again from the offset")
 
@@ -70,26 +89,27 @@ func (r *reader) mend(ctx context.Context, gap *gapError) error {
 	r.metrics.gaps.Inc()
 	r.deps.Log.ErrorContext(ctx, "stream lacks events, asking their producer",
 		"stream", r.feed.stream(), "have", gap.have.at.String(), "got", gap.got.id)
-	page, err := r.history(ctx, r.feed.source, r.feed.part, gap.have.at.pos, readCount)
-	if err != nil {
-		return fmt.Errorf("ask %s for missing events: %w", r.feed.source, err)
-	}
-	missing := r.missing(page, gap)
-	if len(missing) == 0 {
-		r.stray = gap.got.id
-		return errReadAgain
-	}
-	if lost := missing[0].at.pos - gap.have.at.pos - 1; lost > 0 {
-		return r.giveUp(ctx, gap.have.at, lost)
-	}
-	for len(missing) > 0 && ctx.Err() == nil {
-		n, err := r.advance(ctx, missing)
+	for after := gap.have.at.pos; ctx.Err() == nil; {
+		page, err := r.history.Read(ctx, r.feed.source, r.feed.part, after, readCount)
 		if err != nil {
+			return fmt.Errorf("ask %s for missing events: %w", r.feed.source, err)
+		}
+		missing := r.missing(page, gap)
+		if len(missing) == 0 {
+			if after == gap.have.at.pos { // the producer does not know what was got
+				r.stray = gap.got.id
+			}
+			return errReadAgain
+		}
+		if lost := missing[0].at.pos - after - 1; lost > 0 {
+			return r.giveUp(ctx, after, lost)
+		}
+		after = missing[len(missing)-1].at.pos
+		if err := r.settle(ctx, missing); err != nil {
 			return err
 		}
-		missing = missing[n:]
 	}
-	return errReadAgain
+	return ctx.Err()
 }
 
 // missing gives what of a page of the log belongs into the gap.
@@ -111,15 +131,15 @@ func (r *reader) missing(page []Recorded, gap *gapError) []delivery {
 
 // giveUp moves the offset past events that nobody has any more: they are older
 // than the producer keeps its log. It is counted and logged, never silent.
-func (r *reader) giveUp(ctx context.Context, have position, lost int64) error {
+func (r *reader) giveUp(ctx context.Context, after, lost int64) error {
 	_, err := r.db.Gorm.Statement.ConnPool.ExecContext(ctx, `
-UPDATE event_offsets SET pos = pos + $5 WHERE consumer = $1 AND stream = $2 AND gen = $3 AND pos = $4`,
-		r.name, r.feed.stream(), have.gen, have.pos, lost)
+UPDATE event_offsets SET pos = pos + $4 WHERE consumer = $1 AND stream = $2 AND pos = $3`,
+		r.name, r.feed.stream(), after, lost)
 	if err != nil {
 		return fmt.Errorf("move offset past lost events: %w", err)
 	}
 	r.metrics.lost.Add(float64(lost))
 	r.deps.Log.ErrorContext(ctx, "events are older than their producer's log and lost to this consumer",
-		"stream", r.feed.stream(), "after", have.pos, "lost", lost)
+		"stream", r.feed.stream(), "after", after, "lost", lost)
 	return errReadAgain
 }

@@ -12,8 +12,8 @@ import (
 // offset moved.
 func (b *batch) lockOffset(ctx context.Context) error {
 	err := b.tx.Statement.ConnPool.QueryRowContext(ctx,
-		`SELECT gen, pos FROM event_offsets WHERE consumer = $1 AND stream = $2 FOR UPDATE`, b.name, b.feed.stream()).
-		Scan(&b.offset.gen, &b.offset.pos)
+		`SELECT gen, pos, replay_to FROM event_offsets WHERE consumer = $1 AND stream = $2 FOR UPDATE`, b.name, b.feed.stream()).
+		Scan(&b.offset.gen, &b.offset.pos, &b.replayTo)
 	if err != nil {
 		return fmt.Errorf("lock offset: %w", err)
 	}
@@ -35,7 +35,7 @@ func (b *batch) saveOffset(ctx context.Context) error {
 func (b *batch) receive(ctx context.Context, deliveries []delivery) error {
 	var ids, keys []string
 	for _, d := range deliveries {
-		if _, subscribed := b.handlers[d.env.Event]; subscribed || d.err != nil {
+		if !b.ignored[d.env.Event] {
 			ids, keys = append(ids, d.env.ID.String()), append(keys, d.env.Key)
 		}
 	}
@@ -49,7 +49,8 @@ ON CONFLICT DO NOTHING RETURNING event_id::text`, b.name, ids); err != nil {
 		return fmt.Errorf("fill inbox: %w", err)
 	}
 	if b.blocked, err = b.set(ctx, `
-SELECT DISTINCT key FROM event_parked WHERE consumer = $1 AND stream = $2 AND key = ANY($3) AND key <> ''`,
+SELECT DISTINCT key FROM event_parked WHERE consumer = $1 AND stream = $2 AND key = ANY($3) AND key <> ''
+	AND state <> 'discarded'`,
 		b.name, b.feed.stream(), keys); err != nil {
 		return fmt.Errorf("look for parked events: %w", err)
 	}
@@ -94,6 +95,7 @@ func (b *batch) set(ctx context.Context, query string, args ...any) (map[string]
 const (
 	stateWaiting = "waiting" // tried again at its time, once it is the first of its key
 	stateDead    = "dead"    // not tried any more; what follows of its key waits behind it
+	// and "discarded": given up by an operator; kept for the record, in nobody's way
 )
 
 // parked is why and until when an event is set aside.

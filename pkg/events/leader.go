@@ -14,6 +14,8 @@ type leader struct {
 	tails  map[int]*tail
 	behind bool // Redis did not take everything
 	hung   bool // nor did it answer in time: the others need not wait as well
+
+	kept, swept, trimmed time.Time // when it was done last
 }
 
 // tail is where a partition's stream ends, as far as this relay knows.
@@ -25,14 +27,10 @@ type tail struct {
 }
 
 func (l *leader) run(ctx context.Context) error {
-	var swept time.Time
 	poll, woken := pollMin, true
 	for {
-		if time.Since(swept) >= sweepInterval {
-			if err := l.sweep(ctx); err != nil {
-				return err
-			}
-			swept = time.Now()
+		if err := l.maintain(ctx); err != nil {
+			return err
 		}
 		moved, err := l.step(ctx, woken)
 		switch {
@@ -49,6 +47,31 @@ func (l *leader) run(ctx context.Context) error {
 		}
 		poll = min(2*poll, pollMax)
 	}
+}
+
+// maintain does what is due besides moving and appending.
+func (l *leader) maintain(ctx context.Context) error {
+	if time.Since(l.kept) >= keepInterval {
+		if err := l.ledger.keepDays(ctx, l.outbox.logDays); err != nil {
+			return err
+		}
+		l.kept = time.Now()
+	}
+	if time.Since(l.swept) >= sweepInterval {
+		if err := l.sweep(ctx); err != nil {
+			return err
+		}
+		l.swept = time.Now()
+	}
+	if time.Since(l.trimmed) >= trimInterval && !l.behind {
+		for part := range l.tails {
+			if err := l.noted(ctx, l.trim(ctx, part)); err != nil {
+				return err
+			}
+		}
+		l.trimmed = time.Now()
+	}
+	return nil
 }
 
 // wait ends with the next wake-up (true) or after d.
@@ -93,9 +116,6 @@ func (l *leader) step(ctx context.Context, woken bool) (int, error) {
 // sweep compares every stream with the log, whatever happened before: Redis may
 // have been emptied or restarted while nothing was published.
 func (l *leader) sweep(ctx context.Context) error {
-	if err := l.ledger.keepDays(ctx); err != nil {
-		return err
-	}
 	states, err := l.ledger.streams(ctx, l.outbox.partitions)
 	if err != nil {
 		return err
@@ -143,7 +163,11 @@ func (l *leader) appendAll(ctx context.Context) error {
 // append brings one stream up to the log. batch is the log's end if it was just
 // moved, and saves reading it back. Redis' errors are noted, not returned.
 func (l *leader) append(ctx context.Context, part int, batch []record) error {
-	err := l.tryAppend(ctx, part, batch)
+	return l.noted(ctx, l.tryAppend(ctx, part, batch))
+}
+
+// noted takes note of an error of Redis, and returns any other.
+func (l *leader) noted(ctx context.Context, err error) error {
 	var re redisError
 	if !errors.As(err, &re) {
 		return err
@@ -251,7 +275,10 @@ func (l *leader) locate(ctx context.Context, part int, t *tail) error {
 	}
 	*t = tail{known: true, last: last, gen: state.last.gen}
 	switch {
-	case at == (position{}): // no stream: all of the log
+	case at == (position{}): // no stream: what somebody may need
+		if t.pos, err = l.ledger.acknowledged(ctx, part); err != nil {
+			return err
+		}
 	case at.gen < state.last.gen: // the first of this generation comes next
 		t.pos = state.safe
 	case at.after(state.last):

@@ -162,23 +162,33 @@ SELECT count(*), coalesce(extract(epoch FROM now() - min(created_at)), 0) FROM e
 	return n, time.Duration(seconds * float64(time.Second)), nil
 }
 
-// keepDays makes the log's partitions of today and the next two days (UTC).
-func (l ledger) keepDays(ctx context.Context) error {
-	_, err := l.conn.Exec(ctx, `
+// keepDays makes the log's partitions of today and the next two days (UTC), and
+// drops those older than days.
+func (l ledger) keepDays(ctx context.Context, days int) error {
+	_, err := l.conn.Exec(ctx, fmt.Sprintf(`
 DO $$
-DECLARE d date;
+DECLARE
+	today date := (now() AT TIME ZONE 'UTC')::date;
+	d date;
+	old text;
 BEGIN
 	PERFORM pg_advisory_xact_lock(hashtext('troika event_log partitions'));
-	FOR d IN SELECT (now() AT TIME ZONE 'UTC')::date + n FROM generate_series(0, 2) n LOOP
+	FOR d IN SELECT today + n FROM generate_series(0, 2) n LOOP
 		IF to_regclass('event_log_' || to_char(d, 'YYYYMMDD')) IS NULL THEN
-			EXECUTE format('CREATE TABLE %I PARTITION OF event_log FOR VALUES FROM (%L) TO (%L)',
+			EXECUTE format('CREATE TABLE %%I PARTITION OF event_log FOR VALUES FROM (%%L) TO (%%L)',
 				'event_log_' || to_char(d, 'YYYYMMDD'),
 				d::timestamp AT TIME ZONE 'UTC', (d + 1)::timestamp AT TIME ZONE 'UTC');
 		END IF;
 	END LOOP;
-END $$`)
+	FOR old IN SELECT inhrelid::regclass::text FROM pg_inherits
+		WHERE inhparent = 'event_log'::regclass AND inhrelid::regclass::text ~ '^event_log_\d{8}$'
+			AND inhrelid::regclass::text < 'event_log_' || to_char(today - %d, 'YYYYMMDD') LOOP
+		EXECUTE format('DROP TABLE %%I', old);
+	END LOOP;
+	DELETE FROM event_log_default WHERE moved_at < today - %d;
+END $$`, days, days))
 	if err != nil {
-		return fmt.Errorf("make partitions of event log: %w", err)
+		return fmt.Errorf("keep the days of the event log: %w", err)
 	}
 	return nil
 }

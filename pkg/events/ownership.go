@@ -87,6 +87,9 @@ func (o *owner) balance(ctx context.Context) error {
 	}
 	feeds := o.feeds()
 	share := group.share(len(feeds))
+	if group.paused {
+		share = 0
+	}
 	for f := range o.running {
 		if len(o.running) <= share {
 			break
@@ -115,6 +118,7 @@ type group struct {
 	members int
 	rank    int     // of this session among them
 	owned   []int32 // locks of owned partitions
+	paused  bool
 }
 
 // share is how many of n partitions this session should own: the same for all,
@@ -153,6 +157,10 @@ ORDER BY pid`, o.members, o.owners)
 		}
 		return nil
 	})
+	if err == nil {
+		err = o.conn.QueryRow(ctx,
+			`SELECT coalesce((SELECT paused FROM event_consumers WHERE consumer = $1), false)`, o.name).Scan(&g.paused)
+	}
 	if err == nil && g.members == 0 {
 		err = fmt.Errorf("membership was lost")
 	}

@@ -34,6 +34,7 @@ func (c *Consumer) retryParked(ctx context.Context) {
 		}
 		if !more || err != nil {
 			c.countParked(ctx)
+			c.forgetOld(ctx)
 			pause(ctx, parkedPoll)
 		}
 	}
@@ -75,7 +76,8 @@ func (c *Consumer) due(ctx context.Context, tx *gorm.DB) (parkedRow, error) {
 SELECT p.id, p.envelope, p.attempts FROM event_parked p
 WHERE p.consumer = $1 AND p.state = 'waiting' AND p.next_at <= now() AND NOT EXISTS (
 	SELECT 1 FROM event_parked h
-	WHERE h.consumer = p.consumer AND h.stream = p.stream AND h.key = p.key AND h.key <> '' AND h.id < p.id)
+	WHERE h.consumer = p.consumer AND h.stream = p.stream AND h.key = p.key AND h.key <> '' AND h.id < p.id
+		AND h.state <> 'discarded')
 ORDER BY p.next_at, p.id LIMIT 1
 FOR UPDATE OF p SKIP LOCKED`, c.name).Scan(&row.id, &row.envelope, &row.attempts)
 	return row, err
@@ -84,11 +86,11 @@ FOR UPDATE OF p SKIP LOCKED`, c.name).Scan(&row.id, &row.envelope, &row.attempts
 func (c *Consumer) retry(ctx context.Context, tx *gorm.DB, row parkedRow) error {
 	e, err := ParseEnvelope([]byte(row.envelope))
 	if err != nil {
-		return &handlerError{err: fmt.Errorf("%w: %w", errUndecodable, err)}
+		return &handlerError{err: Permanent(err)}
 	}
 	h, ok := c.handlers[e.Event]
 	if !ok || e.Version > h.version {
-		return &handlerError{err: fmt.Errorf("%w: no handler for version %d of %s", errUndecodable, e.Version, e.Event)}
+		return &handlerError{err: Permanent(fmt.Errorf("no handler for version %d of %s", e.Version, e.Event))}
 	}
 	if err := c.invoke(ctx, h, tx, e, row.attempts+1); err != nil {
 		return &handlerError{err: err}
@@ -109,11 +111,29 @@ func (c *Consumer) postpone(ctx context.Context, row parkedRow, failed *handlerE
 	}
 	_, err := c.db.Gorm.Statement.ConnPool.ExecContext(ctx, `
 UPDATE event_parked SET attempts = $2, state = $3, last_error = $4, next_at = now() + $5 * interval '1 second'
-WHERE id = $1 AND attempts = $6`, row.id, attempts, state, storable(failed.Error()), backoff(attempts).Seconds(), row.attempts)
+WHERE id = $1 AND attempts = $6`, row.id, attempts, state, storable(failed.Error()), failed.delay(attempts).Seconds(), row.attempts)
 	if err != nil {
 		return fmt.Errorf("postpone parked event: %w", err)
 	}
 	return nil
+}
+
+// forgetOld removes inbox rows of events that no log holds any more, and what
+// was discarded as long ago.
+func (c *Consumer) forgetOld(ctx context.Context) {
+	if time.Since(c.forgot) < keepInterval {
+		return
+	}
+	c.forgot = time.Now()
+	days := c.cfg.LogDays + 1
+	for _, query := range []string{
+		`DELETE FROM event_inbox WHERE consumer = $1 AND handled_at < now() - $2 * interval '1 day'`,
+		`DELETE FROM event_parked WHERE consumer = $1 AND state = 'discarded' AND next_at < now() - $2 * interval '1 day'`,
+	} {
+		if _, err := c.db.Gorm.Statement.ConnPool.ExecContext(ctx, query, c.name, days); err != nil && ctx.Err() == nil {
+			c.deps.Log.WarnContext(ctx, "old events not forgotten", "error", err)
+		}
+	}
 }
 
 func (c *Consumer) countParked(ctx context.Context) {

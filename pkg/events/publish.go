@@ -33,13 +33,17 @@ const pluginName = "troika:events"
 type Outbox struct {
 	service    string
 	partitions int
+	logDays    int
+	streamCap  int64
 	wake       chan struct{}
 }
 
-// NewOutbox makes the outbox of a service, for events over the given number of
-// partitions.
-func NewOutbox(service string, partitions int) *Outbox {
-	return &Outbox{service: service, partitions: partitions, wake: make(chan struct{}, 1)}
+// NewOutbox makes the outbox of a service.
+func NewOutbox(service string, cfg Config) *Outbox {
+	return &Outbox{
+		service: service, partitions: cfg.Partitions, logDays: cfg.LogDays, streamCap: cfg.StreamCap,
+		wake: make(chan struct{}, 1),
+	}
 }
 
 // Name implements gorm.Plugin.

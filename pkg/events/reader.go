@@ -12,10 +12,10 @@ import (
 )
 
 const (
-	readCount = 256             // entries read, and handled in one transaction at most
-	readBlock = 2 * time.Second // how long a read waits for entries
-	ackCount  = 1000            // entries acknowledged at once
-	redisName = "owner"         // the group's only Redis consumer of a stream
+	readCount = 256         // entries read, and handled in one transaction at most
+	readBlock = time.Second // how long a read waits for entries
+	ackCount  = 1000        // entries acknowledged at once
+	redisName = "owner"     // the group's only Redis consumer of a stream
 )
 
 // reader reads one partition. Where it stands is the offset in the service's
@@ -25,6 +25,7 @@ const (
 type reader struct {
 	*Consumer
 	feed  feed
+	at    position // the offset, as it was left
 	gapAt position // the offset at which the stream was found wanting
 	stray string   // an entry that the producer's log does not know
 }
@@ -52,11 +53,11 @@ func (r *reader) run(ctx context.Context) {
 }
 
 func (r *reader) session(ctx context.Context) error {
-	offset, err := r.offset(ctx)
-	if err != nil {
+	var err error
+	if r.at, err = r.offset(ctx); err != nil {
 		return err
 	}
-	if err := r.rewind(ctx, offset); err != nil {
+	if err := r.rewind(ctx, r.at); err != nil {
 		return err
 	}
 	client := r.dial()
@@ -68,11 +69,26 @@ func (r *reader) session(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if err := r.handle(ctx, entries); err != nil {
+		if len(entries) == 0 {
+			err = r.unmoved(ctx)
+		} else {
+			err = r.handle(ctx, entries)
+		}
+		if err != nil {
 			return err
 		}
 	}
 	return ctx.Err()
+}
+
+// unmoved has reading begin again if somebody else moved the offset: a replay,
+// or a restored backup.
+func (r *reader) unmoved(ctx context.Context) error {
+	offset, err := r.offset(ctx)
+	if err == nil && offset != r.at {
+		err = errReadAgain
+	}
+	return err
 }
 
 // offset reads where this consumer stands, 0-0 before its first event.
@@ -183,13 +199,17 @@ func (r *reader) open(d delivery) delivery {
 	return d
 }
 
-// handle takes entries one transaction after another and acknowledges them.
-// The work in hand is finished even when ctx is done.
 func (r *reader) handle(ctx context.Context, entries []redis.XMessage) error {
 	deliveries := make([]delivery, len(entries))
 	for i, m := range entries {
 		deliveries[i] = r.decode(m)
 	}
+	return r.settle(ctx, deliveries)
+}
+
+// settle takes deliveries one transaction after another and acknowledges them.
+// The work in hand is finished even when ctx is done.
+func (r *reader) settle(ctx context.Context, deliveries []delivery) error {
 	for len(deliveries) > 0 {
 		if ctx.Err() != nil {
 			return ctx.Err() // the rest stays pending and is delivered again
@@ -236,7 +256,7 @@ const quickRetries = 2 * time.Second
 func (r *reader) persist(ctx context.Context, d []delivery, failed *handlerError) (int, error) {
 	work := context.WithoutCancel(ctx)
 	deadline := time.Now().Add(quickRetries)
-	for wait := retryMin; !failed.hopeless() && time.Now().Add(wait).Before(deadline); wait *= 2 {
+	for wait := retryMin; !failed.patient() && time.Now().Add(wait).Before(deadline); wait *= 2 {
 		pause(ctx, wait)
 		if ctx.Err() != nil {
 			return 0, ctx.Err()

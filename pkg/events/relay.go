@@ -17,6 +17,7 @@ const (
 	pollMin        = 20 * time.Millisecond  // fallback for a lost wake-up, just after work
 	pollMax        = 500 * time.Millisecond // and after a while without
 	sweepInterval  = time.Second            // how often all streams are compared with the log
+	keepInterval   = 10 * time.Minute       // how often the log's days are looked after
 	followInterval = 100 * time.Millisecond
 	redisTimeout   = time.Second // for one append; shorter than sessionIdle
 	retryMin       = 50 * time.Millisecond

@@ -73,13 +73,9 @@ func (b *bus) relay() (stop func()) {
 func (b *bus) consume(h events.Handler[deposit]) (stop func()) {
 	b.t.Helper()
 	db := testkit.Open(b.t, b.to.Name(), database.WithSetting("application_name", subscriber))
-	return testkit.Consumer(b.t, subscriber, db, b.redis, b.history, func(c *events.Consumer) {
+	return testkit.Consumer(b.t, subscriber, db, b.redis, testkit.LogOf(b.from), func(c *events.Consumer) {
 		events.On(c, deposited, h)
 	})
-}
-
-func (b *bus) history(ctx context.Context, _ string, part int, after int64, limit int) ([]events.Recorded, error) {
-	return events.ReadLog(ctx, b.from.Gorm, part, after, limit)
 }
 
 // record is the handler that notes what it was given.
@@ -122,7 +118,7 @@ func (b *bus) differs(account string, n int) string {
 func (b *bus) entries() int {
 	b.t.Helper()
 	n := 0
-	for part := range testkit.Partitions {
+	for part := range events.DefaultConfig().Partitions {
 		l, err := b.redis.XLen(b.t.Context(), events.StreamName(publisher, part)).Result()
 		if err != nil {
 			b.t.Fatal(err)

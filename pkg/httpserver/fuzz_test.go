@@ -59,7 +59,7 @@ func code(t *testing.T, w *httptest.ResponseRecorder) string {
 
 // FuzzBindPage: every query is a page within bounds or a 400.
 func FuzzBindPage(f *testing.F) {
-	for _, query := range []string{"", "limit=5&cursor=MQ", "limit=101", "cursor=%00", "a=b;c=d", "%zz", "limit=1&limit=2"} {
+	for _, query := range []string{"", "limit=5&cursor=MQ", "limit=101", "cursor=%00", "a=b;c=d", "%zz", "limit=1&limit=2", "\x9e"} {
 		f.Add(query)
 	}
 	b := setup(f, httpserver.Config{})

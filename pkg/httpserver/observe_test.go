@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/gin-gonic/gin"
@@ -88,18 +87,17 @@ func flat(h http.Header) []string {
 	return values
 }
 
-func TestSpan(t *testing.T) {
-	t.Parallel()
-	var mu sync.Mutex
-	got := map[string]map[string]string{}
+// spanReceiver is an OTLP/HTTP endpoint; the map holds the attributes of the spans
+// it was sent, by their names.
+func spanReceiver(t *testing.T) (url string, got map[string]map[string]string) {
+	t.Helper()
+	got = map[string]map[string]string{}
 	receiver := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
-		var sent collector.TracesData
+		var sent collector.TracesData // the same on the wire as an export request
 		if err := proto.Unmarshal(body, &sent); err != nil {
 			t.Error(err)
 		}
-		mu.Lock()
-		defer mu.Unlock()
 		for _, span := range sent.GetResourceSpans()[0].GetScopeSpans()[0].GetSpans() {
 			got[span.GetName()] = map[string]string{"status": span.GetStatus().GetCode().String()}
 			for _, a := range span.GetAttributes() {
@@ -107,8 +105,14 @@ func TestSpan(t *testing.T) {
 			}
 		}
 	}))
-	defer receiver.Close()
-	tracer, err := tracing.Open(t.Context(), tracing.Config{Endpoint: receiver.URL, SampleRatio: 1}, "user-service")
+	t.Cleanup(receiver.Close)
+	return receiver.URL, got
+}
+
+func TestSpan(t *testing.T) {
+	t.Parallel()
+	url, got := spanReceiver(t)
+	tracer, err := tracing.Open(t.Context(), tracing.Config{Endpoint: url, SampleRatio: 1}, "user-service")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -104,11 +104,13 @@ func TestBindPageListsEveryMistake(t *testing.T) {
 		"cursor=":                      {"cursor": badCursor},
 		"cursor=%21":                   {"cursor": badCursor},
 		"cursor=MQ%3D%3D":              {"cursor": badCursor},
+		"cursor=MR":                    {"cursor": badCursor},
 		"cursor=" + nul:                {"cursor": badCursor},
 		"cursor=_w":                    {"cursor": badCursor},
 		"cursor=" + longCursor():       {"cursor": badCursor},
 		"status=%00":                   {"status": "is not clean UTF-8 text"},
 		"status=%ff":                   {"status": "is not clean UTF-8 text"},
+		"%9e=1":                        {"\ufffd": "is not clean UTF-8 text"},
 		"Limit=5":                      {"Limit": "is not a known parameter"},
 		"limit=x&cursor=%21&email=a@b": {"limit": badLimit, "cursor": badCursor, "email": "is not a known parameter"},
 	} {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/gin-gonic/gin"
 	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/go-troika/troika/pkg/fault"
 	"github.com/go-troika/troika/pkg/tracing"
@@ -40,7 +41,9 @@ type invalidField struct {
 func writeProblem(c *gin.Context, f *fault.Error) {
 	status := f.Kind().Status()
 	ctx, h := c.Request.Context(), c.Writer.Header()
-	body, err := json.Marshal(problem{
+	// Names of fields come from the caller and may be no UTF-8; strings and numbers
+	// cannot fail otherwise.
+	body, _ := json.Marshal(problem{
 		Error:     f.Message(),
 		Type:      problemDocs + f.Code(),
 		Title:     http.StatusText(status),
@@ -50,11 +53,7 @@ func writeProblem(c *gin.Context, f *fault.Error) {
 		Errors:    invalidFields(f.Fields()),
 		RequestID: tracing.RequestID(ctx),
 		TraceID:   tracing.TraceID(ctx),
-	})
-	if err != nil { // only for text that is not UTF-8
-		body = []byte(`{"error":"Internal server error"}`)
-		status = http.StatusInternalServerError
-	}
+	}, jsontext.AllowInvalidUTF8(true))
 	h["Content-Type"] = problemType
 	if wait := f.RetryAfter(); wait > 0 {
 		h.Set("Retry-After", strconv.Itoa(int(math.Ceil(wait.Seconds()))))

@@ -3,10 +3,12 @@ package httpserver_test
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -149,8 +151,14 @@ func TestWire(t *testing.T) {
 		if _, err := io.WriteString(conn, tc.send); err != nil {
 			t.Fatal(err)
 		}
-		status, _ := bufio.NewReader(conn).ReadString('\n')
+		if err := conn.SetReadDeadline(time.Now().Add(5 * time.Second)); err != nil {
+			t.Fatal(err)
+		}
+		status, err := bufio.NewReader(conn).ReadString('\n')
 		conn.Close()
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("%s: no answer", name)
+		}
 		if !strings.HasPrefix(strings.TrimPrefix(status, "HTTP/1.1 "), tc.want) || tc.want == "" && status != "" {
 			t.Errorf("%s: %q, want %s", name, status, tc.want)
 		}

@@ -11,9 +11,10 @@ import (
 
 const (
 	latencyMemory = 1500 * time.Millisecond // time constant of the latency average
-	successMemory = 2500 * time.Millisecond // time constant in which failures are forgiven
+	successMemory = 1500 * time.Millisecond // time constant in which failures are forgiven
 	successStep   = 0.2                     // weight of one outcome in the success rate
 	worstSuccess  = 0.2
+	steepness     = 4                         // power of the success rate in the cost: who fails fast has little in flight
 	latencyFloor  = float64(time.Millisecond) // differences below are noise
 
 	ejectAfter    = 5 // consecutive failures
@@ -97,8 +98,7 @@ func (i *instance) weight(now time.Time) float64 {
 	if i.observed.IsZero() {
 		return 0
 	}
-	success := i.forgiven(now)
-	return max(i.latency*i.fade(now, latencyMemory), latencyFloor) / (success * success)
+	return max(i.latency*i.fade(now, latencyMemory), latencyFloor) / math.Pow(i.forgiven(now), steepness)
 }
 
 // observe learns from a finished call and reports whether the instance has now failed often enough to be ejected.

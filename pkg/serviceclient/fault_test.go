@@ -141,7 +141,7 @@ func TestOpenBreakerRefusesAtOnce(t *testing.T) {
 			t.Fatalf("error: %#v", err)
 		}
 	}
-	if took := time.Since(began); took > time.Second {
+	if took := time.Since(began); took > 5*time.Second { // the race detector on a busy machine included
 		t.Errorf("1000 refusals took %v", took)
 	}
 	if arrived.Load() != 3 {

@@ -73,7 +73,7 @@ func TestOneBadInstanceOfThree(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			b := setup(t, serviceclient.Config{AttemptTimeout: 300 * time.Millisecond, Breaker: breaker.Config{Failures: 3}},
+			b := setup(t, serviceclient.Config{AttemptTimeout: time.Second, Breaker: breaker.Config{Failures: 3}},
 				serve(t, bad), serve(t, fine), serve(t, fine))
 			var wg sync.WaitGroup
 			var failed atomic.Int64

@@ -57,7 +57,7 @@ func pause(ctx context.Context, d time.Duration) bool {
 
 const (
 	retryCost    = 10 // calls that pay for one retry
-	retryReserve = 10 // retries that may be saved up, and are there at the start
+	retryReserve = 20 // retries that may be saved up, and are there at the start: for the calls an instance dies with
 )
 
 // budget holds retries below a tenth of the calls, bursts aside. It is safe for concurrent use.

@@ -118,7 +118,7 @@ func TestRetryGoesToAnotherInstance(t *testing.T) {
 	}
 	b := setup(t, serviceclient.Config{Breaker: breaker.Config{Failures: 3}},
 		serve(t, broken("a")), serve(t, broken("b")), serve(t, reply(200, ann)))
-	for range 10 {
+	for range 10 { // at most 20 retries, which the reserve allows
 		if _, err := get(t, b, "/users/1"); err != nil {
 			t.Fatal(err)
 		}

@@ -5,6 +5,7 @@ import (
 	"io"
 	"log/slog"
 	"testing"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/redis/go-redis/v9"
@@ -79,10 +80,25 @@ func Consumer(t testing.TB, name string, db *database.DB, rdb *redis.Client, his
 			own.PoolSize = 1
 			return redis.NewClient(&own)
 		},
-		Config: events.Config{Partitions: Partitions, Workers: 4}, Deps: EventDeps(t),
+		Config: events.DefaultConfig(), Deps: EventDeps(t),
 	})
 	subscribe(c)
 	return Run(t, c.Run)
+}
+
+// LogOf is a History that reads the log in a test's database.
+func LogOf(db *database.DB) events.History { return logOf{db} }
+
+type logOf struct{ db *database.DB }
+
+// Read implements events.History.
+func (l logOf) Read(ctx context.Context, _ string, part int, after int64, limit int) ([]events.Recorded, error) {
+	return events.ReadLog(ctx, l.db.Gorm, part, after, limit)
+}
+
+// Seek implements events.History.
+func (l logOf) Seek(ctx context.Context, _ string, part int, t time.Time) (int64, error) {
+	return events.SeekLog(ctx, l.db.Gorm, part, t)
 }
 
 // Run runs something long-lived until the result is called or the test ends,

@@ -21,9 +21,6 @@ import (
 	"github.com/go-troika/troika/pkg/events"
 )
 
-// Partitions is how many partitions the events of a test's service have.
-const Partitions = 4
-
 type servers struct {
 	Postgres env.Secret `env:"TEST_POSTGRES_URL"`
 	Redis    env.Secret `env:"TEST_REDIS_URL"`
@@ -56,7 +53,7 @@ func Postgres(t testing.TB, service string, schema fs.FS) *database.DB {
 	t.Cleanup(func() { onServer(t, admin, `DROP DATABASE IF EXISTS `+name+` WITH (FORCE)`) })
 
 	db := Open(t, name)
-	if err := db.Gorm.Use(events.NewOutbox(service, Partitions)); err != nil {
+	if err := db.Gorm.Use(events.NewOutbox(service, events.DefaultConfig())); err != nil {
 		t.Fatal(err)
 	}
 	return db

@@ -72,6 +72,6 @@ func formatTraceparent(sc trace.SpanContext) string {
 	b = append(b, '-')
 	b = hex.AppendEncode(b, spanID[:])
 	b = append(b, '-')
-	b = hex.AppendEncode(b, []byte{byte(sc.TraceFlags() & knownFlags)})
+	b = hex.AppendEncode(b, []byte{byte(sc.TraceFlags())})
 	return string(b)
 }

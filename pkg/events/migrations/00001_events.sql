@@ -33,6 +33,18 @@ CREATE TABLE event_log (
     PRIMARY KEY (part, pos, moved_at)
 ) PARTITION BY RANGE (moved_at);
 
+-- The consumer groups of the streams, and what each needs kept: acknowledged is
+-- all up to pos.
+CREATE TABLE event_groups (
+    part     integer     NOT NULL,
+    consumer text        NOT NULL,
+    gen      bigint      NOT NULL,
+    pos      bigint      NOT NULL,
+    pending  bigint      NOT NULL DEFAULT 0,
+    seen_at  timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (part, consumer)
+);
+
 -- Catches what no day's partition takes, so that an insert never fails.
 CREATE TABLE event_log_default PARTITION OF event_log DEFAULT;
 
@@ -42,7 +54,15 @@ CREATE TABLE event_offsets (
     stream   text   NOT NULL,
     gen      bigint NOT NULL DEFAULT 0,
     pos      bigint NOT NULL DEFAULT 0,
+    -- Up to this position events are handled again, inbox or not.
+    replay_to bigint NOT NULL DEFAULT 0,
     PRIMARY KEY (consumer, stream)
+);
+
+-- What operators have decided about a consumer.
+CREATE TABLE event_consumers (
+    consumer text    PRIMARY KEY,
+    paused   boolean NOT NULL DEFAULT false
 );
 
 -- What a consumer has taken responsibility for: handled, or parked.
@@ -52,6 +72,7 @@ CREATE TABLE event_inbox (
     handled_at timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (consumer, event_id)
 );
+CREATE INDEX event_inbox_age ON event_inbox USING brin (handled_at);
 
 -- Events whose handler failed, and those of the same key behind them.
 CREATE TABLE event_parked (
@@ -66,12 +87,12 @@ CREATE TABLE event_parked (
     attempts   integer     NOT NULL DEFAULT 0,
     next_at    timestamptz NOT NULL DEFAULT now(),
     last_error text        NOT NULL DEFAULT '',
-    state      text        NOT NULL DEFAULT 'waiting' CHECK (state IN ('waiting', 'dead')),
+    state      text        NOT NULL DEFAULT 'waiting' CHECK (state IN ('waiting', 'dead', 'discarded')),
     parked_at  timestamptz NOT NULL DEFAULT now(),
     UNIQUE (consumer, event_id)
 );
-CREATE INDEX event_parked_key ON event_parked (consumer, stream, key, id);
+CREATE INDEX event_parked_key ON event_parked (consumer, stream, key, id) WHERE state <> 'discarded';
 CREATE INDEX event_parked_due ON event_parked (consumer, next_at) WHERE state = 'waiting';
 
 -- +goose Down
-DROP TABLE event_parked, event_inbox, event_offsets, event_log, event_outbox, event_streams;
+DROP TABLE event_parked, event_inbox, event_consumers, event_offsets, event_groups, event_log, event_outbox, event_streams;

@@ -29,17 +29,23 @@ type Service struct {
 // OpenAPI document in file.
 func Serve(t testing.TB, name, file string, add func(gin.IRouter, *serviceauth.Verifier)) *Service {
 	t.Helper()
+	s := &Service{name: name, api: OpenAPI(t, file), keys: Keys(t)}
+	s.server = httpserver.New(httpserver.Config{}, httpserver.Deps{
+		Service: name, Log: slog.New(slog.DiscardHandler), Tracer: &tracing.Tracer{}, Metrics: metrics.New(name),
+	})
+	add(s.server.Router(), serviceauth.NewVerifier(s.keys, name))
+	return s
+}
+
+// Keys are those with which callers and services of a test sign and verify.
+func Keys(t testing.TB) serviceauth.Keys {
+	t.Helper()
 	secret := env.NewSecret(serviceauth.DemoSecret)
 	keys, err := serviceauth.ParseKeys(serviceauth.Config{Secret: secret}, "test")
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &Service{name: name, api: OpenAPI(t, file), keys: keys}
-	s.server = httpserver.New(httpserver.Config{}, httpserver.Deps{
-		Service: name, Log: slog.New(slog.DiscardHandler), Tracer: &tracing.Tracer{}, Metrics: metrics.New(name),
-	})
-	add(s.server.Router(), serviceauth.NewVerifier(keys, name))
-	return s
+	return keys
 }
 
 // Call has the service answer a request of caller, "" for one without a token,
