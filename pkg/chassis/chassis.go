@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -39,6 +40,7 @@ type Chassis struct {
 	db       *database.DB
 	redis    *redis.Client
 	outbox   *events.Outbox
+	mu       sync.Mutex
 	clients  map[string]*serviceclient.Client
 	relay    *events.Relay
 	consumer *events.Consumer
@@ -150,6 +152,8 @@ func (c *Chassis) openHTTP(schema fs.FS) {
 // Client gives the client for calls to the service target. There is one for
 // each target, with one circuit breaker; the first call's cfg counts.
 func (c *Chassis) Client(target string, cfg serviceclient.Config) *serviceclient.Client {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	if client, ok := c.clients[target]; ok {
 		return client
 	}

@@ -4,7 +4,9 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"net/url"
 	"strconv"
+	"time"
 
 	"github.com/gin-gonic/gin"
 	"github.com/redis/go-redis/v9"
@@ -30,7 +32,9 @@ const (
 // may read the service's event log (GET /events), for what Redis has lost.
 func (c *Chassis) Relay(subscribers ...string) {
 	c.relay = events.NewRelay(c.outbox, c.db, c.redis, c.eventDeps())
-	c.HTTP.Router().GET(eventLogPath, c.HTTP.Callers(subscribers...), httpserver.Handle(c.listEvents))
+	r, callers := c.HTTP.Router(), c.HTTP.Callers(subscribers...)
+	r.GET(eventLogPath, callers, httpserver.Handle(c.listEvents))
+	r.GET(eventLogPath+"/position", callers, httpserver.Handle(c.seekEvents))
 }
 
 // Consumer gives the consumer that Run runs. Handlers work in transactions of a
@@ -44,9 +48,10 @@ func (c *Chassis) Consumer(ctx context.Context) (*events.Consumer, error) {
 		return nil, err
 	}
 	c.consumer = events.NewConsumer(events.ConsumerOptions{
-		Name: c.Config.Service, DB: db, Redis: c.redis, Dial: c.dialRedis, History: c.askHistory,
+		Name: c.Config.Service, DB: db, Redis: c.redis, Dial: c.dialRedis, History: (*history)(c),
 		Config: c.Config.Events, Deps: c.eventDeps(),
 	})
+	c.operateEvents()
 	return c.consumer, nil
 }
 
@@ -67,7 +72,7 @@ type eventPage struct {
 }
 
 func (c *Chassis) listEvents(g *gin.Context) error {
-	part, err := queryInt(g, "partition", 0, int64(c.Config.Events.Partitions)-1)
+	part, err := c.partition(g)
 	if err != nil {
 		return err
 	}
@@ -79,7 +84,7 @@ func (c *Chassis) listEvents(g *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	items, err := events.ReadLog(g.Request.Context(), c.DB, int(part), after, int(limit))
+	items, err := events.ReadLog(g.Request.Context(), c.DB, part, after, int(limit))
 	if err != nil {
 		return err
 	}
@@ -99,9 +104,52 @@ func queryInt(g *gin.Context, name string, low, high int64) (int64, error) {
 	return n, nil
 }
 
-// askHistory reads another service's event log.
-func (c *Chassis) askHistory(ctx context.Context, source string, part int, after int64, limit int) ([]events.Recorded, error) {
+func (c *Chassis) seekEvents(g *gin.Context) error {
+	part, err := c.partition(g)
+	if err != nil {
+		return err
+	}
+	since, err := time.Parse(time.RFC3339, g.Query("since"))
+	if err != nil {
+		return ErrInvalidQuery.WithFields(fault.Field{Name: "since", Message: "must be a time as of RFC 3339"})
+	}
+	after, err := events.SeekLog(g.Request.Context(), c.DB, part, since)
+	if err != nil {
+		return err
+	}
+	return httpserver.JSON(g, http.StatusOK, eventPosition{after})
+}
+
+// eventPosition is what GET /events/position answers.
+type eventPosition struct {
+	After int64 `json:"after"`
+}
+
+func (c *Chassis) partition(g *gin.Context) (int, error) {
+	n, err := queryInt(g, "partition", 0, int64(c.Config.Events.Partitions)-1)
+	return int(n), err
+}
+
+// history reads other services' event logs over HTTP. It is a Chassis.
+type history Chassis
+
+// Read implements events.History.
+func (h *history) Read(ctx context.Context, source string, part int, after int64, limit int) ([]events.Recorded, error) {
 	path := fmt.Sprintf("%s?partition=%d&after=%d&limit=%d", eventLogPath, part, after, limit)
-	page, err := serviceclient.Get[eventPage](ctx, c.Client(source, serviceclient.Config{}), path)
+	page, err := serviceclient.Get[eventPage](ctx, (*Chassis)(h).Client(source, serviceclient.Config{}), path)
 	return page.Items, err
+}
+
+// ErrNoProducer is answered where another service's event log is needed and
+// cannot be read.
+var ErrNoProducer = fault.New(fault.Unavailable, "producer_unavailable", "The producer's event log cannot be read").WithRetryAfter(time.Second)
+
+// Seek implements events.History.
+func (h *history) Seek(ctx context.Context, source string, part int, t time.Time) (int64, error) {
+	path := fmt.Sprintf("%s/position?partition=%d&since=%s", eventLogPath, part, url.QueryEscape(t.Format(time.RFC3339Nano)))
+	at, err := serviceclient.Get[eventPosition](ctx, (*Chassis)(h).Client(source, serviceclient.Config{}), path)
+	if err != nil {
+		return 0, ErrNoProducer.With(err)
+	}
+	return at.After, nil
 }

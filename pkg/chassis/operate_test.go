@@ -1,0 +1,96 @@
+package chassis_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"gorm.io/gorm"
+
+	"github.com/go-troika/troika/pkg/chassis"
+	"github.com/go-troika/troika/pkg/events"
+	"github.com/go-troika/troika/pkg/serviceauth"
+	"github.com/go-troika/troika/pkg/testkit"
+)
+
+// post sends a body as the operator does and answers status and body.
+func (i *instance) post(path, token, body string) (int, string) {
+	i.t.Helper()
+	req, err := http.NewRequestWithContext(i.t.Context(), http.MethodPost, i.url+path, strings.NewReader(body))
+	if err != nil {
+		i.t.Fatal(err)
+	}
+	req.Header.Set("Content-Type", "application/json")
+	req.Header.Set(serviceauth.Header, token)
+	resp, err := client.Do(req)
+	if err != nil {
+		i.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	answer, err := io.ReadAll(resp.Body)
+	if err != nil {
+		i.t.Fatal(err)
+	}
+	return resp.StatusCode, string(answer)
+}
+
+// A service that hears its own events has both sides in one process.
+func TestOperatorLooksAfterDeadLetters(t *testing.T) {
+	t.Parallel()
+	s := newService(t)
+	s.migrate()
+	spoken := events.NewType(s.name, "word.spoken", 1, func(w string) string { return w })
+	i := start(t, s.environ, func(ch *chassis.Chassis) {
+		ch.Relay()
+		consumer, err := ch.Consumer(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		events.On(consumer, spoken, func(context.Context, *gorm.DB, string) error {
+			return events.Permanent(errors.New("cannot be spoken"))
+		})
+	})
+	err := i.DB.Transaction(func(tx *gorm.DB) error { return events.Publish(t.Context(), tx, spoken, "hello") })
+	if err != nil {
+		t.Fatal(err)
+	}
+	token := s.token("gateway")
+	testkit.Eventually(t, 10*time.Second, func() string {
+		if got := i.body("/events/parked?state=dead", token); !strings.Contains(got, `"error":"cannot be spoken"`) {
+			return got
+		}
+		return ""
+	})
+	for _, c := range []struct {
+		path, body string
+		status     int
+		says       string
+	}{
+		{"/events/redrive", `{}`, 400, "nothing_selected"},
+		{"/events/redrive", `{"id":"0199b7a2-0000-7000-8000-000000000000"}`, 404, "event_not_parked"},
+		{"/events/redrive", `{"event":"word.spoken"}`, 200, `"events":1`},
+		{"/events/discard", `{"all":true}`, 400, "reason"},
+		{"/events/discard", `{"all":true,"reason":"test"}`, 200, `"events":1`},
+		{"/events/replay", `{"service":"` + s.name + `"}`, 400, "replay_from"},
+		{"/events/replay", `{"service":"stranger","position":0}`, 422, "not_subscribed"},
+		{"/events/replay", `{"service":"` + s.name + `","partition":99,"position":0}`, 422, "no_such_partition"},
+		{"/events/replay", `{"service":"` + s.name + `","since":"2020-01-01T00:00:00Z"}`, 503, "producer_unavailable"},
+		{"/events/replay", `{"service":"` + s.name + `","position":0}`, 200, `"events":1`},
+		{"/events/pause", ``, 204, ""},
+		{"/events/resume", ``, 204, ""},
+	} {
+		if status, body := i.post(c.path, token, c.body); status != c.status || !strings.Contains(body, c.says) {
+			t.Errorf("%s %s: %d %s", c.path, c.body, status, body)
+		}
+	}
+	if got := i.body("/events/status", token); !strings.Contains(got, `"paused":false`) {
+		t.Error(got)
+	}
+	if status, _ := i.post("/events/pause", s.token("stranger-service"), ""); status != http.StatusForbidden {
+		t.Errorf("a stranger's pause: %d", status)
+	}
+}
