@@ -1,10 +1,8 @@
 package events_test
 
 import (
-	"context"
 	"errors"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -14,25 +12,6 @@ import (
 	"github.com/go-troika/troika/pkg/events"
 	"github.com/go-troika/troika/pkg/testkit"
 )
-
-func TestFlushedRedisIsFilledAgain(t *testing.T) {
-	b := setup(t)
-	b.relay()
-	b.consume(record)
-	b.publish("a", 1, 30)
-	b.expect("a", 30)
-	if err := b.redis.FlushDB(t.Context()).Err(); err != nil {
-		t.Fatal(err)
-	}
-	b.publish("a", 31, 60)
-	b.expect("a", 60)
-	testkit.Eventually(t, 5*time.Second, func() string {
-		if n := b.entries(); n != 60 {
-			return "stream lacks entries"
-		}
-		return ""
-	})
-}
 
 // Redis forgets its last entries, as after a crash with appendonly everysec.
 func TestRedisThatLostItsEndIsCompleted(t *testing.T) {
@@ -58,37 +37,6 @@ func TestRedisThatLostItsEndIsCompleted(t *testing.T) {
 	b.expect("a", 20)
 	if n := b.entries(); n != 20 {
 		t.Errorf("%d stream entries for 20 events", n)
-	}
-}
-
-func TestTwoRelaysAreExact(t *testing.T) {
-	b := setup(t)
-	for range 4 {
-		b.relay()
-	}
-	b.consume(record)
-	b.publish("a", 1, 100)
-	b.expect("a", 100)
-	if n := b.entries(); n != 100 {
-		t.Errorf("%d stream entries for 100 events", n)
-	}
-}
-
-// The relay's session is ended by force again and again, as a crash would.
-func TestRelayWhoseSessionsDieGoesOn(t *testing.T) {
-	b := setup(t)
-	b.relay()
-	b.relay()
-	b.consume(record)
-	for i := range 10 {
-		b.publish("a", 1+10*i, 10+10*i)
-		b.exec(b.from, `
-SELECT pg_terminate_backend(pid) FROM pg_locks
-WHERE locktype = 'advisory' AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`)
-	}
-	b.expect("a", 100)
-	if n := b.entries(); n != 100 {
-		t.Errorf("%d stream entries for 100 events", n)
 	}
 }
 
@@ -180,42 +128,6 @@ func TestGapIsFilledFromTheProducersLog(t *testing.T) {
 	b.expect("a", 10)
 }
 
-func TestPoisonHoldsUpItsKeyOnly(t *testing.T) {
-	b := setup(t)
-	b.relay()
-	var cured atomic.Bool
-	b.consume(func(ctx context.Context, tx *gorm.DB, d deposit) error {
-		if d.Account == "poisoned" && d.N == 3 && !cured.Load() {
-			return errors.New("cannot be applied")
-		}
-		return record(ctx, tx, d)
-	})
-	b.publish("poisoned", 1, 10)
-	for _, account := range []string{"a", "b", "c", "d", "e", "f"} {
-		b.publish(account, 1, 10)
-	}
-	for _, account := range []string{"a", "b", "c", "d", "e", "f"} {
-		b.expect(account, 10)
-	}
-	b.expect("poisoned", 2)
-	cured.Store(true)
-	b.expect("poisoned", 10)
-}
-
-func TestPanickingHandlerIsAFailure(t *testing.T) {
-	b := setup(t)
-	b.relay()
-	var calls atomic.Int64
-	b.consume(func(ctx context.Context, tx *gorm.DB, d deposit) error {
-		if d.N == 2 && calls.Add(1) < 3 {
-			panic("out of order")
-		}
-		return record(ctx, tx, d)
-	})
-	b.publish("a", 1, 5)
-	b.expect("a", 5)
-}
-
 func TestUndecodableAndNewerEventsAreDeadAtOnce(t *testing.T) {
 	b := setup(t)
 	b.relay()
@@ -238,44 +150,6 @@ func TestUndecodableAndNewerEventsAreDeadAtOnce(t *testing.T) {
 		}
 		return ""
 	})
-}
-
-func TestPartitionsAreSharedOutAndTakenOver(t *testing.T) {
-	b := setup(t)
-	b.relay()
-	stopFirst := b.consume(record)
-	b.publish("a", 1, 20)
-	b.expect("a", 20)
-	second := b.consume(record)
-	third := b.consume(record)
-	_ = third
-	b.publish("a", 21, 40)
-	b.publish("b", 1, 20)
-	b.expect("a", 40)
-	stopFirst()
-	b.publish("a", 41, 60)
-	b.publish("b", 21, 40)
-	b.expect("a", 60)
-	second()
-	b.publish("b", 41, 60)
-	b.expect("b", 60)
-}
-
-// The consumer's sessions and transactions are cut off in mid-work.
-func TestConsumerWhoseConnectionsDropLosesNothing(t *testing.T) {
-	b := setup(t)
-	b.relay()
-	b.consume(func(ctx context.Context, tx *gorm.DB, d deposit) error {
-		if err := record(ctx, tx, d); err != nil {
-			return err
-		}
-		return tx.Exec(`SELECT pg_sleep(0.002)`).Error
-	})
-	for i := range 10 {
-		b.publish("a", 1+20*i, 20+20*i)
-		b.exec(b.from, `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = ? AND application_name = ?`, b.to.Name(), subscriber)
-	}
-	b.expect("a", 200)
 }
 
 func (b *bus) waitEntries(n int) {

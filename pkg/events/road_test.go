@@ -3,9 +3,7 @@ package events_test
 import (
 	"context"
 	"errors"
-	"fmt"
 	"strings"
-	"sync"
 	"testing"
 
 	"gorm.io/gorm"
@@ -14,43 +12,11 @@ import (
 	"github.com/go-troika/troika/pkg/testkit"
 )
 
-func TestPublishedEventTakesEffectOnce(t *testing.T) {
-	b := setup(t)
-	b.relay()
-	b.consume(record)
-	for i := range 5 {
-		b.publish(fmt.Sprint("account-", i), 1, 20)
-	}
-	for i := range 5 {
-		b.expect(fmt.Sprint("account-", i), 20)
-	}
-	if n := b.entries(); n != 100 {
-		t.Errorf("%d stream entries for 100 events", n)
-	}
-}
-
 func TestPublishOutsideTransactionIsRefused(t *testing.T) {
 	b := setup(t)
 	err := events.Publish(t.Context(), b.from.Gorm, deposited, deposit{"a", 1})
 	if !errors.Is(err, events.ErrNoTransaction) {
 		t.Errorf("got %v, want ErrNoTransaction", err)
-	}
-}
-
-func TestRolledBackEventDoesNotExist(t *testing.T) {
-	b := setup(t)
-	cancelled := errors.New("cancelled")
-	err := b.from.Gorm.Transaction(func(tx *gorm.DB) error {
-		if err := events.Publish(t.Context(), tx, deposited, deposit{"a", 1}); err != nil {
-			return err
-		}
-		return cancelled
-	})
-	if !errors.Is(err, cancelled) {
-		t.Fatal(err)
-	}
-	if got := testkit.Published(t, b.from); len(got) != 0 {
-		t.Errorf("published %v", got)
 	}
 }
 
@@ -70,55 +36,6 @@ func TestPublishRefusesForeignTypeAndTooLargeEvent(t *testing.T) {
 	if !errors.Is(err, events.ErrTooLarge) {
 		t.Errorf("got %v, want ErrTooLarge", err)
 	}
-}
-
-// A transaction that began first and commits last is neither lost nor waited for.
-func TestLateCommitIsNotSkipped(t *testing.T) {
-	b := setup(t)
-	b.relay()
-	b.consume(record)
-	slow := b.from.Gorm.Begin()
-	if err := events.Publish(t.Context(), slow, deposited, deposit{"slow", 1}); err != nil {
-		t.Fatal(err)
-	}
-	b.publish("quick", 1, 50)
-	b.expect("quick", 50)
-	if err := slow.Commit().Error; err != nil {
-		t.Fatal(err)
-	}
-	b.expect("slow", 1)
-}
-
-func TestConcurrentWritersKeepTheOrderOfTheirKey(t *testing.T) {
-	b := setup(t)
-	b.relay()
-	b.consume(record)
-	b.exec(b.from, `CREATE TABLE accounts (name text PRIMARY KEY, n int NOT NULL DEFAULT 0)`)
-	b.exec(b.from, `INSERT INTO accounts (name) VALUES ('a'), ('b')`)
-	var wg sync.WaitGroup
-	for _, account := range []string{"a", "b", "a", "b"} {
-		wg.Go(func() {
-			for range 25 {
-				if err := b.deposit(account); err != nil {
-					t.Error(err)
-				}
-			}
-		})
-	}
-	wg.Wait()
-	b.expect("a", 50)
-	b.expect("b", 50)
-}
-
-// deposit counts an account up under its row lock, and publishes the count.
-func (b *bus) deposit(account string) error {
-	return b.from.Gorm.Transaction(func(tx *gorm.DB) error {
-		var n int
-		if err := tx.Raw(`UPDATE accounts SET n = n + 1 WHERE name = ? RETURNING n`, account).Scan(&n).Error; err != nil {
-			return err
-		}
-		return events.Publish(b.t.Context(), tx, deposited, deposit{account, n})
-	})
 }
 
 func TestHandlerKnowsItsEvent(t *testing.T) {

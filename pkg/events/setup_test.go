@@ -37,11 +37,18 @@ type bus struct {
 	redis *redis.Client
 }
 
+const effectsTable = `CREATE TABLE effects (id bigint GENERATED ALWAYS AS IDENTITY, account text, n int)`
+
 func setup(t *testing.T) *bus {
 	t.Helper()
 	t.Parallel()
+	return open(t)
+}
+
+func open(t *testing.T) *bus {
+	t.Helper()
 	b := &bus{t: t, from: testkit.Postgres(t, publisher, nil), to: testkit.Postgres(t, subscriber, nil), redis: testkit.Redis(t)}
-	b.exec(b.to, `CREATE TABLE effects (id bigint GENERATED ALWAYS AS IDENTITY, account text, n int)`)
+	b.exec(b.to, effectsTable)
 	return b
 }
 
@@ -86,9 +93,14 @@ func record(_ context.Context, tx *gorm.DB, d deposit) error {
 // effects gives what was applied for an account, in the order of application.
 func (b *bus) effects(account string) []int {
 	b.t.Helper()
+	return effectsIn(b.t, b.to, account)
+}
+
+func effectsIn(t *testing.T, db *database.DB, account string) []int {
+	t.Helper()
 	var n []int
-	if err := b.to.Gorm.Raw(`SELECT n FROM effects WHERE account = ? ORDER BY id`, account).Scan(&n).Error; err != nil {
-		b.t.Fatal(err)
+	if err := db.Gorm.Raw(`SELECT n FROM effects WHERE account = ? ORDER BY id`, account).Scan(&n).Error; err != nil {
+		t.Fatal(err)
 	}
 	return n
 }
