@@ -92,8 +92,8 @@ func (l *leader) wait(ctx context.Context, d time.Duration) (bool, error) {
 // returned: without Redis the relay goes on moving.
 func (l *leader) step(ctx context.Context, woken bool) (int, error) {
 	if !woken && !l.behind {
-		n, _, err := l.ledger.backlog(ctx)
-		if err != nil || n == 0 {
+		waiting, err := l.ledger.waiting(ctx)
+		if err != nil || !waiting {
 			return 0, err
 		}
 	}

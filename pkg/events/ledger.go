@@ -150,12 +150,23 @@ func (l ledger) eventAt(ctx context.Context, part int, pos int64) (string, error
 	return id, nil
 }
 
-// backlog counts what waits in the outbox and tells the age of the oldest.
+// waiting reports whether there is anything in the outbox.
+func (l ledger) waiting(ctx context.Context) (bool, error) {
+	var waiting bool
+	if err := l.conn.QueryRow(ctx, `SELECT EXISTS (SELECT 1 FROM event_outbox)`).Scan(&waiting); err != nil {
+		return false, fmt.Errorf("look into outbox: %w", err)
+	}
+	return waiting, nil
+}
+
+// backlog counts what waits in the outbox, up to 100,000, and tells the age of
+// the oldest.
 func (l ledger) backlog(ctx context.Context) (int64, time.Duration, error) {
 	var n int64
 	var seconds float64
 	err := l.conn.QueryRow(ctx, `
-SELECT count(*), coalesce(extract(epoch FROM now() - min(created_at)), 0) FROM event_outbox`).Scan(&n, &seconds)
+SELECT (SELECT count(*) FROM (SELECT 1 FROM event_outbox LIMIT 100000) o),
+	coalesce((SELECT extract(epoch FROM now() - created_at) FROM event_outbox ORDER BY id LIMIT 1), 0)`).Scan(&n, &seconds)
 	if err != nil {
 		return 0, 0, fmt.Errorf("count outbox: %w", err)
 	}
