@@ -68,6 +68,29 @@ func golden[T any](t *testing.T, name string, value T) {
 	}
 }
 
+func TestEvents(t *testing.T) {
+	t.Parallel()
+	type event interface {
+		Source() string
+		Name() string
+	}
+	for _, tc := range []struct {
+		event        event
+		source, name string
+	}{
+		{contracts.UserCreated, contracts.UserService, "user.created"},
+		{contracts.UserUpdated, contracts.UserService, "user.updated"},
+		{contracts.UserDeleted, contracts.UserService, "user.deleted"},
+		{contracts.OrderCreated, contracts.OrderService, "order.created"},
+		{contracts.OrderCompleted, contracts.OrderService, "order.completed"},
+		{contracts.OrderCancelled, contracts.OrderService, "order.cancelled"},
+	} {
+		if tc.event.Source() != tc.source || tc.event.Name() != tc.name {
+			t.Errorf("got %s of %s, want %s of %s", tc.event.Name(), tc.event.Source(), tc.name, tc.source)
+		}
+	}
+}
+
 func TestMalformedIDIsNotDecoded(t *testing.T) {
 	t.Parallel()
 	var d contracts.UserDeletion

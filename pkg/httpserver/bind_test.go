@@ -116,11 +116,11 @@ func TestBindListsEveryInvalidField(t *testing.T) {
 			"items[1].quantity": "must be at most 100",
 		}},
 		"types and tags": {`{"userId":"nope","currency":5,"gift":"yes","rate":"x","due":"today","note":"01234567890","items":[{"sku":1,"quantity":1.5},7,{"sku":"c","quantity":0}]}`, map[string]string{
-			"userId":            "is not valid",
+			"userId":            "must be a UUID",
 			"currency":          "must be a string",
 			"gift":              "must be true or false",
 			"rate":              "must be a number",
-			"due":               "is not valid",
+			"due":               "must be a time as of RFC 3339",
 			"note":              "must have at most 10 characters",
 			"items[0].sku":      "must be a string",
 			"items[0].quantity": "must be a whole number",

@@ -72,6 +72,8 @@ func checkText(body []byte) error {
 			}
 			i++
 		case quoted:
+		case c == 'n': // no other value begins so
+			return errMalformed.WithDetail("a value is null; leave the field out instead")
 		case c == '{' || c == '[':
 			if depth++; depth > maxDepth {
 				return errMalformed.WithDetail("nested deeper than " + strconv.Itoa(maxDepth))

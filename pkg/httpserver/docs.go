@@ -1,19 +1,13 @@
 package httpserver
 
 import (
-	"bytes"
 	"crypto/sha256"
 	_ "embed"
 	"encoding/base64"
-	"fmt"
-	"html/template"
 	"net/http"
 
 	"github.com/gin-gonic/gin"
 )
-
-//go:embed docs.html
-var docsHTML string
 
 //go:embed docs.css
 var docsCSS string
@@ -50,13 +44,7 @@ func renderDocs(openapi []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	t, err := template.New("docs").Parse(docsHTML)
-	if err != nil {
-		return nil, fmt.Errorf("parse docs page: %w", err)
-	}
-	var page bytes.Buffer
-	if err := t.Execute(&page, map[string]any{"API": api, "Style": template.CSS(docsCSS)}); err != nil {
-		return nil, fmt.Errorf("render docs page: %w", err)
-	}
-	return page.Bytes(), nil
+	var page docsPage
+	page.document(api)
+	return []byte(page.String()), nil
 }

@@ -4,11 +4,16 @@ import (
 	"errors"
 	"reflect"
 	"strconv"
+	"time"
 
 	"github.com/go-json-experiment/json"
+	"github.com/google/uuid"
+
+	"github.com/go-troika/troika/pkg/fault"
 )
 
-// misfitText says what was expected where the JSON does not fit its Go type.
+// misfitText says what was expected where the JSON does not fit its Go type. A
+// type with an UnmarshalText has its own words if that returns a [fault.Error].
 func misfitText(e *json.SemanticError) string {
 	switch {
 	case errors.Is(e.Err, json.ErrUnknownName):
@@ -17,6 +22,13 @@ func misfitText(e *json.SemanticError) string {
 		return "is out of range"
 	case e.GoType == nil:
 		return "is not valid"
+	case e.GoType == reflect.TypeFor[uuid.UUID]():
+		return "must be a UUID"
+	case e.GoType == reflect.TypeFor[time.Time]():
+		return "must be a time as of RFC 3339"
+	}
+	if says, ok := errors.AsType[*fault.Error](e.Err); ok {
+		return says.Message()
 	}
 	switch kind := e.GoType.Kind(); {
 	case isInteger(kind):

@@ -1,0 +1,139 @@
+package httpserver
+
+import (
+	"fmt"
+	"html"
+	"strings"
+)
+
+// docsPage writes the page for people. It is written by hand because the linker
+// keeps every exported method of the program, which makes it half as large again,
+// as soon as html/template is used anywhere.
+type docsPage struct{ strings.Builder }
+
+// put writes markup, with its arguments escaped.
+func (p *docsPage) put(markup string, args ...string) {
+	escaped := make([]any, len(args))
+	for i, a := range args {
+		escaped[i] = html.EscapeString(a)
+	}
+	fmt.Fprintf(p, markup, escaped...)
+}
+
+// paragraph writes text as one, if there is any.
+func (p *docsPage) paragraph(text string) {
+	if text != "" {
+		p.put("<p>%s</p>\n", text)
+	}
+}
+
+func (p *docsPage) document(api *openAPI) {
+	p.put(`<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>%s</title>
+<style>`, api.Info.Title)
+	p.WriteString(docsCSS)
+	p.put("</style>\n</head>\n<body>\n<h1>%s <small>%s</small></h1>\n", api.Info.Title, api.Info.Version)
+	p.paragraph(api.Info.Description)
+	p.put(`<p>The description itself: <a href="openapi.yaml">openapi.yaml</a>. A star marks what is required.</p>
+<h2>Operations</h2>
+`)
+	for _, path := range api.Paths {
+		for _, op := range path.Value.Operations() {
+			p.operation(path.Name, path.Value.Parameters, op)
+		}
+	}
+	if len(api.Components.Schemas) > 0 {
+		p.put("<h2>Schemas</h2>\n")
+	}
+	for _, s := range api.Components.Schemas {
+		p.put("<details id=\"%s\">\n<summary><code>%s</code> %s</summary>\n<div>", s.Name, s.Name, s.Value.Description)
+		p.schema(s.Value)
+		p.put("</div>\n</details>\n")
+	}
+	p.put("</body>\n</html>\n")
+}
+
+func (p *docsPage) operation(path string, shared []parameter, op entry[*operation]) {
+	p.put("<details>\n<summary><span class=\"method\">%s</span> <code>%s</code> %s</summary>\n<div>\n", op.Name, path, op.Value.Summary)
+	p.paragraph(op.Value.Description)
+	if len(shared)+len(op.Value.Parameters) > 0 {
+		p.put("<table><caption>Parameters</caption>\n")
+		for _, list := range [][]parameter{shared, op.Value.Parameters} {
+			for _, param := range list {
+				p.parameter(param)
+			}
+		}
+		p.put("</table>\n")
+	}
+	if op.Value.RequestBody != nil {
+		p.put("<table><caption>Request body</caption>\n")
+		p.content(op.Value.RequestBody)
+		p.put("</table>\n")
+	}
+	p.put("<table><caption>Responses</caption>\n")
+	for _, response := range op.Value.Responses {
+		if response.Value != nil {
+			p.put("<tr><td><code>%s</code></td><td>%s</td></tr>\n", response.Name, response.Value.Description)
+			p.content(response.Value)
+		}
+	}
+	p.put("</table>\n</div>\n</details>\n")
+}
+
+func (p *docsPage) parameter(param parameter) {
+	p.name(param.Label(), param.Required)
+	if param.Ref == "" {
+		p.put("%s, %s", param.In, param.Schema.Text())
+	}
+	if param.Description != "" {
+		p.put(". %s", param.Description)
+	}
+	p.put("</td></tr>\n")
+}
+
+// name begins a table's row for something that has a name.
+func (p *docsPage) name(name string, required bool) {
+	class := ""
+	if required {
+		class = ` class="must"`
+	}
+	p.put("<tr><td><code"+class+">%s</code></td><td>", name)
+}
+
+func (p *docsPage) content(c *content) {
+	if c.Ref != "" {
+		p.put("<tr><td></td><td><code>%s</code></td></tr>\n", c.Ref)
+	}
+	for _, media := range c.Content {
+		p.put("<tr><td>%s</td><td>", media.Name)
+		p.schema(media.Value.Schema)
+		p.put("</td></tr>\n")
+	}
+}
+
+func (p *docsPage) schema(s schema) {
+	switch {
+	case len(s.Properties) > 0:
+		p.put("<table>\n")
+		for _, property := range s.Properties {
+			p.name(property.Name, s.Needs(property.Name))
+			if property.Value.Description != "" {
+				p.put("%s ", property.Value.Description)
+			}
+			p.schema(property.Value)
+			p.put("</td></tr>\n")
+		}
+		p.put("</table>\n")
+	case s.Ref != "":
+		p.put(`<a href="#%s"><code>%s</code></a>`, s.Text(), s.Text())
+	case s.Items != nil:
+		p.put("array of ")
+		p.schema(*s.Items)
+	default:
+		p.put("<code>%s</code>", s.Text())
+	}
+}

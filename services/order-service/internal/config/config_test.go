@@ -1,0 +1,55 @@
+package config_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/go-troika/troika/pkg/env"
+	"github.com/go-troika/troika/services/order-service/internal/config"
+)
+
+var needed = []string{"DB_PASSWORD=troika-demo", "SERVICE_SECRET=troika-demo-secret-do-not-use-in-production"}
+
+func TestBreaker(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		environ []string
+		want    config.Breaker
+	}{
+		"default": {nil, config.Breaker{Failures: 3, Cooldown: 30 * time.Second}},
+		"set":     {[]string{"BREAKER_FAILURES=5", "BREAKER_COOLDOWN=2s"}, config.Breaker{Failures: 5, Cooldown: 2 * time.Second}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			cfg, err := env.Load[config.Config](append(tc.environ, needed...), config.Defaults...)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(tc.want, cfg.Breaker); diff != "" {
+				t.Errorf("breaker (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestEveryMistakeIsTold(t *testing.T) {
+	t.Parallel()
+	environ := append([]string{"BREAKER_FAILURES=0", "BREAKER_COOLDOWN=1ms", "PORT=http", "SERVICE_NAME=Order"}, needed[0])
+	_, err := env.Load[config.Config](environ, config.Defaults...)
+	var mistakes *env.Error
+	if !errors.As(err, &mistakes) {
+		t.Fatalf("got %v, want all mistakes", err)
+	}
+	var variables []string
+	for _, m := range mistakes.Mistakes {
+		variables = append(variables, m.Variable)
+	}
+	want := []string{"BREAKER_COOLDOWN", "BREAKER_FAILURES", "PORT", "SERVICE_NAME", "SERVICE_SECRET"}
+	if diff := cmp.Diff(want, variables); diff != "" || strings.Count(err.Error(), "\n") != 4 {
+		t.Errorf("mistakes in %q (-want +got):\n%s", err, diff)
+	}
+}

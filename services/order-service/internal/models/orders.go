@@ -1,0 +1,88 @@
+package models
+
+import (
+	"time"
+
+	"github.com/google/uuid"
+	"gorm.io/gorm"
+	"gorm.io/gorm/clause"
+)
+
+// What an order can be.
+const (
+	Pending   = "pending"
+	Completed = "completed"
+	Cancelled = "cancelled"
+)
+
+// Order is a row of orders with its items. Times are UTC in whole microseconds,
+// money is in minor units of Currency.
+type Order struct {
+	ID        uuid.UUID `gorm:"primaryKey"`
+	UserID    uuid.UUID
+	Status    string
+	Currency  string
+	Total     int64
+	CreatedAt time.Time `gorm:"autoCreateTime:false"`
+	UpdatedAt time.Time `gorm:"autoUpdateTime:false"`
+
+	Items []Item `gorm:"foreignKey:OrderID"`
+}
+
+// Item is a row of order_items. Line is its place in the order, from 1.
+type Item struct {
+	OrderID   uuid.UUID `gorm:"primaryKey"`
+	Line      int       `gorm:"primaryKey"`
+	SKU       string
+	Quantity  int64
+	UnitPrice int64
+}
+
+// TableName implements schema.Tabler.
+func (Item) TableName() string { return "order_items" }
+
+// Filter narrows FindOrders; a zero field allows every order.
+type Filter struct {
+	UserID uuid.UUID
+	Status string
+}
+
+// InsertOrder adds o and its items.
+func InsertOrder(tx *gorm.DB, o *Order) error {
+	return tx.Create(o).Error
+}
+
+// FindOrder reads an order with its items. The error is gorm.ErrRecordNotFound
+// if there is none.
+func FindOrder(tx *gorm.DB, id uuid.UUID) (Order, error) {
+	var o Order
+	err := withItems(tx).Take(&o, "id = ?", id).Error
+	return o, err
+}
+
+// LockOrder reads an order with its items and keeps others from changing it
+// until the transaction ends. The error is gorm.ErrRecordNotFound if there is
+// none.
+func LockOrder(tx *gorm.DB, id uuid.UUID) (Order, error) {
+	return FindOrder(tx.Clauses(clause.Locking{Strength: clause.LockingStrengthUpdate}), id)
+}
+
+// FindOrders reads at most limit orders that pass f, with ids above after, by
+// id, with their items.
+func FindOrders(tx *gorm.DB, f Filter, after uuid.UUID, limit int) ([]Order, error) {
+	var orders []Order
+	err := withItems(tx).
+		Where(&Order{UserID: f.UserID, Status: f.Status}). // gorm leaves zero fields out
+		Where("id > ?", after).
+		Order("id").Limit(limit).Find(&orders).Error
+	return orders, err
+}
+
+// UpdateStatus writes the status of o and when it changed.
+func UpdateStatus(tx *gorm.DB, o *Order) error {
+	return tx.Select("Status", "UpdatedAt").Updates(o).Error
+}
+
+func withItems(tx *gorm.DB) *gorm.DB {
+	return tx.Preload("Items", func(tx *gorm.DB) *gorm.DB { return tx.Order("line") })
+}

@@ -1,0 +1,59 @@
+package services
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/go-troika/troika/pkg/contracts"
+	"github.com/go-troika/troika/pkg/fault"
+	"github.com/go-troika/troika/pkg/serviceclient"
+)
+
+// What keeps an order from being placed for a user.
+var (
+	ErrUserUnknown      = fault.New(fault.Unprocessable, "unknown_user", "Unknown user")
+	ErrUsersUnavailable = fault.New(fault.Unavailable, "user_service_unavailable", "User could not be checked")
+)
+
+// Users asks user-service about users. It is safe for concurrent use.
+type Users struct {
+	client *serviceclient.Client
+}
+
+// NewUsers returns the users that client's service knows.
+func NewUsers(client *serviceclient.Client) *Users {
+	return &Users{client: client}
+}
+
+// Check succeeds only if user-service says that the user exists. Otherwise the
+// error is ErrUserUnknown, or ErrUsersUnavailable with the time after which
+// asking again makes sense.
+func (u *Users) Check(ctx context.Context, id uuid.UUID) error {
+	user, err := serviceclient.Get[contracts.User](ctx, u.client, "/users/"+id.String())
+	switch {
+	case err == nil && user.ID == id:
+		return nil
+	case err == nil:
+		err = fmt.Errorf("asked for user %s, got %s", id, user.ID)
+	case serviceclient.StatusOf(err) == http.StatusNotFound:
+		return ErrUserUnknown
+	case ctx.Err() != nil: // the caller's time is up, which says nothing about user-service
+		return fmt.Errorf("check user: %w", ctx.Err())
+	}
+	return ErrUsersUnavailable.With(err).WithRetryAfter(retryAfter(err))
+}
+
+// retryAfter is the time that the open breaker or user-service asked for, at
+// least a second.
+func retryAfter(err error) time.Duration {
+	wait := time.Second
+	if call, ok := errors.AsType[*serviceclient.Error](err); ok {
+		wait = max(wait, call.RetryAfter)
+	}
+	return wait
+}

@@ -1,0 +1,128 @@
+// Package controllers turns requests to user-service into calls of its
+// services, and their results into answers.
+package controllers
+
+import (
+	"net/http"
+
+	"github.com/gin-gonic/gin"
+
+	"github.com/go-troika/troika/pkg/contracts"
+	"github.com/go-troika/troika/pkg/fault"
+	"github.com/go-troika/troika/pkg/httpserver"
+	"github.com/go-troika/troika/services/user-service/internal/models"
+	"github.com/go-troika/troika/services/user-service/internal/services"
+)
+
+// errNothingToChange answers a change that names no field.
+var errNothingToChange = fault.New(fault.Malformed, "nothing_to_change", "Nothing to change").
+	WithDetail("give email, name or both")
+
+// Users answers the requests under /users.
+type Users struct {
+	users *services.Users
+}
+
+// NewUsers returns a controller over users.
+func NewUsers(users *services.Users) *Users {
+	return &Users{users: users}
+}
+
+type createUser struct {
+	Email text `json:"email" validate:"required,email,max=254"`
+	Name  text `json:"name" validate:"required,max=200"`
+}
+
+// Create answers POST /users with 201 and the new user.
+func (ctl *Users) Create(c *gin.Context) error {
+	in, err := httpserver.Bind[createUser](c)
+	if err != nil {
+		return err
+	}
+	user, err := ctl.users.Register(c.Request.Context(), string(in.Email), string(in.Name))
+	if err != nil {
+		return err
+	}
+	c.Header("Location", "/users/"+user.ID.String())
+	return httpserver.JSON(c, http.StatusCreated, view(user))
+}
+
+// Show answers GET /users/:id.
+func (ctl *Users) Show(c *gin.Context) error {
+	id, err := httpserver.PathUUID(c, "id")
+	if err != nil {
+		return err
+	}
+	user, err := ctl.users.Get(c.Request.Context(), id)
+	if err != nil {
+		return err
+	}
+	return httpserver.JSON(c, http.StatusOK, view(user))
+}
+
+// List answers GET /users with one page, by id.
+func (ctl *Users) List(c *gin.Context) error {
+	page, err := httpserver.BindPage(c)
+	if err != nil {
+		return err
+	}
+	after, err := page.AfterUUID()
+	if err != nil {
+		return err
+	}
+	users, err := ctl.users.List(c.Request.Context(), after, page.Limit+1)
+	if err != nil {
+		return err
+	}
+	views := make([]contracts.User, len(users))
+	for i, u := range users {
+		views[i] = view(u)
+	}
+	return httpserver.JSON(c, http.StatusOK, httpserver.NewList(views, page.Limit, userID))
+}
+
+type updateUser struct {
+	Email *text `json:"email" validate:"omitnil,email,max=254"`
+	Name  *text `json:"name" validate:"omitnil,notblank,max=200"`
+}
+
+// Update answers PATCH /users/:id with the user as it is now.
+func (ctl *Users) Update(c *gin.Context) error {
+	id, err := httpserver.PathUUID(c, "id")
+	if err != nil {
+		return err
+	}
+	in, err := httpserver.Bind[updateUser](c)
+	if err != nil {
+		return err
+	}
+	if in.Email == nil && in.Name == nil {
+		return errNothingToChange
+	}
+	user, err := ctl.users.Update(c.Request.Context(), id, (*string)(in.Email), (*string)(in.Name))
+	if err != nil {
+		return err
+	}
+	return httpserver.JSON(c, http.StatusOK, view(user))
+}
+
+// Delete answers DELETE /users/:id with 204, also when it was deleted before.
+func (ctl *Users) Delete(c *gin.Context) error {
+	id, err := httpserver.PathUUID(c, "id")
+	if err != nil {
+		return err
+	}
+	if err := ctl.users.Delete(c.Request.Context(), id); err != nil {
+		return err
+	}
+	return httpserver.NoContent(c)
+}
+
+func view(u models.User) contracts.User {
+	return contracts.User{
+		ID: u.ID, Email: u.Email, Name: u.Name,
+		CreatedAt: u.CreatedAt.UTC(), UpdatedAt: u.UpdatedAt.UTC(),
+	}
+}
+
+func userID(u contracts.User) string { return u.ID.String() }

@@ -1,0 +1,156 @@
+// Package services holds the rules of user-service and its transactions.
+package services
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/google/uuid"
+	"gorm.io/gorm"
+
+	"github.com/go-troika/troika/pkg/contracts"
+	"github.com/go-troika/troika/pkg/database"
+	"github.com/go-troika/troika/pkg/events"
+	"github.com/go-troika/troika/pkg/fault"
+	"github.com/go-troika/troika/services/user-service/internal/models"
+)
+
+// What a caller can expect to go wrong.
+var (
+	ErrUserNotFound = fault.New(fault.NotFound, "user_not_found", "User not found")
+	ErrEmailTaken   = fault.New(fault.Conflict, "email_taken", "Email already taken")
+)
+
+// Users keeps the users. What changes one also publishes its event, in the
+// same transaction. It is safe for concurrent use.
+type Users struct {
+	db *gorm.DB
+}
+
+// NewUsers returns the users kept in db.
+func NewUsers(db *gorm.DB) *Users {
+	return &Users{db: db}
+}
+
+// Register adds a user and publishes user.created. The error is ErrEmailTaken
+// if a living user has the email, in whatever case it is written.
+func (s *Users) Register(ctx context.Context, email, name string) (models.User, error) {
+	id, err := uuid.NewV7()
+	if err != nil {
+		return models.User{}, fmt.Errorf("make user id: %w", err)
+	}
+	now := database.Now()
+	user := models.User{
+		ID: id, Email: normalEmail(email), Name: strings.TrimSpace(name),
+		Revision: 1, CreatedAt: now, UpdatedAt: now,
+	}
+	err = s.db.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
+		if err := models.InsertUser(tx, &user); err != nil {
+			return err
+		}
+		return events.Publish(ctx, tx, contracts.UserCreated, change(user))
+	})
+	if err != nil {
+		return models.User{}, expected(err, "register user")
+	}
+	return user, nil
+}
+
+// Get reads one user, or fails with ErrUserNotFound.
+func (s *Users) Get(ctx context.Context, id uuid.UUID) (models.User, error) {
+	user, err := models.FindUser(s.db.WithContext(ctx), id)
+	if err != nil {
+		return models.User{}, expected(err, "get user")
+	}
+	return user, nil
+}
+
+// List reads at most limit users with ids above after, by id.
+func (s *Users) List(ctx context.Context, after uuid.UUID, limit int) ([]models.User, error) {
+	users, err := models.FindUsers(s.db.WithContext(ctx), after, limit)
+	if err != nil {
+		return nil, fmt.Errorf("list users: %w", err)
+	}
+	return users, nil
+}
+
+// Update changes what is not nil and publishes user.updated, unless the user
+// has these values already. It fails with ErrUserNotFound or ErrEmailTaken.
+func (s *Users) Update(ctx context.Context, id uuid.UUID, email, name *string) (models.User, error) {
+	var user models.User
+	err := s.db.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
+		locked, err := models.LockUser(tx, id)
+		if err != nil {
+			return err
+		}
+		if locked.DeletedAt != nil {
+			return ErrUserNotFound
+		}
+		user = locked
+		if email != nil {
+			user.Email = normalEmail(*email)
+		}
+		if name != nil {
+			user.Name = strings.TrimSpace(*name)
+		}
+		if user == locked {
+			return nil
+		}
+		user.Revision, user.UpdatedAt = locked.Revision+1, database.Now()
+		if err := models.UpdateUser(tx, &user); err != nil {
+			return err
+		}
+		return events.Publish(ctx, tx, contracts.UserUpdated, change(user))
+	})
+	if err != nil {
+		return models.User{}, expected(err, "update user")
+	}
+	return user, nil
+}
+
+// Delete removes a user and all that is known of the person, keeps the id from
+// being used again, and publishes user.deleted. Deleting a deleted user does
+// nothing; an id that was never taken is ErrUserNotFound.
+func (s *Users) Delete(ctx context.Context, id uuid.UUID) error {
+	err := s.db.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
+		user, err := models.LockUser(tx, id)
+		if err != nil || user.DeletedAt != nil {
+			return err
+		}
+		now := database.Now()
+		user.Email, user.Name = "", ""
+		user.Revision, user.UpdatedAt, user.DeletedAt = user.Revision+1, now, &now
+		if err := models.UpdateUser(tx, &user); err != nil {
+			return err
+		}
+		return events.Publish(ctx, tx, contracts.UserDeleted, contracts.UserDeletion{UserID: id})
+	})
+	if err != nil {
+		return expected(err, "delete user")
+	}
+	return nil
+}
+
+// normalEmail is the one spelling under which an email is kept and compared.
+func normalEmail(email string) string {
+	return strings.ToLower(strings.TrimSpace(email))
+}
+
+func change(u models.User) contracts.UserChange {
+	return contracts.UserChange{UserID: u.ID, Email: u.Email, Name: u.Name, Revision: u.Revision}
+}
+
+// expected turns an error of models into the one that callers test for, or
+// says what was being done.
+func expected(err error, doing string) error {
+	switch {
+	case errors.Is(err, gorm.ErrRecordNotFound):
+		return ErrUserNotFound
+	case errors.Is(err, gorm.ErrDuplicatedKey):
+		return ErrEmailTaken
+	default:
+		return fmt.Errorf("%s: %w", doing, err)
+	}
+}
