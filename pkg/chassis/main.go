@@ -87,7 +87,7 @@ func (app App) command(ctx context.Context, args, environ []string, out io.Write
 		name = args[1]
 	}
 	if len(args) > 2 {
-		return fmt.Errorf("%w: %q takes no arguments\n"+usage, errUsage, name, args[0])
+		return fmt.Errorf("%w: %q takes no arguments, see %s help", errUsage, name, args[0])
 	}
 	switch name {
 	case "":
@@ -103,7 +103,7 @@ func (app App) command(ctx context.Context, args, environ []string, out io.Write
 		_, err := fmt.Fprintf(out, usage, args[0])
 		return err
 	default:
-		return fmt.Errorf("%w: %q\n"+usage, errUsage, name, args[0])
+		return fmt.Errorf("%w: %q, see %s help", errUsage, name, args[0])
 	}
 }
 

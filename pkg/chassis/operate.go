@@ -39,7 +39,7 @@ func (c *Chassis) eventStatus(g *gin.Context) error {
 // of the page behind it.
 type parkedPage struct {
 	Items []events.Parked `json:"items"`
-	Next  int64           `json:"next,omitempty"`
+	Next  int64           `json:"next,omitzero"`
 }
 
 const parkedLimit = 100

@@ -182,6 +182,8 @@ func (c *Consumer) invoke(ctx context.Context, h handler, tx *gorm.DB, e Envelop
 		if err != nil {
 			span.RecordError(err)
 		}
+		c.deps.Log.DebugContext(ctx, "event handled",
+			"event", e.Event, "event_id", e.ID.String(), "attempt", attempt, "took", time.Since(began), "failed", err != nil)
 	}()
 	data, err := h.upcast(e)
 	if err != nil {

@@ -2,9 +2,7 @@ package events
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/redis/go-redis/v9"
 )
@@ -88,10 +86,4 @@ func lastEntries(ctx context.Context, rdb redis.UniversalClient, stream, end str
 		return nil, fmt.Errorf("read end of %s: %w", stream, err)
 	}
 	return entries, nil
-}
-
-// isNoGroup reports that the stream or its group is not there (any more).
-func isNoGroup(err error) bool {
-	var re redis.Error
-	return errors.As(err, &re) && (strings.HasPrefix(re.Error(), "NOGROUP") || strings.HasPrefix(re.Error(), "UNBLOCKED"))
 }

@@ -1,0 +1,45 @@
+# Go and make are all that these targets need; what else is missing they install
+# where they may, or name.
+
+# Set once, here: with other flags in one place all would be compiled twice.
+# Without cgo the binaries are static, as in the images, and the same on a machine
+# without a C compiler. Tests turn it on: the race detector needs it.
+export GOFLAGS := -tags=nomsgpack,grpcnotrace,validator_novalidatefn -trimpath -buildvcs=false
+export CGO_ENABLED := 0
+
+CODE := pkg services e2e tools $(wildcard bench deploy/door)
+STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test up down lint fmt build stack
+
+help: ## show this
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+
+demo: stack ## see it all run, in five steps
+	@bin/stack demo
+
+test: stack ## run every test, with the race detector
+	@bin/stack test
+
+up: stack ## run everything in the background
+	@bin/stack up --detach
+
+down: stack ## stop it
+	@bin/stack down
+
+lint: ## gofmt, go vet, staticcheck
+	@unformatted=$$(gofmt -l $(CODE)); \
+	if [ -n "$$unformatted" ]; then echo "gofmt these (make fmt):"; echo "$$unformatted"; exit 1; fi
+	go vet work
+	go run $(STATICCHECK) work
+
+fmt: ## format all code
+	@gofmt -w $(CODE)
+
+build: ## compile the driver and the services into bin/
+	go build -o bin/ ./tools/stack $(addprefix ./,$(wildcard services/*))
+
+stack:
+	@[ -x bin/stack ] || echo "compiling the driver; with the services that is about 2 minutes of CPU from an empty cache"
+	@go build -o bin/stack ./tools/stack

@@ -1,0 +1,91 @@
+package process
+
+import (
+	"context"
+	"fmt"
+	"os/exec"
+	"syscall"
+	"time"
+)
+
+// Process is a started program. It is safe for concurrent use.
+type Process struct {
+	Pid     int
+	Started time.Time
+
+	cmd  *exec.Cmd
+	done chan struct{}
+	err  error
+}
+
+// Done is closed when the program has ended.
+func (p *Process) Done() <-chan struct{} { return p.done }
+
+// Ended says whether the program has ended.
+func (p *Process) Ended() bool {
+	select {
+	case <-p.done:
+		return true
+	default:
+		return false
+	}
+}
+
+// Outcome says how the program ended, in words such as "exit status 1" or
+// "signal: killed". Call it after [Process.Done] only.
+func (p *Process) Outcome() string { return p.cmd.ProcessState.String() }
+
+// Signal sends sig to the program and its process group.
+func (p *Process) Signal(sig syscall.Signal) error {
+	if p.Ended() {
+		return fmt.Errorf("already ended: %s", p.Outcome())
+	}
+	return syscall.Kill(-p.Pid, sig)
+}
+
+// SignalTree sends sig to the program and every descendant, parents first:
+// Postgres gives each of its children a process group of its own.
+func (p *Process) SignalTree(sig syscall.Signal) error {
+	if p.Ended() {
+		return fmt.Errorf("already ended: %s", p.Outcome())
+	}
+	for _, pid := range Tree(p.Pid) {
+		if err := syscall.Kill(pid, sig); err != nil && err != syscall.ESRCH {
+			return err
+		}
+	}
+	return nil
+}
+
+// Wait waits for the program and answers its error. When ctx ends first it
+// sends SIGTERM, and SIGKILL after grace.
+func (p *Process) Wait(ctx context.Context, grace time.Duration) error {
+	select {
+	case <-p.done:
+		return p.err
+	case <-ctx.Done():
+		p.Stop(syscall.SIGTERM, grace)
+		return ctx.Err()
+	}
+}
+
+// Stop sends sig, waits at most grace for the end, and then kills.
+func (p *Process) Stop(sig syscall.Signal, grace time.Duration) {
+	_ = p.SignalTree(syscall.SIGCONT) // a paused program would not hear it
+	_ = p.Signal(sig)
+	select {
+	case <-p.done:
+	case <-time.After(grace):
+		_ = p.Signal(syscall.SIGKILL)
+		<-p.done
+	}
+}
+
+// Run starts a program and waits for it.
+func (k *Keeper) Run(ctx context.Context, s Spec) error {
+	p, err := k.Start(s)
+	if err != nil {
+		return err
+	}
+	return p.Wait(ctx, 5*time.Second)
+}

@@ -1,0 +1,251 @@
+package process_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/go-troika/troika/tools/stack/internal/process"
+)
+
+// The test binary plays three roles: the tests, the reaper, and an owner that a
+// test kills.
+func TestMain(m *testing.M) {
+	switch os.Getenv("PROCESS_TEST_ROLE") {
+	case "reaper":
+		process.Reap(os.Stdin)
+	case "owner":
+		own(os.Getenv("PROCESS_TEST_DIR"))
+	default:
+		goleak.VerifyTestMain(m)
+	}
+}
+
+// own starts two programs, one of which ignores SIGTERM and has a child in
+// another process group, writes their pids to dir/pids and never ends.
+func own(dir string) {
+	k, err := newKeeper()
+	if err != nil {
+		panic(err)
+	}
+	k.RemoveAtDeath(dir)
+	k.RunAtDeath("touch", dir+".ran")
+	k.RunAtDeath("touch", dir+".forgotten")
+	k.Forget("touch", dir+".forgotten")
+	var pids string
+	for _, script := range []string{"sleep 600", "trap '' TERM; set -m; sleep 601 & wait"} {
+		p, err := k.Start(process.Spec{Path: "sh", Args: []string{"-c", script}})
+		if err != nil {
+			panic(err)
+		}
+		for len(process.Tree(p.Pid)) < 2 && strings.Contains(script, "set -m") {
+			<-time.After(time.Millisecond)
+		}
+		for _, pid := range process.Tree(p.Pid) {
+			pids += fmt.Sprintln(pid)
+		}
+	}
+	if err := os.WriteFile(filepath.Join(dir, "pids.new"), []byte(pids), 0o600); err != nil {
+		panic(err)
+	}
+	if err := os.Rename(filepath.Join(dir, "pids.new"), filepath.Join(dir, "pids")); err != nil {
+		panic(err)
+	}
+	select {}
+}
+
+func newKeeper() (*process.Keeper, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	return process.NewKeeper("env", "PROCESS_TEST_ROLE=reaper", self)
+}
+
+func setup(t *testing.T) *process.Keeper {
+	t.Helper()
+	k, err := newKeeper()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := k.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return k
+}
+
+// eventually polls until ok, at most 20 s.
+func eventually(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); !ok(); <-time.After(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("not within 20 s: " + what)
+		}
+	}
+}
+
+func TestKilledOwnerLeavesNothing(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "run")
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	owner := exec.Command(self)
+	owner.Env = append(os.Environ(), "PROCESS_TEST_ROLE=owner", "PROCESS_TEST_DIR="+dir)
+	owner.Stderr = os.Stderr
+	if err := owner.Start(); err != nil {
+		t.Fatal(err)
+	}
+	var pids []int
+	eventually(t, "the owner has started its programs", func() bool {
+		text, err := os.ReadFile(filepath.Join(dir, "pids"))
+		for line := range strings.Lines(string(text)) {
+			pid, _ := strconv.Atoi(strings.TrimSpace(line))
+			pids = append(pids, pid)
+		}
+		return err == nil
+	})
+	if len(pids) < 3 {
+		t.Fatalf("started %v, want at least three processes", pids)
+	}
+	if err := owner.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_ = owner.Wait()
+	for _, pid := range pids {
+		eventually(t, fmt.Sprintf("process %d is gone", pid), func() bool { return !process.Alive(pid) })
+	}
+	eventually(t, "the folder is gone", func() bool {
+		_, err := os.Stat(dir)
+		return errors.Is(err, os.ErrNotExist)
+	})
+	if _, err := os.Stat(dir + ".ran"); err != nil {
+		t.Error("the command to run at death did not run:", err)
+	}
+	if _, err := os.Stat(dir + ".forgotten"); err == nil {
+		t.Error("a forgotten command ran")
+	}
+}
+
+func TestKeptPathStays(t *testing.T) {
+	t.Parallel()
+	k, err := newKeeper()
+	if err != nil {
+		t.Fatal(err)
+	}
+	kept, removed := t.TempDir(), t.TempDir()
+	for _, path := range []string{kept, removed} {
+		k.RemoveAtDeath(path)
+	}
+	k.Keep(kept)
+	if err := k.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(kept); err != nil {
+		t.Error(err)
+	}
+	if _, err := os.Stat(removed); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("removed: %v, want that it is gone", err)
+	}
+}
+
+func TestRun(t *testing.T) {
+	t.Parallel()
+	k := setup(t)
+	var out, errs strings.Builder
+	err := k.Run(t.Context(), process.Spec{
+		Path: "sh", Args: []string{"-c", "cat; echo $X; pwd; echo oops >&2; exit 3"}, Dir: "/",
+		Env: []string{"X=1"}, In: strings.NewReader("in\n"), Out: &out, Err: &errs,
+	})
+	if exit := new(exec.ExitError); !errors.As(err, &exit) || exit.ExitCode() != 3 {
+		t.Errorf("Run: %v, want exit status 3", err)
+	}
+	if out.String() != "in\n1\n/\n" || errs.String() != "oops\n" {
+		t.Errorf("printed %q and %q", out.String(), errs.String())
+	}
+	if _, err := k.Start(process.Spec{Path: "/nonexistent"}); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("Start of what is not there: %v", err)
+	}
+}
+
+func TestRunEndsWithItsContext(t *testing.T) {
+	t.Parallel()
+	k := setup(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	time.AfterFunc(50*time.Millisecond, cancel)
+	if err := k.Run(ctx, process.Spec{Path: "sleep", Args: []string{"600"}}); !errors.Is(err, context.Canceled) {
+		t.Errorf("Run: %v, want that it was canceled", err)
+	}
+}
+
+func TestPausedProgramStops(t *testing.T) {
+	t.Parallel()
+	p, err := setup(t).Start(process.Spec{Path: "sleep", Args: []string{"600"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.SignalTree(syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	began := time.Now()
+	p.Stop(syscall.SIGTERM, time.Minute)
+	if took := time.Since(began); took > 30*time.Second {
+		t.Errorf("stopped after %s: it did not hear SIGTERM", took)
+	}
+	if got := p.Outcome(); got != "signal: terminated" {
+		t.Errorf("outcome %q", got)
+	}
+	if p.Signal(syscall.SIGTERM) == nil || p.SignalTree(syscall.SIGTERM) == nil {
+		t.Error("a signal to what has ended succeeds")
+	}
+}
+
+func TestStopKillsAfterItsGrace(t *testing.T) {
+	t.Parallel()
+	var ready readiness = make(chan struct{})
+	p, err := setup(t).Start(process.Spec{
+		Path: "sh", Args: []string{"-c", "trap '' TERM; echo; while :; do sleep 600; done"}, Out: ready,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	<-ready
+	p.Stop(syscall.SIGTERM, 50*time.Millisecond)
+	if got := p.Outcome(); got != "signal: killed" {
+		t.Errorf("outcome %q", got)
+	}
+}
+
+// readiness is closed by the first write.
+type readiness chan struct{}
+
+func (r readiness) Write(b []byte) (int, error) {
+	close(r)
+	return len(b), nil
+}
+
+func TestMemory(t *testing.T) {
+	t.Parallel()
+	if got := process.Memory(os.Getpid()); got < 1<<20 || got > 1<<34 {
+		t.Errorf("this process takes %d bytes", got)
+	}
+	if !process.Alive(os.Getpid()) || process.Alive(1<<30) {
+		t.Error("Alive is wrong")
+	}
+}

@@ -1,0 +1,173 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/go-troika/troika/pkg/env"
+	"github.com/go-troika/troika/pkg/serviceauth"
+	"github.com/go-troika/troika/tools/stack/internal/docker"
+	"github.com/go-troika/troika/tools/stack/internal/local"
+	"github.com/go-troika/troika/tools/stack/internal/machine"
+	"github.com/go-troika/troika/tools/stack/internal/world"
+)
+
+// running answers the stack that the command is about.
+func (a *app) running(ctx context.Context) (world.World, error) {
+	if w := a.attached(ctx); w != nil {
+		return w, nil
+	}
+	if a.name != "" {
+		return nil, fmt.Errorf("no stack %s is up", a.name)
+	}
+	return nil, fmt.Errorf("none of the stacks %s is up; stack up starts one, --name means another", strings.Join(names, ", "))
+}
+
+func (a *app) down(ctx context.Context, args []string) error {
+	if _, err := a.parse(a.flags("down"), args, 0, 0); err != nil {
+		return err
+	}
+	w := a.attached(ctx)
+	if w == nil {
+		fmt.Fprintln(a.out, "nothing is up")
+		return nil
+	}
+	status, err := w.Status(ctx)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(a.out, "stopping stack %s (%s)\n", status.Name, world.Describe(status.World))
+	return w.Down(ctx)
+}
+
+func (a *app) status(ctx context.Context, args []string) error {
+	fs := a.flags("status")
+	asJSON := fs.Bool("json", false, "")
+	if _, err := a.parse(fs, args, 0, 0); err != nil {
+		return err
+	}
+	w, err := a.running(ctx)
+	if err != nil {
+		return err
+	}
+	status, err := w.Status(ctx)
+	if err != nil {
+		return err
+	}
+	if *asJSON {
+		return a.printJSON(status)
+	}
+	status.Print(a.out)
+	return nil
+}
+
+func (a *app) logs(ctx context.Context, args []string) error {
+	fs := a.flags("logs")
+	follow := fs.Bool("f", false, "")
+	rest, err := a.parse(fs, args, 0, 1)
+	if err != nil {
+		return err
+	}
+	w, err := a.running(ctx)
+	if err != nil {
+		return err
+	}
+	return w.Logs(ctx, a.out, *follow, append(rest, "")[0])
+}
+
+func (a *app) chaos(ctx context.Context, args []string) error {
+	rest, err := a.parse(a.flags("chaos"), args, 2, 2)
+	if err != nil {
+		return err
+	}
+	if !slices.Contains(world.Verbs, rest[0]) {
+		return fmt.Errorf("chaos: no verb %q: %w", rest[0], errUsage)
+	}
+	w, err := a.running(ctx)
+	if err != nil {
+		return err
+	}
+	return w.Chaos(ctx, rest[0], rest[1])
+}
+
+func (a *app) token(_ context.Context, args []string) error {
+	fs := a.flags("token")
+	service := fs.String("service", "gateway", "")
+	audience := fs.String("audience", "", "")
+	if _, err := a.parse(fs, args, 0, 0); err != nil {
+		return err
+	}
+	if *audience == "" {
+		return fmt.Errorf("token: --audience names the service that is called: %w", errUsage)
+	}
+	sign, err := a.signer(*service)
+	if err != nil {
+		return err
+	}
+	token, err := sign(*audience)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintln(a.out, token)
+	return nil
+}
+
+// signer signs tokens for service with the secret that the stack's services
+// have: the environment's, or the demo's.
+func (a *app) signer(service string) (func(audience string) (string, error), error) {
+	var defaults []string
+	if !local.HasSecret(a.environ) {
+		defaults = []string{"SERVICE_SECRET=" + serviceauth.DemoSecret}
+	}
+	cfg, err := env.Load[struct {
+		serviceauth.Config
+		AppEnv string `env:"APP_ENV" envDefault:"development"`
+	}](a.environ, defaults...)
+	if err != nil {
+		return nil, err
+	}
+	keys, err := serviceauth.ParseKeys(cfg.Config, cfg.AppEnv)
+	if err != nil {
+		return nil, err
+	}
+	return serviceauth.NewSigner(keys, service).Token, nil
+}
+
+func (a *app) doctor(ctx context.Context, args []string) error {
+	if _, err := a.parse(a.flags("doctor"), args, 0, 0); err != nil {
+		return err
+	}
+	var missing []machine.MissingPart
+	for _, part := range []machine.Part{machine.Postgres, machine.Redis, machine.Compiler} {
+		found, tried, ok := machine.Look(ctx, part, a.environ)
+		if ok {
+			fmt.Fprintf(a.out, "ok       %s: %s %s\n", part.Title, found.Path, found.Version)
+			continue
+		}
+		fmt.Fprintf(a.out, "missing  %s\n", part.Title)
+		missing = append(missing, machine.MissingPart{Part: part, Tried: tried})
+	}
+	engine := docker.Engine(ctx, a.root)
+	if engine == nil {
+		fmt.Fprintln(a.out, "ok       a Docker engine that takes compose.yaml")
+	} else {
+		fmt.Fprintf(a.out, "missing  Docker: %v\n", engine)
+	}
+	for _, s := range a.services {
+		var ports machine.Ports
+		if port, err := ports.Take(s.Port); err != nil || port != s.Port {
+			fmt.Fprintf(a.out, "busy     port %d: %s will take another\n", s.Port, s.Name)
+		}
+	}
+	if len(missing) > 0 {
+		fmt.Fprintln(a.out, &machine.Missing{Parts: missing})
+	}
+	kind := world.Local
+	if engine == nil && a.world != world.Local {
+		kind = world.Docker
+	}
+	fmt.Fprintf(a.out, "stack up would run %s\n", world.Describe(kind))
+	return nil
+}

@@ -1,0 +1,292 @@
+package main_test
+
+import (
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/go-troika/troika/pkg/env"
+	"github.com/go-troika/troika/pkg/serviceauth"
+	"github.com/go-troika/troika/tools/stack/internal/process"
+	"github.com/go-troika/troika/tools/stack/internal/world"
+)
+
+// binary is the driver, built once for all tests.
+var binary string
+
+func TestMain(m *testing.M) {
+	dir, err := os.MkdirTemp("", "stack-test")
+	if err != nil {
+		panic(err)
+	}
+	binary = filepath.Join(dir, "stack")
+	build := exec.Command("go", "build", "-o", binary, ".")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0") // as the Makefile does
+	if out, err := build.CombinedOutput(); err != nil {
+		panic(string(out))
+	}
+	code := m.Run()
+	_ = os.RemoveAll(dir)
+	os.Exit(code)
+}
+
+// result is how an invocation ended.
+type result struct {
+	out, err string
+	code     int
+}
+
+// stack runs the driver to its end with further variables.
+func stack(t *testing.T, variables []string, args ...string) result {
+	t.Helper()
+	var out, errs strings.Builder
+	cmd := command(t, variables, args...)
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	err := cmd.Run()
+	if exit := new(exec.ExitError); err != nil && !errors.As(err, &exit) {
+		t.Fatal(err)
+	}
+	return result{out.String(), errs.String(), cmd.ProcessState.ExitCode()}
+}
+
+func command(t *testing.T, variables []string, args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(t.Context(), binary, args...)
+	cmd.Env = append(os.Environ(), "STACK_WORLD=local", "SERVICE_SECRET=", "SERVICE_SECRETS=", "STACK_NAME=")
+	cmd.Env = append(cmd.Env, variables...)
+	return cmd
+}
+
+// infra runs Postgres and Redis in the foreground under a name of their own and
+// answers the driver's process and the stack's status.
+func infra(t *testing.T) (*exec.Cmd, world.Status) {
+	t.Helper()
+	name := "t-" + strings.ToLower(rand.Text()[:8])
+	cmd := command(t, nil, "infra", "--name", name)
+	var errs strings.Builder
+	cmd.Stderr = &errs
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+		if t.Failed() {
+			t.Log(errs.String())
+		}
+	})
+	var status world.Status
+	eventually(t, "the stack is ready", func() bool {
+		r := stack(t, nil, "status", "--json", "--name", name)
+		return json.Unmarshal([]byte(r.out), &status) == nil && status.Ready
+	})
+	return cmd, status
+}
+
+// eventually polls until ok, at most a minute.
+func eventually(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(time.Minute); !ok(); <-time.After(20 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("not within a minute: " + what)
+		}
+	}
+}
+
+// pids are the stack's servers and all their children.
+func pids(status world.Status) []int {
+	var all []int
+	for _, p := range status.Parts {
+		all = append(all, process.Tree(p.PID)...)
+	}
+	return all
+}
+
+// gone waits until no process and no folder of the stack is left.
+func gone(t *testing.T, status world.Status, pids []int) {
+	t.Helper()
+	for _, pid := range pids {
+		eventually(t, "every process is gone", func() bool { return !process.Alive(pid) })
+	}
+	eventually(t, "the folder is gone", func() bool {
+		left, err := filepath.Glob(status.Dir + "*")
+		return err == nil && left == nil
+	})
+}
+
+func TestKilledStackLeavesNothing(t *testing.T) {
+	t.Parallel()
+	cmd, status := infra(t)
+	all := pids(status)
+	if len(all) < 5 {
+		t.Fatalf("processes %v, want Redis and Postgres with its children", all)
+	}
+	if r := stack(t, nil, "chaos", "pause", "postgres", "--name", status.Name); r.code != 0 {
+		t.Fatal(r)
+	}
+	if err := cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	gone(t, status, all)
+}
+
+func TestInterruptStopsEverything(t *testing.T) {
+	t.Parallel()
+	cmd, status := infra(t)
+	all := pids(status)
+	if err := cmd.Process.Signal(syscall.SIGINT); err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Error("the driver ends with", err)
+	}
+	gone(t, status, all)
+}
+
+func TestChaos(t *testing.T) {
+	t.Parallel()
+	_, status := infra(t)
+	chaos := func(verb, name string) {
+		t.Helper()
+		if r := stack(t, nil, "chaos", verb, name, "--name", status.Name); r.code != 0 {
+			t.Fatalf("chaos %s %s: %+v", verb, name, r)
+		}
+	}
+	expect := func(name, state string) world.Part {
+		t.Helper()
+		var now world.Status
+		r := stack(t, nil, "status", "--json", "--name", status.Name)
+		if err := json.Unmarshal([]byte(r.out), &now); err != nil {
+			t.Fatal(err)
+		}
+		parts, err := now.Named(name)
+		if err != nil || parts[0].State != state {
+			t.Fatalf("%s: %+v, %v, want it %s", name, parts, err, state)
+		}
+		return parts[0]
+	}
+	for _, name := range []string{"redis", "postgres"} {
+		before := expect(name, world.Ready)
+		chaos(world.Pause, name)
+		expect(name, world.Paused)
+		chaos(world.Resume, name)
+		expect(name, world.Ready)
+		chaos(world.Kill, name)
+		expect(name, world.Exited)
+		if r := stack(t, nil, "chaos", "kill", name, "--name", status.Name); r.code != 1 {
+			t.Errorf("killing what is dead: %+v", r)
+		}
+		chaos(world.Start, name)
+		if after := expect(name, world.Ready); after.Port != before.Port || after.PID == before.PID {
+			t.Errorf("%s came back as %+v, was %+v", name, after, before)
+		}
+	}
+	if r := stack(t, nil, "chaos", "kill", "nobody", "--name", status.Name); r.code != 1 || !strings.Contains(r.err, "redis, postgres") {
+		t.Errorf("chaos on nobody: %+v", r)
+	}
+	if r := stack(t, nil, "logs", "redis", "--name", status.Name); !strings.Contains(r.out, "Ready to accept connections") {
+		t.Errorf("logs: %+v", r)
+	}
+}
+
+func TestDetachAndDown(t *testing.T) {
+	t.Parallel()
+	name := []string{"--name", "t-" + strings.ToLower(rand.Text()[:8])}
+	up := stack(t, nil, append([]string{"infra", "--detach"}, name...)...)
+	if up.code != 0 || !strings.Contains(up.out, "export TEST_POSTGRES_URL='postgres://") || !strings.Contains(up.out, "export TEST_REDIS_URL='redis://") {
+		t.Fatalf("infra --detach: %+v", up)
+	}
+	if again := stack(t, nil, append([]string{"infra"}, name...)...); again.code != 1 || !strings.Contains(again.err, "is up already") {
+		t.Errorf("a second stack of that name: %+v", again)
+	}
+	var status world.Status
+	if err := json.Unmarshal([]byte(stack(t, nil, append([]string{"status", "--json"}, name...)...).out), &status); err != nil {
+		t.Fatal(err)
+	}
+	all := pids(status)
+	if down := stack(t, nil, append([]string{"down"}, name...)...); down.code != 0 {
+		t.Errorf("down: %+v", down)
+	}
+	gone(t, status, all)
+	if down := stack(t, nil, append([]string{"down"}, name...)...); down.code != 0 || !strings.Contains(down.out, "nothing is up") {
+		t.Errorf("down twice: %+v", down)
+	}
+}
+
+// What a test run leaves in the background ends with the test run.
+func TestDetachedStackEndsWithItsGuardian(t *testing.T) {
+	t.Parallel()
+	guardian := t.TempDir()
+	name := []string{"--name", "t-" + strings.ToLower(rand.Text()[:8])}
+	if r := stack(t, []string{"STACK_END_WITH=" + guardian}, append([]string{"infra", "--detach"}, name...)...); r.code != 0 {
+		t.Fatalf("%+v", r)
+	}
+	var status world.Status
+	if err := json.Unmarshal([]byte(stack(t, nil, append([]string{"status", "--json"}, name...)...).out), &status); err != nil {
+		t.Fatal(err)
+	}
+	all := pids(status)
+	if err := os.Remove(guardian); err != nil {
+		t.Fatal(err)
+	}
+	gone(t, status, all)
+}
+
+func TestMissingPartsAreListed(t *testing.T) {
+	t.Parallel()
+	for _, args := range [][]string{{"infra"}, {"infra", "--detach"}, {"test", "--short"}} {
+		r := stack(t, []string{"PG_BINDIR=/nonexistent", "STACK_NO_INSTALL=1", "STACK_NAME=t-" + strings.ToLower(rand.Text()[:8]), "TEST_REDIS_URL="}, args...)
+		said := r.out + r.err
+		if r.code != 1 || !strings.Contains(said, "PG_BINDIR=/nonexistent: no postgres") || !strings.Contains(said, "brew install") {
+			t.Errorf("%v: %+v", args, r)
+		}
+	}
+}
+
+func TestMistakesOnTheCommandLine(t *testing.T) {
+	t.Parallel()
+	for _, line := range []string{
+		"launch", "up --sideways", "up --scale", "up --scale user-service=none", "up --scale nobody=2", "up --ports some",
+		"status now", "chaos kill", "chaos slap redis", "logs a b", "token", "down --world mars", "status --name No!",
+	} {
+		r := stack(t, nil, strings.Fields(line)...)
+		if r.code != 2 || r.err == "" || strings.Count(r.err, "\n") != 1 {
+			t.Errorf("stack %s: %+v, want one line and exit code 2", line, r)
+		}
+	}
+	if r := stack(t, nil, "help"); r.code != 0 || !strings.Contains(r.out, "chaos kill|pause|resume|start NAME") {
+		t.Errorf("help: %+v", r)
+	}
+}
+
+func TestToken(t *testing.T) {
+	t.Parallel()
+	const own = "a-secret-of-at-least-thirty-two-bytes"
+	for _, test := range []struct {
+		variables []string
+		secret    string
+	}{
+		{nil, serviceauth.DemoSecret},
+		{[]string{"SERVICE_SECRET=" + own}, own},
+	} {
+		r := stack(t, test.variables, "token", "--service", "gateway", "--audience", "user-service")
+		keys, err := serviceauth.ParseKeys(serviceauth.Config{Secret: env.NewSecret(test.secret)}, "development")
+		if err != nil {
+			t.Fatal(err)
+		}
+		header := map[string][]string{serviceauth.Header: {strings.TrimSpace(r.out)}}
+		caller, err := serviceauth.NewVerifier(keys, "user-service").Verify(header)
+		if r.code != 0 || err != nil || caller != "gateway" {
+			t.Errorf("token %+v: caller %q, %v", r, caller, err)
+		}
+	}
+	if r := stack(t, []string{"APP_ENV=production"}, "token", "--audience", "user-service"); r.code == 0 {
+		t.Errorf("the demo's secret signs in production: %+v", r)
+	}
+}
