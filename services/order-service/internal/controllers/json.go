@@ -30,7 +30,7 @@ type sku string
 
 var skuPattern = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
 
-var errSKU = fault.New(fault.Malformed, "invalid_sku", "must be 1 to 64 letters, digits, dots, hyphens and underscores")
+var errSKU = fault.New(fault.Malformed, "validation_failed", "must be 1 to 64 letters, digits, dots, hyphens and underscores")
 
 // UnmarshalText implements [encoding.TextUnmarshaler].
 func (s *sku) UnmarshalText(text []byte) error {

@@ -20,7 +20,7 @@ type updateProfile struct {
 // imageURL is an absolute https URL, or empty for no image.
 type imageURL string
 
-var errImageURL = fault.New(fault.Malformed, "invalid_avatar_url", "must be an absolute https URL, or empty")
+var errImageURL = fault.New(fault.Malformed, "validation_failed", "must be an absolute https URL, or empty")
 
 // UnmarshalText implements [encoding.TextUnmarshaler].
 func (s *imageURL) UnmarshalText(text []byte) error {
