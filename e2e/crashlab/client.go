@@ -1,0 +1,95 @@
+package crashlab
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"time"
+
+	"github.com/go-troika/troika/e2e/front"
+	"github.com/go-troika/troika/e2e/world"
+)
+
+// client calls whichever instance answers, as often as it takes.
+type client struct {
+	stack *stack
+	http  *http.Client
+}
+
+const (
+	attemptTime = 3 * time.Second
+	attempts    = 400
+	between     = 25 * time.Millisecond
+)
+
+// call sends a request until an instance answers it with less than 500.
+func (c *client) call(ctx context.Context, caller, service, method, path string, in, out any) (int, error) {
+	var last error
+	for range attempts {
+		status, err := c.try(ctx, caller, service, method, path, in, out)
+		if err == nil && status < 500 {
+			return status, nil
+		}
+		if last = err; err == nil {
+			last = fmt.Errorf("status %d", status)
+		}
+		select {
+		case <-ctx.Done():
+			return 0, ctx.Err()
+		case <-time.After(between):
+		}
+	}
+	return 0, fmt.Errorf("%s %s: %w", method, path, last)
+}
+
+func (c *client) try(ctx context.Context, caller, service, method, path string, in, out any) (int, error) {
+	ctx, cancel := context.WithTimeout(ctx, attemptTime)
+	defer cancel()
+	body, err := json.Marshal(in)
+	if err != nil {
+		return 0, err
+	}
+	urls := c.stack.urls(service)
+	req, err := http.NewRequestWithContext(ctx, method, urls[rand.IntN(len(urls))]+path, bytes.NewReader(body))
+	if err != nil {
+		return 0, err
+	}
+	req.Header.Set("X-Service-Token", front.Good(caller, service).Sign(world.Secret))
+	req.Header.Set("Content-Type", "application/json")
+	resp, err := c.http.Do(req)
+	if err != nil {
+		return 0, err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode >= 300 {
+		return resp.StatusCode, nil
+	}
+	return resp.StatusCode, json.NewDecoder(resp.Body).Decode(out)
+}
+
+// pages reads a list to its end.
+func pages[T any](ctx context.Context, c *client, service, path string) ([]T, error) {
+	var all []T
+	cursor := ""
+	for {
+		var page struct {
+			Items      []T    `json:"items"`
+			NextCursor string `json:"nextCursor"`
+		}
+		at := path + "?limit=100"
+		if cursor != "" {
+			at += "&cursor=" + cursor
+		}
+		status, err := c.call(ctx, front.Caller, service, http.MethodGet, at, nil, &page)
+		if err != nil || status != http.StatusOK {
+			return nil, fmt.Errorf("list %s: status %d, %w", path, status, err)
+		}
+		all = append(all, page.Items...)
+		if cursor = page.NextCursor; cursor == "" {
+			return all, nil
+		}
+	}
+}

@@ -1,0 +1,62 @@
+package crashlab_test
+
+import (
+	"crypto/rand"
+	"flag"
+	mathrand "math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/go-troika/troika/e2e/crashlab"
+)
+
+var (
+	users    = flag.Int("users", 300, "users that are created")
+	kills    = flag.Int("kills", 8, "parts that are killed")
+	replicas = flag.Int("replicas", 2, "instances of each service")
+	seed     = flag.Uint64("seed", 0, "what is killed and when; 0 takes a new one")
+)
+
+// TestNothingIsLostWhateverIsKilled kills instances of user-service and
+// profile-service, and Redis, at random moments under writers.
+func TestNothingIsLostWhateverIsKilled(t *testing.T) {
+	cfg := crashlab.Config{
+		Stack: stackCommand(t), Name: "lab-" + strings.ToLower(rand.Text()[:6]),
+		Users: *users, Kills: *kills, Replicas: *replicas, Writers: 8, Seed: *seed,
+	}
+	if cfg.Seed == 0 {
+		cfg.Seed = mathrand.Uint64()
+	}
+	began := time.Now()
+	if err := crashlab.Run(t.Context(), cfg, out{t}); err != nil {
+		t.Errorf("seed %d: %v", cfg.Seed, err)
+	}
+	t.Logf("took %v", time.Since(began).Round(time.Second))
+}
+
+func stackCommand(t *testing.T) string {
+	t.Helper()
+	if path := os.Getenv("STACK_BIN"); path != "" {
+		return path
+	}
+	path, err := filepath.Abs("../../bin/stack")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(path); err != nil {
+		t.Fatalf("%v: \"make test\" builds it, or set STACK_BIN", err)
+	}
+	return path
+}
+
+// out writes to the test's log.
+type out struct{ t *testing.T }
+
+// Write implements io.Writer.
+func (o out) Write(p []byte) (int, error) {
+	o.t.Logf("%s", strings.TrimSuffix(string(p), "\n"))
+	return len(p), nil
+}

@@ -1,0 +1,95 @@
+package crashlab
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+
+	"github.com/go-troika/troika/e2e/world"
+)
+
+// stack is a system of local processes, driven through the stack command.
+type stack struct {
+	command, name string
+	parts         []part
+}
+
+type part struct {
+	Name    string `json:"name"`
+	Service string `json:"service"`
+	URL     string `json:"url"`
+}
+
+// start runs the services, replicas of each.
+func start(ctx context.Context, command, name string, replicas int) (*stack, error) {
+	s := &stack{command: command, name: name}
+	args := []string{"up", "--detach", "--json", "--world", "local", "--ports", "free"}
+	for _, service := range world.Services {
+		args = append(args, "--scale", fmt.Sprintf("%s=%d", service, replicas))
+	}
+	text, err := s.run(ctx, args...)
+	if err != nil {
+		return nil, errors.Join(err, s.stop())
+	}
+	var status struct {
+		Parts []part `json:"parts"`
+	}
+	if err := json.Unmarshal(text, &status); err != nil {
+		return nil, errors.Join(fmt.Errorf("decode the stack's status: %w", err), s.stop())
+	}
+	s.parts = status.Parts
+	return s, nil
+}
+
+func (s *stack) stop() error {
+	_, err := s.run(context.Background(), "down")
+	return err
+}
+
+func (s *stack) run(ctx context.Context, args ...string) ([]byte, error) {
+	cmd := exec.CommandContext(ctx, s.command, append(args, "--name", s.name)...)
+	cmd.Env = append(os.Environ(), "SERVICE_SECRET="+world.Secret, "LOG_LEVEL=warn", "DB_POOL_MAX=10")
+	var out, errs bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	if err := cmd.Run(); err != nil {
+		return nil, fmt.Errorf("stack %s: %w\n%s", strings.Join(args, " "), err, errs.Bytes())
+	}
+	return out.Bytes(), nil
+}
+
+// kill ends a part as kill -9 does, and restore starts it again.
+func (s *stack) kill(ctx context.Context, name string) error {
+	_, err := s.run(ctx, "chaos", "kill", name)
+	return err
+}
+
+func (s *stack) restore(ctx context.Context, name string) error {
+	_, err := s.run(ctx, "chaos", "start", name)
+	return err
+}
+
+// victims are the parts that the lab kills.
+func (s *stack) victims() []string {
+	var names []string
+	for _, p := range s.parts {
+		if p.Service == world.User || p.Service == world.Profile || p.Service == world.Redis {
+			names = append(names, p.Name)
+		}
+	}
+	return names
+}
+
+func (s *stack) urls(service string) []string {
+	var urls []string
+	for _, p := range s.parts {
+		if p.Service == service {
+			urls = append(urls, p.URL)
+		}
+	}
+	return urls
+}
