@@ -14,7 +14,7 @@ STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 .PHONY: help demo test chaos-events up down lint fmt build stack
 
 help: ## show this
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
 
 demo: stack ## see it all run, in five steps
 	@bin/stack demo
@@ -22,9 +22,9 @@ demo: stack ## see it all run, in five steps
 test: stack ## run every test, with the race detector
 	@bin/stack test
 
-chaos-events: stack ## kill services and Redis at random under writers, and count; USERS, KILLS, SEED
+chaos-events: stack ## kill services and Redis at random under writers, and count; KILLS, FREEZES, SEED
 	@CGO_ENABLED=1 STACK_BIN=$(CURDIR)/bin/stack go test -race -count=1 -v ./e2e/crashlab \
-		-users $(or $(USERS),3000) -kills $(or $(KILLS),60) -seed $(or $(SEED),0)
+		-kills $(or $(KILLS),60) -freezes $(or $(FREEZES),5) -seed $(or $(SEED),0)
 
 up: stack ## run everything in the background
 	@bin/stack up --detach

@@ -45,8 +45,8 @@ func (l *lab) compare(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if len(users) != l.cfg.Users || len(revisions) != len(users) || len(profiles) != len(users) {
-		return fmt.Errorf("%d users of %d, %d of them in the log, %d profiles", len(users), l.cfg.Users, len(revisions), len(profiles))
+	if len(users) != l.users || len(revisions) != len(users) || len(profiles) != len(users) {
+		return fmt.Errorf("%d users of %d, %d of them in the log, %d profiles", len(users), l.users, len(revisions), len(profiles))
 	}
 	shown := map[string]string{}
 	for _, p := range profiles {

@@ -14,18 +14,20 @@ import (
 )
 
 var (
-	users    = flag.Int("users", 300, "users that are created")
+	users    = flag.Int("users", 100, "users that are created at least")
 	kills    = flag.Int("kills", 8, "parts that are killed")
+	freezes  = flag.Int("freezes", 1, "instances that are frozen for 6 to 8 s")
 	replicas = flag.Int("replicas", 2, "instances of each service")
 	seed     = flag.Uint64("seed", 0, "what is killed and when; 0 takes a new one")
 )
 
-// TestNothingIsLostWhateverIsKilled kills instances of user-service and
-// profile-service, and Redis, at random moments under writers.
+// TestNothingIsLostWhateverIsKilled kills and freezes instances of user-service
+// and profile-service, and kills Redis and Postgres, at random moments under
+// writers.
 func TestNothingIsLostWhateverIsKilled(t *testing.T) {
 	cfg := crashlab.Config{
 		Stack: stackCommand(t), Name: "lab-" + strings.ToLower(rand.Text()[:6]),
-		Users: *users, Kills: *kills, Replicas: *replicas, Writers: 8, Seed: *seed,
+		Users: *users, Kills: *kills, Freezes: *freezes, Replicas: *replicas, Writers: 8, Seed: *seed,
 	}
 	if cfg.Seed == 0 {
 		cfg.Seed = mathrand.Uint64()

@@ -5,8 +5,7 @@
 // Its test is the short form, part of make test. The long one, with a seed of an
 // earlier run to repeat its choices:
 //
-//	make chaos-events
-//	go test ./e2e/crashlab -v -users 5000 -kills 100 -seed 42
+//	make chaos-events KILLS=200 SEED=42
 //
 // The seed fixes what is killed and after which pause; how the processes and the
 // kernel interleave is new in each run.

@@ -19,9 +19,10 @@ import (
 type Config struct {
 	Stack    string // the stack command
 	Name     string // of the stack that the lab runs
-	Users    int    // to create, each renamed twice
-	Kills    int
-	Replicas int // of each service
+	Users    int    // to create at least, each renamed twice; writing goes on until the last harm is undone
+	Kills    int    // of instances of user-service and profile-service, Redis and Postgres
+	Freezes  int    // of instances, for longer than it takes another to take over
+	Replicas int    // of each service
 	Writers  int
 	Seed     uint64
 }
@@ -46,11 +47,13 @@ type lab struct {
 	stack   *stack
 	client  *client
 	written atomic.Int64 // requests answered
+	harmed  atomic.Bool  // the last harm is undone
+	users   int          // that were created
 }
 
 func (l *lab) run(ctx context.Context) error {
-	fmt.Fprintf(l.out, "%d users by %d writers, %d kills, %d replicas of each service, seed %d\n",
-		l.cfg.Users, l.cfg.Writers, l.cfg.Kills, l.cfg.Replicas, l.cfg.Seed)
+	fmt.Fprintf(l.out, "%d writers, %d kills, %d freezes, %d replicas of each service, seed %d\n",
+		l.cfg.Writers, l.cfg.Kills, l.cfg.Freezes, l.cfg.Replicas, l.cfg.Seed)
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	killed := make(chan error, 1)
@@ -79,37 +82,43 @@ func (l *lab) run(ctx context.Context) error {
 // killAll kills one part after another, and starts each again a moment later.
 func (l *lab) killAll(ctx context.Context) error {
 	random := rand.New(rand.NewPCG(l.cfg.Seed, 0))
-	victims := l.stack.victims()
-	for i := range l.cfg.Kills {
-		if err := l.untilWritten(ctx, int64((i+1)*l.cfg.Users*requestsPerUser/(l.cfg.Kills+2))); err != nil {
-			return err
+	mortal := l.stack.victims(world.User, world.Profile, world.Redis, "postgres")
+	frozen := l.stack.victims(world.User, world.Profile)
+	harms := l.cfg.Kills + l.cfg.Freezes
+	defer l.harmed.Store(true)
+	for i := range harms {
+		time.Sleep(time.Duration(random.IntN(300)) * time.Millisecond)
+		harm := harm{"kill", "start", mortal[random.IntN(len(mortal))], time.Duration(random.IntN(300)) * time.Millisecond}
+		if i%(harms/max(l.cfg.Freezes, 1)) == 0 && l.cfg.Freezes > 0 {
+			harm = freeze(frozen[random.IntN(len(frozen))], random)
 		}
-		victim := victims[random.IntN(len(victims))]
-		away := time.Duration(random.IntN(300)) * time.Millisecond
-		fmt.Fprintf(l.out, "kill -9 %s for %v, after %d requests\n", victim, away, l.written.Load())
-		if err := l.stack.kill(ctx, victim); err != nil {
-			return err
-		}
-		time.Sleep(away)
-		if err := l.stack.restore(ctx, victim); err != nil {
+		if err := l.do(ctx, harm); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// untilWritten spreads the kills over the writing.
-func (l *lab) untilWritten(ctx context.Context, n int64) error {
-	for l.written.Load() < n {
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		time.Sleep(time.Millisecond)
-	}
-	return nil
+// harm is something done to a part, and undone after a while.
+type harm struct {
+	do, undo, part string
+	lasts          time.Duration
 }
 
-const requestsPerUser = 3
+// freeze stops a process in the middle of what it does, long enough for Postgres
+// to end its sessions and for another instance to take over.
+func freeze(part string, random *rand.Rand) harm {
+	return harm{"pause", "resume", part, 6*time.Second + time.Duration(random.IntN(2000))*time.Millisecond}
+}
+
+func (l *lab) do(ctx context.Context, h harm) error {
+	fmt.Fprintf(l.out, "%s %s for %v, after %d requests\n", h.do, h.part, h.lasts, l.written.Load())
+	if err := l.stack.chaos(ctx, h.do, h.part); err != nil {
+		return err
+	}
+	time.Sleep(h.lasts)
+	return l.stack.chaos(ctx, h.undo, h.part)
+}
 
 // write creates all users and renames each twice.
 func (l *lab) write(ctx context.Context) error {
@@ -127,9 +136,10 @@ func (l *lab) write(ctx context.Context) error {
 		})
 	}
 	var failed error
-	for n := 0; n < l.cfg.Users && failed == nil; n++ {
+	for failed == nil && (l.users < l.cfg.Users || !l.harmed.Load()) {
 		select {
-		case numbers <- n:
+		case numbers <- l.users:
+			l.users++
 		case failed = <-failures:
 		}
 	}
@@ -153,8 +163,7 @@ func (l *lab) writeUser(ctx context.Context, n int) error {
 	}
 	l.written.Add(1)
 	if status == http.StatusConflict {
-		l.written.Add(requestsPerUser - 1) // it stays as it was made: its id is not known here
-		return nil
+		return nil // it stays as it was made: its id is not known here
 	}
 	if status != http.StatusCreated {
 		return fmt.Errorf("create %s: status %d", email, status)

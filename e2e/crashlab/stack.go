@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 
 	"github.com/go-troika/troika/e2e/world"
@@ -62,22 +63,17 @@ func (s *stack) run(ctx context.Context, args ...string) ([]byte, error) {
 	return out.Bytes(), nil
 }
 
-// kill ends a part as kill -9 does, and restore starts it again.
-func (s *stack) kill(ctx context.Context, name string) error {
-	_, err := s.run(ctx, "chaos", "kill", name)
+// chaos does kill (as kill -9), start, pause (SIGSTOP) or resume to a part.
+func (s *stack) chaos(ctx context.Context, verb, name string) error {
+	_, err := s.run(ctx, "chaos", verb, name)
 	return err
 }
 
-func (s *stack) restore(ctx context.Context, name string) error {
-	_, err := s.run(ctx, "chaos", "start", name)
-	return err
-}
-
-// victims are the parts that the lab kills.
-func (s *stack) victims() []string {
+// victims are the instances of some services.
+func (s *stack) victims(services ...string) []string {
 	var names []string
 	for _, p := range s.parts {
-		if p.Service == world.User || p.Service == world.Profile || p.Service == world.Redis {
+		if slices.Contains(services, p.Service) {
 			names = append(names, p.Name)
 		}
 	}
