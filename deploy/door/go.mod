@@ -1,0 +1,3 @@
+module github.com/go-troika/troika/deploy/door
+
+go 1.26.0

@@ -1,0 +1,86 @@
+package e2e_test
+
+import (
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// sources reads all Go files of the repository below the folders that keep
+// wants.
+func sources(t *testing.T, keep func(path string) bool, folders ...string) string {
+	t.Helper()
+	var all strings.Builder
+	for _, folder := range folders {
+		err := filepath.WalkDir(filepath.Join("..", folder), func(path string, d fs.DirEntry, err error) error {
+			if err != nil || d.IsDir() || !strings.HasSuffix(path, ".go") || !keep(path) {
+				return err
+			}
+			text, err := os.ReadFile(path)
+			all.Write(text)
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	return all.String()
+}
+
+func isTest(path string) bool { return strings.HasSuffix(path, "_test.go") }
+
+// TestEveryProblemIsDocumented compares the codes in the code with the page
+// that the type of every problem points to.
+func TestEveryProblemIsDocumented(t *testing.T) {
+	t.Parallel()
+	page, err := os.ReadFile("../docs/problems.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	code := regexp.MustCompile(`fault\.New\(fault\.\w+,\s*"(\w+)"`)
+	known := map[string]bool{"internal_error": true, "timeout": true}
+	shipped := sources(t, func(path string) bool { return !isTest(path) }, "pkg", "services")
+	for _, match := range code.FindAllStringSubmatch(shipped, -1) {
+		known[match[1]] = true
+	}
+	documented := map[string]bool{}
+	for _, match := range regexp.MustCompile(`(?m)^### (\w+)$`).FindAllStringSubmatch(string(page), -1) {
+		documented[match[1]] = true
+		if !known[match[1]] {
+			t.Errorf("docs/problems.md has %s, which no code answers", match[1])
+		}
+	}
+	for name := range known {
+		if !documented[name] {
+			t.Errorf("docs/problems.md lacks %s", name)
+		}
+	}
+}
+
+// TestDocsNameTestsThatExist holds what the pages promise to the tests.
+func TestDocsNameTestsThatExist(t *testing.T) {
+	t.Parallel()
+	tests := sources(t, isTest, "pkg", "services", "deploy", "tools", "e2e")
+	pages := []string{"../README.md", "../CONTRIBUTING.md"}
+	for _, pattern := range []string{"../docs/*.md", "../docs/adr/*.md"} {
+		found, err := filepath.Glob(pattern)
+		if err != nil {
+			t.Fatal(err)
+		}
+		pages = append(pages, found...)
+	}
+	for _, page := range pages {
+		text, err := os.ReadFile(page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range regexp.MustCompile(`\bTest[A-Z]\w+`).FindAllString(string(text), -1) {
+			if !strings.Contains(tests, "func "+name+"(") {
+				t.Errorf("%s names %s, which is not there", page, name)
+			}
+		}
+	}
+}

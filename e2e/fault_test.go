@@ -1,0 +1,200 @@
+package e2e_test
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"net/http"
+	"slices"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/go-troika/troika/e2e/front"
+	"github.com/go-troika/troika/e2e/world"
+)
+
+// atOnce is what a refusal by an open breaker may take on a busy machine; it
+// takes about a millisecond.
+const atOnce = 250 * time.Millisecond
+
+// recovery covers a restart, a breaker's cooldown and a registry's refresh.
+const recovery = 20 * time.Second
+
+func TestBreakerOpensAndCloses(t *testing.T) {
+	harming(t, func(b *bundle) {
+		user := b.front.Register()
+		b.front.Place(user.ID)
+		b.during(world.User, func() {
+			for range 5 { // more than it takes to open
+				b.refused(user.ID)
+			}
+			fastest := time.Hour
+			for range 5 { // the breaker itself is at once; a trial in between is not
+				fastest = min(fastest, b.refused(user.ID).Took)
+			}
+			if fastest > atOnce {
+				b.Errorf("refused in %v, want it at once", fastest)
+			}
+		})
+		front.Eventually(b, recovery, func() error {
+			a := b.front.Do(world.Order, http.MethodPost, "/orders", front.NewOrder(user.ID))
+			if a.Status != http.StatusCreated {
+				return fmt.Errorf("user-service is back, and an order gets %d: %s", a.Status, a.Body)
+			}
+			return nil
+		})
+	})
+}
+
+// refused places an order that cannot be checked and must not be taken.
+func (b *bundle) refused(userID string) front.Answer {
+	b.Helper()
+	a := b.front.Do(world.Order, http.MethodPost, "/orders", front.NewOrder(userID))
+	wait, err := strconv.Atoi(a.Header.Get("Retry-After"))
+	if a.Status != http.StatusServiceUnavailable || err != nil || wait < 1 {
+		b.Errorf("status %d, Retry-After %q, want 503 and seconds: %s", a.Status, a.Header.Get("Retry-After"), a.Body)
+	}
+	return a
+}
+
+func TestHungUserServiceDoesNotHangOrders(t *testing.T) {
+	harming(t, func(b *bundle) {
+		user := b.front.Register()
+		b.must(b.world.Pause(b.Context(), world.User))
+		a, err := b.front.Try(world.Order, http.MethodPost, "/orders", front.NewOrder(user.ID))
+		b.must(b.world.Resume(b.Context(), world.User))
+		b.must(err)
+		if a.Status != http.StatusServiceUnavailable || a.Took > 7*time.Second {
+			b.Errorf("status %d after %v, want 503 within the client's 5 s: %s", a.Status, a.Took, a.Body)
+		}
+		front.Eventually(b, recovery, func() error {
+			a := b.front.Do(world.Order, http.MethodPost, "/orders", front.NewOrder(user.ID))
+			if a.Status != http.StatusCreated {
+				return fmt.Errorf("order after the pause: %d: %s", a.Status, a.Body)
+			}
+			return nil
+		})
+	})
+}
+
+func TestConsumerDownLosesNothing(t *testing.T) {
+	harming(t, func(b *bundle) {
+		before := b.front.Register()
+		b.front.AwaitProfile(before.ID, soon, front.Exists)
+		var users []front.User
+		b.during(world.Profile, func() {
+			for range 20 {
+				users = append(users, b.front.Register())
+			}
+			b.front.Buy(before.ID, 5)
+		})
+		for _, user := range users {
+			b.front.AwaitProfile(user.ID, recovery, front.Exists)
+		}
+		b.front.AwaitProfile(before.ID, recovery, front.Counted(5))
+	})
+}
+
+func TestWipedRedisLosesNothing(t *testing.T) {
+	harming(t, func(b *bundle) {
+		user := b.front.Register()
+		b.front.AwaitProfile(user.ID, soon, front.Exists)
+		b.front.Buy(user.ID, 3)
+
+		b.must(b.world.Wipe(b.Context(), world.Redis))
+		orders := make([]front.Order, 0, 4)
+		for range cap(orders) {
+			orders = append(orders, b.front.Place(user.ID))
+		}
+		for _, order := range orders {
+			b.front.Complete(order.ID)
+		}
+		newcomer := b.front.Register()
+		b.must(b.world.Start(b.Context(), world.Redis))
+
+		b.front.AwaitProfile(user.ID, recovery, front.Counted(7))
+		b.front.AwaitProfile(newcomer.ID, recovery, front.Exists)
+		b.front.Buy(user.ID, 5) // anything applied twice shows in the count
+		b.front.AwaitProfile(user.ID, recovery, front.Counted(12))
+	})
+}
+
+func TestKilledPublisherLosesNothing(t *testing.T) {
+	harming(t, func(b *bundle) {
+		ctx, stop := context.WithCancel(b.Context())
+		created := &ids{}
+		var writers sync.WaitGroup
+		for range 4 {
+			writers.Go(func() { created.register(ctx, b.front) })
+		}
+		front.Eventually(b, soon, created.atLeast(40))
+		b.during(world.User, func() {})
+		front.Eventually(b, recovery, created.atLeast(created.len()+40))
+		stop()
+		writers.Wait()
+
+		users := idsOf(front.All[front.User](b.front, world.User, "/users"), func(u front.User) string { return u.ID })
+		for _, id := range created.all {
+			if _, found := slices.BinarySearch(users, id); !found {
+				b.Errorf("user %s was answered 201 and is gone", id)
+			}
+		}
+		front.Eventually(b, recovery, func() error {
+			profiles := idsOf(front.All[front.Profile](b.front, world.Profile, "/profiles"), func(p front.Profile) string { return p.UserID })
+			if !slices.Equal(users, profiles) {
+				return fmt.Errorf("%d users and %d profiles, want the same", len(users), len(profiles))
+			}
+			return nil
+		})
+	})
+}
+
+func idsOf[T any](items []T, id func(T) string) []string {
+	var all []string
+	for _, item := range items {
+		all = append(all, id(item))
+	}
+	slices.SortFunc(all, cmp.Compare)
+	return all
+}
+
+// ids collects from several writers the users that they were promised.
+type ids struct {
+	mu  sync.Mutex
+	all []string
+}
+
+func (s *ids) len() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.all)
+}
+
+func (s *ids) atLeast(n int) func() error {
+	return func() error {
+		if got := s.len(); got < n {
+			return fmt.Errorf("%d users created, want %d", got, n)
+		}
+		return nil
+	}
+}
+
+// register creates users until ctx is done; a creation without an answer may or
+// may not have happened.
+func (s *ids) register(ctx context.Context, f *front.Front) {
+	for ctx.Err() == nil {
+		a, err := f.Try(world.User, http.MethodPost, "/users", front.NewUser())
+		if err != nil || a.Status != http.StatusCreated {
+			continue
+		}
+		var user front.User
+		if user, err = front.Parse[front.User](a); err != nil {
+			continue
+		}
+		s.mu.Lock()
+		s.all = append(s.all, user.ID)
+		s.mu.Unlock()
+	}
+}

@@ -1,0 +1,52 @@
+package e2e_test
+
+import (
+	"bufio"
+	"crypto/rand"
+	"encoding/hex"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"github.com/go-troika/troika/e2e/world"
+)
+
+// metrics reads an instance's metrics from its admin port.
+func (b *bundle) metrics(instance world.Instance) string {
+	b.Helper()
+	resp, err := http.Get(instance.Admin + "/metrics")
+	b.must(err)
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	b.must(err)
+	return string(text)
+}
+
+// lookups answers how often each instance of user-service was asked for a user.
+func (b *bundle) lookups() []float64 {
+	b.Helper()
+	var counts []float64
+	for _, instance := range b.world.Instances(world.User) {
+		total := 0.0
+		lines := bufio.NewScanner(strings.NewReader(b.metrics(instance)))
+		for lines.Scan() {
+			name, value, _ := strings.Cut(lines.Text(), "} ")
+			if strings.HasPrefix(name, "http_server_request_duration_seconds_count{") &&
+				strings.Contains(name, `http_route="/users/:id"`) {
+				n, err := strconv.ParseFloat(strings.Fields(value)[0], 64)
+				b.must(err)
+				total += n
+			}
+		}
+		counts = append(counts, total)
+	}
+	return counts
+}
+
+// randomHex answers n random bytes, as hexadecimal digits.
+func randomHex(n int) string {
+	bytes := make([]byte, n)
+	rand.Read(bytes) // never fails
+	return hex.EncodeToString(bytes)
+}

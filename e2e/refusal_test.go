@@ -1,0 +1,209 @@
+package e2e_test
+
+import (
+	"crypto/sha512"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/go-troika/troika/e2e/front"
+	"github.com/go-troika/troika/e2e/world"
+)
+
+func TestTokensAreRefused(t *testing.T) {
+	calling(t, func(b *bundle) {
+		good := front.Good(front.Caller, world.User)
+		signed := good.Sign(world.Secret)
+		none := front.Claims{"alg": "none", "typ": "JWT"}
+		now := time.Now()
+		for _, row := range []struct{ name, token, text string }{
+			{"missing", "", "Service token required"},
+			{"not a token", "mush", "Invalid service token"},
+			{"another secret", good.Sign(strings.Repeat("x", 32)), "Invalid service token"},
+			{"altered signature", signed[:len(signed)-2] + swap(signed[len(signed)-2:]), "Invalid service token"},
+			{"stripped signature", signed[:strings.LastIndex(signed, ".")+1], "Invalid service token"},
+			{"alg none", good.SignAs(none, sha512.New, world.Secret), "Invalid service token"},
+			{"HS512 with the right secret", good.SignAs(front.Claims{"alg": "HS512"}, sha512.New, world.Secret), "Invalid service token"},
+			{"for another service", front.Good(front.Caller, world.Order).Sign(world.Secret), "Invalid service token"},
+			{"issuer is not the service", good.With("iss", "order-service").Sign(world.Secret), "Invalid service token"},
+			{"no service", good.With("service", nil).Sign(world.Secret), "Invalid service token"},
+			{"no end", good.With("exp", nil).Sign(world.Secret), "Invalid service token"},
+			{"past its end", good.With("iat", now.Add(-2*time.Hour).Unix()).With("exp", now.Add(-time.Hour).Unix()).Sign(world.Secret), "Invalid service token"},
+			{"ten years of life", good.With("exp", now.AddDate(10, 0, 0).Unix()).Sign(world.Secret), "Invalid service token"},
+		} {
+			a := b.front.Do(world.User, http.MethodGet, "/users", nil, front.Header("X-Service-Token", row.token))
+			b.problem(row.name, a, http.StatusUnauthorized, row.text)
+		}
+		for _, caller := range []string{world.Order, "stranger"} {
+			token := front.Good(caller, world.User).Sign(world.Secret)
+			a := b.front.Do(world.User, http.MethodGet, "/users", nil, front.Header("X-Service-Token", token))
+			b.problem("caller "+caller, a, http.StatusForbidden, "Caller not allowed")
+		}
+	})
+}
+
+// swap answers two other characters of base64.
+func swap(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r == 'A' {
+			return 'B'
+		}
+		return 'A'
+	}, s)
+}
+
+// problem checks that an answer is the error body of RFC 9457 with the system's
+// own fields, and that it tells nothing of what is inside.
+func (b *bundle) problem(name string, a front.Answer, status int, text string) {
+	b.Helper()
+	if a.Status != status {
+		b.Errorf("%s: status %d, want %d: %.300s", name, a.Status, status, a.Body)
+		return
+	}
+	if kind := a.Header.Get("Content-Type"); kind != "application/problem+json" {
+		b.Errorf("%s: Content-Type %q", name, kind)
+	}
+	p, err := front.Parse[front.Problem](a)
+	if err != nil {
+		b.Errorf("%s: %v", name, err)
+		return
+	}
+	if p.Status != status || p.Error == "" || p.Type == "" || p.Title == "" || p.Code == "" {
+		b.Errorf("%s: incomplete problem %s", name, a.Body)
+	}
+	if text != "" && p.Error != text {
+		b.Errorf("%s: error %q, want %q", name, p.Error, text)
+	}
+	if p.TraceID == "" || p.TraceID != a.Header.Get("X-Trace-ID") || p.RequestID != a.Header.Get("X-Request-ID") {
+		b.Errorf("%s: trace %q and request %q differ from the headers %q and %q", name,
+			p.TraceID, p.RequestID, a.Header.Get("X-Trace-ID"), a.Header.Get("X-Request-ID"))
+	}
+	for _, inside := range []string{".go:", "goroutine", "SQLSTATE", "json:", "gorm", "pgx"} {
+		if strings.Contains(string(a.Body), inside) {
+			b.Errorf("%s: the body shows internals (%s): %s", name, inside, a.Body)
+		}
+	}
+}
+
+func TestBadInput(t *testing.T) {
+	const user = `{"email":"a@example.com","name":"A"}`
+	const order = `"userId":"0199aa3e-7c00-7000-8000-000000000001"`
+	const item = `"items":[{"sku":"s","quantity":1,"unitPrice":1}]`
+	unknown := "/users/0199aa3e-7c00-7000-8000-00000000ffff"
+	plain := front.Header("Content-Type", "text/plain")
+	calling(t, func(b *bundle) {
+		for _, row := range []struct {
+			name, service, method, path, body string
+			status                            int
+			changes                           []front.Change
+		}{
+			{"no body", world.User, "POST", "/users", "", 400, nil},
+			{"cut off", world.User, "POST", "/users", user[:20], 400, nil},
+			{"not an object", world.User, "POST", "/users", `[` + user + `]`, 400, nil},
+			{"null", world.User, "POST", "/users", `null`, 400, nil},
+			{"trailing data", world.User, "POST", "/users", user + `{}`, 400, nil},
+			{"unknown key", world.User, "POST", "/users", `{"email":"a@example.com","name":"A","admin":true}`, 400, nil},
+			{"duplicate key", world.User, "POST", "/users", `{"email":"a@example.com","name":"A","name":"B"}`, 400, nil},
+			{"wrong-case key", world.User, "POST", "/users", `{"Email":"a@example.com","name":"A"}`, 400, nil},
+			{"wrong type", world.User, "POST", "/users", `{"email":"a@example.com","name":7}`, 400, nil},
+			{"NUL in a string", world.User, "POST", "/users", `{"email":"a@example.com","name":"A\u0000"}`, 400, nil},
+			{"not UTF-8", world.User, "POST", "/users", "{\"email\":\"a@example.com\",\"name\":\"\xff\"}", 400, nil},
+			{"absurd depth", world.User, "POST", "/users", strings.Repeat("[", 100_000), 400, nil},
+			{"email without a domain", world.User, "POST", "/users", `{"email":"a","name":"A"}`, 400, nil},
+			{"plain text", world.User, "POST", "/users", user, 415, []front.Change{plain}},
+			{"no content type", world.User, "POST", "/users", user, 415, []front.Change{front.Header("Content-Type", "")}},
+			{"over 1 MiB", world.User, "POST", "/users", `{"name":"` + strings.Repeat("x", 1<<20) + `"}`, 413, nil},
+			{"id is no UUID", world.User, "GET", "/users/7", "", 400, nil},
+			{"unknown user", world.User, "GET", unknown, "", 404, nil},
+			{"unknown path", world.User, "GET", "/mush", "", 404, nil},
+			{"wrong method", world.User, "PUT", "/users", user, 405, nil},
+			{"limit 0", world.User, "GET", "/users?limit=0", "", 400, nil},
+			{"limit 101", world.User, "GET", "/users?limit=101", "", 400, nil},
+			{"limit in words", world.Profile, "GET", "/profiles?limit=ten", "", 400, nil},
+			{"foreign cursor", world.Profile, "GET", "/profiles?cursor=mush", "", 400, nil},
+			{"unknown parameter", world.Order, "GET", "/orders?colour=red", "", 400, nil},
+			{"unknown status", world.Order, "GET", "/orders?status=lost", "", 400, nil},
+			{"no items", world.Order, "POST", "/orders", `{` + order + `,"items":[]}`, 400, nil},
+			{"quantity 0", world.Order, "POST", "/orders", `{` + order + `,"items":[{"sku":"s","quantity":0,"unitPrice":1}]}`, 400, nil},
+			{"negative price", world.Order, "POST", "/orders", `{` + order + `,"items":[{"sku":"s","quantity":1,"unitPrice":-1}]}`, 400, nil},
+			{"fraction of a cent", world.Order, "POST", "/orders", `{` + order + `,"items":[{"sku":"s","quantity":1,"unitPrice":0.5}]}`, 400, nil},
+			{"no such currency form", world.Order, "POST", "/orders", `{` + order + `,"currency":"dollars",` + item + `}`, 400, nil},
+			{"order of an unknown user", world.Order, "POST", "/orders", `{` + order + `,` + item + `}`, 422, nil},
+			{"unknown order", world.Order, "POST", "/orders/0199aa3e-7c00-7000-8000-00000000ffff/complete", "", 404, nil},
+			{"avatar that is no URL", world.Profile, "PATCH", "/profiles/0199aa3e-7c00-7000-8000-00000000ffff", `{"avatarUrl":"javascript:alert(1)"}`, 400, nil},
+		} {
+			var body any
+			if row.method != http.MethodGet {
+				body = []byte(row.body)
+			}
+			a := b.front.Do(row.service, row.method, row.path, body, row.changes...)
+			b.problem(row.name, a, row.status, "")
+		}
+	})
+}
+
+func TestConflictingRequests(t *testing.T) {
+	calling(t, func(b *bundle) {
+		body := front.NewUser()
+		user := front.Decode[front.User](b, b.front.Do(world.User, http.MethodPost, "/users", body), http.StatusCreated)
+		b.problem("taken email", b.front.Do(world.User, http.MethodPost, "/users", body), http.StatusConflict, "")
+
+		order := b.front.Place(user.ID)
+		cancel := "/orders/" + order.ID + "/cancel"
+		for range 2 { // the second changes nothing and says the same
+			if got := front.Decode[front.Order](b, b.front.Do(world.Order, http.MethodPost, cancel, nil), http.StatusOK); got.Status != "cancelled" {
+				b.Errorf("cancelled order is %+v", got)
+			}
+		}
+		complete := b.front.Do(world.Order, http.MethodPost, "/orders/"+order.ID+"/complete", nil)
+		b.problem("completing a cancelled order", complete, http.StatusConflict, "")
+	})
+}
+
+func TestOneAnswerListsAllInvalidFields(t *testing.T) {
+	calling(t, func(b *bundle) {
+		a := b.front.Do(world.Order, http.MethodPost, "/orders", map[string]any{
+			"userId": "someone", "currency": "dollars", "colour": "red",
+			"items": []map[string]any{{"sku": "", "quantity": 0, "unitPrice": 1}},
+		})
+		b.problem("five mistakes", a, http.StatusBadRequest, "")
+		p, err := front.Parse[front.Problem](a)
+		b.must(err)
+		fields := map[string]bool{}
+		for _, f := range p.Errors {
+			fields[f.Field] = true
+		}
+		for _, want := range []string{"userId", "currency", "colour", "items[0].sku", "items[0].quantity"} {
+			if !fields[want] {
+				b.Errorf("%s is not listed: %s", want, a.Body)
+			}
+		}
+	})
+}
+
+func TestFiveMistakesInTheConfiguration(t *testing.T) {
+	calling(t, func(b *bundle) {
+		const secret = "short-and-private"
+		for _, service := range world.Services {
+			text, code, err := b.world.Run(b.Context(), service, []string{
+				"SERVICE_NAME=" + service, "APP_ENV=production", "DB_HOST=127.0.0.1", "DB_PORT=5432", "DB_USER=u", "DB_PASSWORD=p",
+				"REDIS_URL=redis://127.0.0.1:6379", "ADMIN_PORT=9999",
+				"PORT=none", "DB_POOL_MAX=-1", "LOG_LEVEL=loud", "REGISTRY=zookeeper", "SERVICE_SECRET=" + secret,
+			})
+			b.must(err)
+			lines := strings.Split(strings.TrimSpace(text), "\n")
+			if code != 2 || len(lines) != 5 {
+				b.Errorf("%s: exit code %d and %d lines, want 2 and 5:\n%s", service, code, len(lines), text)
+			}
+			for _, variable := range []string{"PORT", "DB_POOL_MAX", "LOG_LEVEL", "REGISTRY", "SERVICE_SECRET"} {
+				if !strings.Contains("\n"+text, "\n"+variable+":") {
+					b.Errorf("%s: no line begins with %s:\n%s", service, variable, text)
+				}
+			}
+			if strings.Contains(text, secret) {
+				b.Errorf("%s prints its secret:\n%s", service, text)
+			}
+		}
+	})
+}
