@@ -85,19 +85,16 @@ func (c Config) advertised(port string) string {
 	return "http://" + net.JoinHostPort(ownAddress(), port)
 }
 
-// ownAddress is this machine's first address that is not a loopback one, which
-// in a container is the container's.
+// ownAddress is the address from which this machine would call others, which in
+// a container is the container's. Nothing is sent to find it: the address asked
+// for is one of those that RFC 5737 keeps for documentation.
 func ownAddress() string {
-	addrs, err := net.InterfaceAddrs()
+	conn, err := net.Dial("udp4", "192.0.2.1:9")
 	if err != nil {
-		return "127.0.0.1"
+		return "127.0.0.1" // no route to anywhere
 	}
-	for _, a := range addrs {
-		if n, ok := a.(*net.IPNet); ok && n.IP.To4() != nil && !n.IP.IsLoopback() {
-			return n.IP.String()
-		}
-	}
-	return "127.0.0.1"
+	defer conn.Close()
+	return conn.LocalAddr().(*net.UDPAddr).IP.String()
 }
 
 func (c Config) adminAddr() string { return net.JoinHostPort("", strconv.Itoa(c.AdminPort)) }

@@ -86,7 +86,13 @@ func start(t *testing.T, environ []string, wire func(*chassis.Chassis)) *instanc
 	if err != nil {
 		t.Fatal(err)
 	}
-	ch, err := chassis.Open(t.Context(), cfg, io.Discard, schema)
+	log := &journal{}
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Log(log)
+		}
+	})
+	ch, err := chassis.Open(t.Context(), cfg, log, schema)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -178,8 +184,13 @@ func (j *journal) Write(p []byte) (int, error) {
 	return j.lines.Write(p)
 }
 
-func (j *journal) contains(s string) bool {
+// String implements fmt.Stringer.
+func (j *journal) String() string {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	return strings.Contains(j.lines.String(), s)
+	return j.lines.String()
+}
+
+func (j *journal) contains(s string) bool {
+	return strings.Contains(j.String(), s)
 }

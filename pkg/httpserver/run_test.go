@@ -167,3 +167,24 @@ func TestWire(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestOversizedBodyGetsItsAnswer sends what the server will not read: the client
+// must get the refusal, not a reset connection.
+func TestOversizedBodyGetsItsAnswer(t *testing.T) {
+	t.Parallel()
+	url, stop := run(t, binding[item](t, httpserver.Config{}))
+	transport := &http.Transport{DisableKeepAlives: true}
+	for range 20 {
+		resp, err := (&http.Client{Transport: transport}).Post(url, "application/json", strings.NewReader(strings.Repeat(" ", 3<<20)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		if resp.StatusCode != http.StatusRequestEntityTooLarge {
+			t.Errorf("status %d, want 413", resp.StatusCode)
+		}
+	}
+	if err := stop(); err != nil {
+		t.Error(err)
+	}
+}

@@ -77,15 +77,18 @@ func (s *Server) Callers(names ...string) gin.HandlerFunc {
 // ServeHTTP serves one request; it is what [Server.Run] serves, for tests and for
 // embedding. HEAD is answered wherever GET is.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	hasBody := r.Body != nil && r.Body != http.NoBody
+	if hasBody || r.Method == http.MethodHead {
+		own := *r // net/http must find its own body in r, or it resets the connection of a body cut short
+		r = &own
+	}
 	if r.Method == http.MethodHead {
-		get := *r
-		get.Method = http.MethodGet
-		r = &get
+		r.Method = http.MethodGet
 	}
 	switch {
 	case r.ContentLength > s.cfg.MaxBody:
 		r.Body = oversized{r.Body, s.cfg.MaxBody}
-	case r.Body != nil && r.Body != http.NoBody:
+	case hasBody:
 		r.Body = http.MaxBytesReader(w, r.Body, s.cfg.MaxBody)
 	}
 	s.engine.ServeHTTP(w, r)
