@@ -1,0 +1,58 @@
+package figure_test
+
+import (
+	"log/slog"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/go-troika/troika/bench/internal/figure"
+	"github.com/go-troika/troika/bench/internal/lab"
+	"github.com/go-troika/troika/bench/internal/report"
+	"github.com/go-troika/troika/pkg/testkit"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// tiny says nothing about speed; it only passes through everything.
+var tiny = figure.Plan{
+	Rounds: 1, Steady: 100 * time.Millisecond, Idle: 50 * time.Millisecond, Backlog: 100, Stocked: 200,
+	Writers: 20 * time.Millisecond, Insert: 20 * time.Millisecond, Takeovers: 1, Memory: 300,
+}
+
+func TestEveryFigureIsTaken(t *testing.T) {
+	t.Parallel()
+	name := lab.NewName()
+	testkit.CreateDatabase(t, name)
+	l, err := lab.Open(t.Context(), testkit.Config(t), name, testkit.Redis(t).Options(), slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	said := 0
+	b := &figure.Bench{Lab: l, Plan: tiny, Say: func(report.Line) { said++ }}
+	result, err := b.Run(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Close(); err != nil {
+		t.Error(err)
+	}
+	if said != len(result.Lines) || said < 12 {
+		t.Errorf("%d lines were said, %d are in the result", said, len(result.Lines))
+	}
+	for _, line := range result.Lines {
+		if _, measured := line.Values[report.Ours]; !measured {
+			t.Errorf("%s: ours was not measured", line.Name)
+		}
+	}
+}
+
+func TestOnlyTheNamedFiguresAreTaken(t *testing.T) {
+	t.Parallel()
+	var said int
+	b := &figure.Bench{Plan: figure.Plan{Only: []string{"memory"}}, Say: func(report.Line) { said++ }}
+	if result, err := b.Run(t.Context()); err != nil || said+len(result.Lines) != 0 {
+		t.Errorf("%d lines, error %v; a memory figure without a size is left out", said, err)
+	}
+}

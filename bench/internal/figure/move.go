@@ -1,0 +1,70 @@
+package figure
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"time"
+
+	"github.com/go-troika/troika/bench/internal/report"
+	"github.com/go-troika/troika/bench/internal/road"
+)
+
+// move measures the carriers alone on a backlog, from the first entries in the
+// stream to the last.
+func (b *Bench) move(ctx context.Context) (Result, error) {
+	f := field{}
+	rates := samples{}
+	for _, side := range []report.Side{report.Floor, report.Ours} {
+		r, err := b.road(ctx, side)
+		if err != nil {
+			return Result{}, errors.Join(err, f.close())
+		}
+		f[side] = r
+	}
+	var errs []error
+	for range b.Plan.Rounds {
+		for side, r := range f {
+			runtime.GC()
+			perSecond, err := b.moveOnce(ctx, r)
+			rates[side] = append(rates[side], perSecond)
+			errs = append(errs, err)
+		}
+	}
+	return Result{Lines: []report.Line{
+		report.Line{Name: "relay alone: to the log, and compare-and-append", Unit: "rows/s", Values: rates.medians()}.To(report.Floor),
+	}}, errors.Join(append(errs, f.close())...)
+}
+
+func (b *Bench) moveOnce(ctx context.Context, r road.Road) (float64, error) {
+	n := int64(b.Plan.Stocked)
+	before, err := r.Streamed(ctx)
+	if err != nil {
+		return 0, err
+	}
+	if err := r.Fill(ctx, road.NewEvents(b.newSlice(), int(n))); err != nil {
+		return 0, err
+	}
+	run := b.launch(ctx, r.Carry)
+	err = streamed(run.ctx, r, before+1)
+	first := time.Now()
+	already, errCount := r.Streamed(run.ctx)
+	if err = errors.Join(err, errCount); err == nil {
+		err = streamed(run.ctx, r, before+n)
+	}
+	return perSecond(int(before+n-already), time.Since(first)), errors.Join(err, run.stop())
+}
+
+// streamed waits until the stream was given n entries.
+func streamed(ctx context.Context, r road.Road, n int64) error {
+	var failed error
+	err := until(ctx, waitLimit, func() (bool, string) {
+		var have int64
+		if have, failed = r.Streamed(ctx); failed != nil {
+			return true, ""
+		}
+		return have >= n, fmt.Sprintf("the stream was given %d of %d entries", have, n)
+	})
+	return errors.Join(failed, err)
+}

@@ -1,0 +1,169 @@
+package lab
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/redis/go-redis/v9"
+
+	"github.com/go-troika/troika/pkg/database"
+)
+
+// Lab is where measurements are taken. It is safe for concurrent use.
+type Lab struct {
+	// Log is told what goes wrong in the systems under test.
+	Log *slog.Logger
+
+	cfg   database.Config
+	opts  *redis.Options
+	admin *database.DB
+	redis *redis.Client
+
+	mu        sync.Mutex
+	databases []string // all that were made
+	free      []string // those that nobody has
+}
+
+const closeTime = 30 * time.Second
+
+// Open reaches the two servers. cfg is a superuser's, and names any database.
+func Open(ctx context.Context, cfg database.Config, name string, opts *redis.Options, log *slog.Logger) (*Lab, error) {
+	cfg.PoolMax, cfg.PoolMin = 2, 0
+	admin, err := database.Open(ctx, cfg, name)
+	if err != nil {
+		return nil, err
+	}
+	l := &Lab{Log: log, cfg: cfg, opts: opts, admin: admin, redis: redis.NewClient(opts)}
+	if err := errors.Join(admin.Ping(ctx), l.redis.Ping(ctx).Err()); err != nil {
+		return nil, errors.Join(fmt.Errorf("reach the servers: %w", err), l.Close())
+	}
+	return l, nil
+}
+
+// Close drops every database that the lab made.
+func (l *Lab) Close() error {
+	ctx, cancel := context.WithTimeout(context.Background(), closeTime)
+	defer cancel()
+	var errs []error
+	for _, name := range l.databases {
+		errs = append(errs, l.exec(ctx, "DROP DATABASE IF EXISTS "+pgx.Identifier{name}.Sanitize()+" WITH (FORCE)"))
+	}
+	return errors.Join(append(errs, l.admin.Close(), l.redis.Close())...)
+}
+
+// NewName makes a name that nothing on the servers has yet.
+func NewName() string {
+	id := uuid.New()
+	return fmt.Sprintf("bench_%x", id[:6])
+}
+
+// TakeDatabase gives an empty database: one that was returned, or a new one.
+// Making and dropping databases costs checkpoints, which whatever is measured
+// next would have to pay for.
+func (l *Lab) TakeDatabase(ctx context.Context) (string, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if n := len(l.free); n > 0 {
+		name := l.free[n-1]
+		l.free = l.free[:n-1]
+		return name, nil
+	}
+	name := NewName()
+	if err := l.exec(ctx, "CREATE DATABASE "+pgx.Identifier{name}.Sanitize()); err != nil {
+		return "", err
+	}
+	l.databases = append(l.databases, name)
+	return name, nil
+}
+
+// ReturnDatabase empties a database for whoever takes it next. Nothing may be
+// connected to it any more.
+func (l *Lab) ReturnDatabase(name string) error {
+	if name == "" {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), closeTime)
+	defer cancel()
+	conn, err := pgx.Connect(ctx, l.URL(name))
+	if err != nil {
+		return fmt.Errorf("empty a database: %w", err)
+	}
+	defer conn.Close(ctx)
+	if _, err := conn.Exec(ctx, "DROP SCHEMA public CASCADE; CREATE SCHEMA public"); err != nil {
+		return fmt.Errorf("empty a database: %w", err)
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.free = append(l.free, name)
+	return nil
+}
+
+// Config is how the Postgres is reached, with at most size connections.
+func (l *Lab) Config(size int) database.Config {
+	cfg := l.cfg
+	cfg.PoolMax, cfg.PoolMin = size, 0
+	cfg.PoolAcquire, cfg.PoolIdle = 30*time.Second, time.Minute
+	return cfg
+}
+
+// URL is the connection string of a database, with the password in it.
+func (l *Lab) URL(name string) string { return connection(l.cfg, name) }
+
+// NewRedis gives a client with at most size connections, which the caller
+// closes.
+func (l *Lab) NewRedis(size int) *redis.Client {
+	opts := *l.opts
+	opts.PoolSize = size
+	return redis.NewClient(&opts)
+}
+
+// RemoveStreams deletes keys from Redis.
+func (l *Lab) RemoveStreams(keys ...string) error {
+	ctx, cancel := context.WithTimeout(context.Background(), closeTime)
+	defer cancel()
+	if err := l.redis.Unlink(ctx, keys...).Err(); err != nil {
+		return fmt.Errorf("remove streams: %w", err)
+	}
+	return nil
+}
+
+// Terminate ends the sessions that hold an advisory lock in the database called
+// name under one of the application names, and tells how many there were.
+func (l *Lab) Terminate(ctx context.Context, name, application string) (int, error) {
+	var n int
+	err := l.admin.Gorm.WithContext(ctx).Raw(`
+SELECT count(pg_terminate_backend(pid)) FROM (
+	SELECT DISTINCT a.pid FROM pg_stat_activity a JOIN pg_locks l USING (pid)
+	WHERE a.datname = ? AND a.application_name = ? AND l.locktype = 'advisory' AND l.granted) holders`,
+		name, application).Scan(&n).Error
+	if err != nil {
+		return 0, fmt.Errorf("terminate sessions: %w", err)
+	}
+	return n, nil
+}
+
+// LockHolder names the application whose session holds an advisory lock in the
+// database called name; "" if there is none.
+func (l *Lab) LockHolder(ctx context.Context, name string) (string, error) {
+	var holder string
+	err := l.admin.Gorm.WithContext(ctx).Raw(`
+SELECT coalesce(min(a.application_name), '') FROM pg_stat_activity a JOIN pg_locks l USING (pid)
+WHERE a.datname = ? AND l.locktype = 'advisory' AND l.granted`, name).Scan(&holder).Error
+	if err != nil {
+		return "", fmt.Errorf("look for the lock's holder: %w", err)
+	}
+	return holder, nil
+}
+
+func (l *Lab) exec(ctx context.Context, query string) error {
+	if err := l.admin.Gorm.WithContext(ctx).Exec(query).Error; err != nil {
+		return fmt.Errorf("%s: %w", query, err)
+	}
+	return nil
+}

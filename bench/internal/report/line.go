@@ -1,0 +1,159 @@
+package report
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+// Side is who was measured.
+type Side int
+
+// The sides, in the order of their columns.
+const (
+	Floor Side = iota // no guarantees
+	Ours
+	Tuned   // Watermill, tuned
+	Default // Watermill as it comes
+)
+
+// String names the column.
+func (s Side) String() string {
+	return [...]string{"floor", "ours", "Watermill tuned", "Watermill default"}[s]
+}
+
+var sides = []Side{Floor, Ours, Tuned, Default}
+
+// Line is one figure of all who were measured, in one unit.
+type Line struct {
+	Name, Unit string
+	Values     map[Side]float64
+	Target     Target
+}
+
+// Target is what ours is held to: a ratio to something, or a bound.
+type Target struct {
+	// Base is what ours is divided by, and Of its name. With Base 0 the bound
+	// is one of ours alone, in the line's unit.
+	Base float64
+	Of   string
+	// Bound is the target itself; 0 means that there is none, and the ratio
+	// only informs.
+	Bound   float64
+	AtLeast bool // the bound is a lower one
+}
+
+// To compares with another side of the same line.
+func (l Line) To(s Side) Line {
+	l.Target = Target{Base: l.Values[s], Of: s.String()}
+	return l
+}
+
+// AtMost sets an upper bound.
+func (l Line) AtMost(bound float64) Line {
+	l.Target.Bound = bound
+	return l
+}
+
+// AtLeast sets a lower bound.
+func (l Line) AtLeast(bound float64) Line {
+	l.Target.Bound, l.Target.AtLeast = bound, true
+	return l
+}
+
+// measure is what the target bounds.
+func (l Line) measure() float64 {
+	if l.Target.Base == 0 {
+		return l.Values[Ours]
+	}
+	return l.Values[Ours] / l.Target.Base
+}
+
+// Missed reports that there is a target and that it was not reached.
+func (l Line) Missed() bool {
+	switch {
+	case l.Target.Bound == 0:
+		return false
+	case l.Target.AtLeast:
+		return l.measure() < l.Target.Bound
+	default:
+		return l.measure() > l.Target.Bound
+	}
+}
+
+// cells are the columns of the line.
+func (l Line) cells() []string {
+	cells := []string{l.Name + ", " + l.Unit}
+	for _, s := range sides {
+		if v, measured := l.Values[s]; measured {
+			cells = append(cells, format(v))
+		} else {
+			cells = append(cells, "")
+		}
+	}
+	return append(cells, l.ratio(), l.target(), l.verdict())
+}
+
+func (l Line) ratio() string {
+	if l.Target.Base == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%.2f × %s", l.measure(), l.Target.Of)
+}
+
+func (l Line) target() string {
+	if l.Target.Bound == 0 {
+		return ""
+	}
+	sign := "≤"
+	if l.Target.AtLeast {
+		sign = "≥"
+	}
+	bound := sign + " " + strconv.FormatFloat(l.Target.Bound, 'f', -1, 64)
+	if l.Target.Base != 0 {
+		return bound + " ×"
+	}
+	return bound + " " + l.Unit
+}
+
+func (l Line) verdict() string {
+	switch {
+	case l.Target.Bound == 0:
+		return ""
+	case l.Missed():
+		return "missed"
+	}
+	return "held"
+}
+
+// String is the line as it is printed while measuring.
+func (l Line) String() string {
+	cells := l.cells()
+	text := []string{fmt.Sprintf("%-58s", cells[0])}
+	for i, s := range sides {
+		if cells[i+1] != "" {
+			text = append(text, fmt.Sprintf("%s %s", s, cells[i+1]))
+		}
+	}
+	for _, rest := range cells[len(sides)+1:] {
+		if rest != "" {
+			text = append(text, rest)
+		}
+	}
+	return strings.Join(text, "  ")
+}
+
+// format shows three digits at least, and thousands apart.
+func format(v float64) string {
+	switch {
+	case v < 10:
+		return strconv.FormatFloat(v, 'f', 2, 64)
+	case v < 100:
+		return strconv.FormatFloat(v, 'f', 1, 64)
+	}
+	digits := strconv.FormatFloat(v, 'f', 0, 64)
+	for i := len(digits) - 3; i > 0; i -= 3 {
+		digits = digits[:i] + "," + digits[i:]
+	}
+	return digits
+}

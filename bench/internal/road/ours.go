@@ -1,0 +1,204 @@
+package road
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/redis/go-redis/v9"
+	"gorm.io/gorm"
+
+	"github.com/go-troika/troika/bench/internal/lab"
+	"github.com/go-troika/troika/pkg/database"
+	"github.com/go-troika/troika/pkg/events"
+	"github.com/go-troika/troika/pkg/tracing"
+)
+
+// Ours is package events, put together as a service does.
+type Ours struct {
+	lab      *lab.Lab
+	service  string
+	from, to string // databases
+	redis    *redis.Client
+	outbox   *events.Outbox
+	kind     events.Type[Event]
+	writer   *database.DB // of the publishing service
+	receiver *database.DB // of the subscribed one
+}
+
+// order is the application's own row.
+type order struct {
+	ID   int64
+	N    int
+	Note string
+}
+
+// NewOurs prepares the two services' databases.
+func NewOurs(ctx context.Context, l *lab.Lab) (*Ours, error) {
+	name := lab.NewName()
+	o := &Ours{
+		lab: l, service: name, redis: l.NewRedis(poolSize),
+		outbox: events.NewOutbox(name, events.DefaultConfig()),
+		kind:   events.NewType(name, "order.placed", 1, Event.Key),
+	}
+	if err := o.prepare(ctx); err != nil {
+		return nil, errors.Join(err, o.Close())
+	}
+	return o, nil
+}
+
+func (o *Ours) prepare(ctx context.Context) error {
+	var err error
+	if o.from, o.writer, err = o.create(ctx); err != nil {
+		return err
+	}
+	if err := o.writer.Gorm.Use(o.outbox); err != nil {
+		return err
+	}
+	if err := o.writer.Gorm.Exec(business).Error; err != nil {
+		return err
+	}
+	o.to, o.receiver, err = o.create(ctx)
+	return err
+}
+
+func (o *Ours) create(ctx context.Context) (string, *database.DB, error) {
+	name, err := o.lab.TakeDatabase(ctx)
+	if err != nil {
+		return "", nil, err
+	}
+	db, err := database.Open(ctx, o.lab.Config(poolSize), name)
+	if err != nil {
+		return name, nil, err
+	}
+	return name, db, db.Migrate(ctx, events.Schema())
+}
+
+// Close implements Road.
+func (o *Ours) Close() error {
+	var errs []error
+	for _, db := range []*database.DB{o.writer, o.receiver} {
+		if db != nil {
+			errs = append(errs, db.Close())
+		}
+	}
+	return errors.Join(append(errs,
+		o.lab.RemoveStreams(o.streams()...), o.redis.Close(),
+		o.lab.ReturnDatabase(o.from), o.lab.ReturnDatabase(o.to))...)
+}
+
+func (o *Ours) streams() []string {
+	names := make([]string, events.DefaultConfig().Partitions)
+	for part := range names {
+		names[part] = events.StreamName(o.service, part)
+	}
+	return names
+}
+
+// Write implements Road.
+func (o *Ours) Write(ctx context.Context, e Event) error {
+	return o.write(ctx, o.writer, e)
+}
+
+func (o *Ours) write(ctx context.Context, db *database.DB, e Event) error {
+	return db.Gorm.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
+		if err := tx.Create(&order{N: e.N, Note: note}).Error; err != nil {
+			return err
+		}
+		return events.Publish(ctx, tx, o.kind, e)
+	})
+}
+
+// WriteSilent commits the business row without an event.
+func (o *Ours) WriteSilent(ctx context.Context, e Event) error {
+	return o.writer.Gorm.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
+		return tx.Create(&order{N: e.N, Note: note}).Error
+	})
+}
+
+// Fill implements Road.
+func (o *Ours) Fill(ctx context.Context, all []Event) error {
+	return fill(all, func(batch []Event) error {
+		return o.writer.Gorm.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
+			for _, e := range batch {
+				if err := events.Publish(ctx, tx, o.kind, e); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	})
+}
+
+// Stock implements Road.
+func (o *Ours) Stock(ctx context.Context, all []Event) error {
+	before, err := o.Streamed(ctx)
+	if err != nil {
+		return err
+	}
+	if err := o.Fill(ctx, all); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	carried := make(chan error, 1)
+	go func() { carried <- o.Carry(ctx) }()
+	err = untilStreamed(ctx, o, before+int64(len(all)))
+	cancel()
+	return errors.Join(err, <-carried)
+}
+
+// Streamed implements Road.
+func (o *Ours) Streamed(ctx context.Context) (int64, error) {
+	return added(ctx, o.redis, o.streams()...)
+}
+
+// Carry implements Road.
+func (o *Ours) Carry(ctx context.Context) error {
+	return o.carry(ctx, o.writer, o.outbox)
+}
+
+func (o *Ours) carry(ctx context.Context, db *database.DB, outbox *events.Outbox) error {
+	deps, err := o.deps(ctx)
+	if err != nil {
+		return err
+	}
+	return events.NewRelay(outbox, db, o.redis, deps).Run(ctx)
+}
+
+func (o *Ours) deps(ctx context.Context) (events.Deps, error) {
+	tracer, err := tracing.Open(ctx, tracing.Config{SampleRatio: 1}, o.service)
+	return events.Deps{Log: o.lab.Log, Metrics: prometheus.NewRegistry(), Tracer: tracer}, err
+}
+
+// Deliver implements Road.
+func (o *Ours) Deliver(ctx context.Context, h Handler) error {
+	deps, err := o.deps(ctx)
+	if err != nil {
+		return err
+	}
+	c := events.NewConsumer(events.ConsumerOptions{
+		Name: groupName, DB: o.receiver, Redis: o.redis, History: history{o.writer},
+		Dial:   func() redis.UniversalClient { return o.lab.NewRedis(1) },
+		Config: events.DefaultConfig(), Deps: deps,
+	})
+	events.On(c, o.kind, func(_ context.Context, _ *gorm.DB, e Event) error {
+		h(e)
+		return nil
+	})
+	return c.Run(ctx)
+}
+
+// history is the writer's log.
+type history struct{ db *database.DB }
+
+// Read implements events.History.
+func (h history) Read(ctx context.Context, _ string, part int, after int64, limit int) ([]events.Recorded, error) {
+	return events.ReadLog(ctx, h.db.Gorm, part, after, limit)
+}
+
+// Seek implements events.History.
+func (h history) Seek(ctx context.Context, _ string, part int, t time.Time) (int64, error) {
+	return events.SeekLog(ctx, h.db.Gorm, part, t)
+}
