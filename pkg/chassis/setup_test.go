@@ -2,9 +2,9 @@ package chassis_test
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"os"
 	"slices"
 	"strconv"
@@ -71,11 +71,14 @@ func environ(t *testing.T, more ...string) []string {
 	t.Helper()
 	cfg := testkit.Config(t)
 	rdb := testkit.Redis(t).Options()
+	redisURL := url.URL{
+		Scheme: "redis", User: url.UserPassword(rdb.Username, rdb.Password), Host: rdb.Addr, Path: "/" + strconv.Itoa(rdb.DB),
+	}
 	return append([]string{
 		"SERVICE_NAME=" + serviceName, "APP_ENV=test", "PORT=0", "ADMIN_PORT=0", "DRAIN_DELAY=200ms",
 		"SERVICE_SECRET=" + serviceauth.DemoSecret,
 		"DB_HOST=" + cfg.Host, "DB_PORT=" + strconv.Itoa(cfg.Port), "DB_USER=" + cfg.User, "DB_PASSWORD=" + cfg.Password.Reveal(),
-		fmt.Sprintf("REDIS_URL=redis://%s/%d", rdb.Addr, rdb.DB),
+		"REDIS_URL=" + redisURL.String(),
 	}, more...)
 }
 

@@ -13,6 +13,7 @@ type leader struct {
 	ledger ledger
 	tails  map[int]*tail
 	behind bool // Redis did not take everything
+	why    error
 	hung   bool // nor did it answer in time: the others need not wait as well
 
 	kept, swept, trimmed time.Time // when it was done last
@@ -39,7 +40,7 @@ func (l *leader) run(ctx context.Context) error {
 		case moved == moveLimit:
 			woken = true
 			continue
-		case moved > 0 || l.behind:
+		case moved > 0 && !l.behind:
 			poll = pollMin
 		}
 		if woken, err = l.wait(ctx, poll); err != nil {
@@ -110,6 +111,7 @@ func (l *leader) step(ctx context.Context, woken bool) (int, error) {
 			return n, err
 		}
 	}
+	l.told(ctx, false)
 	return n, nil
 }
 
@@ -151,13 +153,25 @@ func (l *leader) lastID(ctx context.Context, part int) (string, error) {
 
 // appendAll brings every stream up to the log.
 func (l *leader) appendAll(ctx context.Context) error {
+	was := l.behind
 	l.behind, l.hung = false, false
+	defer func() { l.told(ctx, was) }()
 	for part := range l.tails {
 		if err := l.append(ctx, part, nil); err != nil || l.hung {
 			return err
 		}
 	}
 	return nil
+}
+
+// told logs when the events begin to wait for Redis, and when they no longer do.
+func (l *leader) told(ctx context.Context, was bool) {
+	switch {
+	case l.behind && !was:
+		l.log.WarnContext(ctx, "events wait for Redis", "error", l.why)
+	case was && !l.behind:
+		l.log.InfoContext(ctx, "Redis has all events again")
+	}
 }
 
 // append brings one stream up to the log. batch is the log's end if it was just
@@ -172,9 +186,7 @@ func (l *leader) noted(ctx context.Context, err error) error {
 	if !errors.As(err, &re) {
 		return err
 	}
-	if !l.behind {
-		l.log.WarnContext(ctx, "events wait for Redis", "error", re.error)
-	}
+	l.why = re.error
 	l.behind, l.hung = true, errors.Is(re, context.DeadlineExceeded)
 	l.metrics.appendErrors.Inc()
 	return nil

@@ -121,7 +121,7 @@ func (r *Relay) lead(ctx context.Context, conn *pgx.Conn) error {
 	defer func() { stop(); <-listening }()
 
 	l := leader{Relay: r, ledger: ledger{conn}, tails: map[int]*tail{}}
-	r.log.InfoContext(ctx, "relay leads", "service", r.outbox.service)
+	r.log.InfoContext(ctx, "relay leads")
 	return l.run(ctx)
 }
 
