@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"strconv"
+	"strings"
 	"sync/atomic"
 
 	"github.com/gin-gonic/gin"
@@ -77,28 +78,27 @@ func (s *Server) Callers(names ...string) gin.HandlerFunc {
 // ServeHTTP serves one request; it is what [Server.Run] serves, for tests and for
 // embedding. HEAD is answered wherever GET is.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	hasBody := r.Body != nil && r.Body != http.NoBody
-	if hasBody || r.Method == http.MethodHead {
-		own := *r // net/http must find its own body in r, or it resets the connection of a body cut short
-		r = &own
-	}
 	if r.Method == http.MethodHead {
-		r.Method = http.MethodGet
+		get := *r
+		get.Method = http.MethodGet
+		r = &get
 	}
 	switch {
 	case r.ContentLength > s.cfg.MaxBody:
-		r.Body = oversized{r.Body, s.cfg.MaxBody}
-	case hasBody:
+		r.Body = oversized(w, r.Body)
+	case r.Body != nil && r.Body != http.NoBody:
 		r.Body = http.MaxBytesReader(w, r.Body, s.cfg.MaxBody)
 	}
 	s.engine.ServeHTTP(w, r)
 }
 
-// oversized is a body of which the announced length is enough to refuse it.
-type oversized struct {
-	io.ReadCloser
-	limit int64
+// oversized is a body whose announced length is enough to refuse it, without
+// waiting for any of it. That a limit is hit, at the first byte of a stand-in, has
+// net/http linger before it closes, so that the client gets to read the answer.
+func oversized(w http.ResponseWriter, body io.ReadCloser) io.ReadCloser {
+	standIn := struct {
+		io.Reader
+		io.Closer
+	}{strings.NewReader("x"), body}
+	return http.MaxBytesReader(w, standIn, 0)
 }
-
-// Read implements [io.Reader].
-func (o oversized) Read([]byte) (int, error) { return 0, &http.MaxBytesError{Limit: o.limit} }
