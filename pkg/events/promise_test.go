@@ -2,6 +2,7 @@ package events_test
 
 import (
 	"context"
+	"strconv"
 	"testing"
 
 	"gorm.io/gorm"
@@ -16,10 +17,28 @@ import (
 func TestPromise(t *testing.T) {
 	t.Parallel()
 	eventstest.Run(t, func(t *testing.T) eventstest.Bus {
-		b := &promised{bus: open(t), groups: map[string]*database.DB{}}
-		b.exec(b.from, `CREATE TABLE accounts (name text PRIMARY KEY, n int NOT NULL)`)
-		return b
+		return promise(t, events.DefaultConfig())
 	})
+}
+
+// TestPromiseOnOneAndManyPartitions: the number is the operator's choice.
+func TestPromiseOnOneAndManyPartitions(t *testing.T) {
+	t.Parallel()
+	for _, n := range []int{1, 16} {
+		cfg := events.DefaultConfig()
+		cfg.Partitions = n
+		t.Run(strconv.Itoa(n), func(t *testing.T) {
+			t.Parallel()
+			eventstest.Run(t, func(t *testing.T) eventstest.Bus { return promise(t, cfg) })
+		})
+	}
+}
+
+func promise(t *testing.T, cfg events.Config) *promised {
+	t.Helper()
+	b := &promised{bus: openFor(t, cfg), groups: map[string]*database.DB{}}
+	b.exec(b.from, `CREATE TABLE accounts (name text PRIMARY KEY, n int NOT NULL)`)
+	return b
 }
 
 // promised is a bus as the suite wants it, with a database for each group.
@@ -65,11 +84,11 @@ func (b *promised) Carry() (stop func()) { return b.relay() }
 func (b *promised) Subscribe(group string, check eventstest.Check) (stop func()) {
 	b.t.Helper()
 	if b.groups[group] == nil {
-		b.groups[group] = testkit.Postgres(b.t, group, nil)
+		b.groups[group] = testkit.PostgresFor(b.t, group, nil, b.cfg)
 		b.exec(b.groups[group], effectsTable)
 	}
 	db := testkit.Open(b.t, b.groups[group].Name(), database.WithSetting("application_name", subscriber))
-	return testkit.Consumer(b.t, group, db, b.redis, testkit.LogOf(b.from), func(c *events.Consumer) {
+	return testkit.ConsumerFor(b.t, b.cfg, group, db, b.redis, testkit.LogOf(b.from), func(c *events.Consumer) {
 		events.On(c, deposited, func(ctx context.Context, tx *gorm.DB, d deposit) error {
 			if err := record(ctx, tx, d); err != nil {
 				return err

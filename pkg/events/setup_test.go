@@ -32,6 +32,7 @@ var deposited = events.NewType(publisher, "deposit.made", 1, func(d deposit) str
 // Redis between them. Neither relay nor consumer runs yet.
 type bus struct {
 	t     *testing.T
+	cfg   events.Config
 	from  *database.DB
 	to    *database.DB
 	redis *redis.Client
@@ -47,7 +48,15 @@ func setup(t *testing.T) *bus {
 
 func open(t *testing.T) *bus {
 	t.Helper()
-	b := &bus{t: t, from: testkit.Postgres(t, publisher, nil), to: testkit.Postgres(t, subscriber, nil), redis: testkit.Redis(t)}
+	return openFor(t, events.DefaultConfig())
+}
+
+func openFor(t *testing.T, cfg events.Config) *bus {
+	t.Helper()
+	b := &bus{
+		t: t, cfg: cfg, redis: testkit.Redis(t),
+		from: testkit.PostgresFor(t, publisher, nil, cfg), to: testkit.PostgresFor(t, subscriber, nil, cfg),
+	}
 	b.exec(b.to, effectsTable)
 	return b
 }
@@ -130,7 +139,7 @@ func (b *bus) differs(account string, n int) string {
 func (b *bus) entries() int {
 	b.t.Helper()
 	n := 0
-	for part := range events.DefaultConfig().Partitions {
+	for part := range b.cfg.Partitions {
 		l, err := b.redis.XLen(b.t.Context(), events.StreamName(publisher, part)).Result()
 		if err != nil {
 			b.t.Fatal(err)

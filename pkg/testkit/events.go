@@ -73,6 +73,12 @@ func Relay(t testing.TB, service string, db *database.DB, rdb redis.UniversalCli
 // subscribe registers, until the result is called or the test ends.
 func Consumer(t testing.TB, name string, db *database.DB, rdb *redis.Client, history events.History, subscribe func(*events.Consumer)) (stop func()) {
 	t.Helper()
+	return ConsumerFor(t, events.DefaultConfig(), name, db, rdb, history, subscribe)
+}
+
+// ConsumerFor is Consumer for another configuration than the default.
+func ConsumerFor(t testing.TB, cfg events.Config, name string, db *database.DB, rdb *redis.Client, history events.History, subscribe func(*events.Consumer)) (stop func()) {
+	t.Helper()
 	c := events.NewConsumer(events.ConsumerOptions{
 		Name: name, DB: db, Redis: rdb, History: history,
 		Dial: func() redis.UniversalClient {
@@ -80,7 +86,7 @@ func Consumer(t testing.TB, name string, db *database.DB, rdb *redis.Client, his
 			own.PoolSize = 1
 			return redis.NewClient(&own)
 		},
-		Config: events.DefaultConfig(), Deps: EventDeps(t),
+		Config: cfg, Deps: EventDeps(t),
 	})
 	subscribe(c)
 	return Run(t, c.Run)
