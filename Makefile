@@ -11,7 +11,7 @@ CODE := pkg services e2e tools $(wildcard bench deploy/door)
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test chaos-events up down lint fmt build stack
+.PHONY: help demo test chaos-events bench up down lint fmt build stack
 
 help: ## show this
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
@@ -25,6 +25,10 @@ test: stack ## run every test, with the race detector
 chaos-events: stack ## kill services and Redis at random under writers, and count; KILLS, FREEZES, SEED
 	@CGO_ENABLED=1 STACK_BIN=$(CURDIR)/bin/stack go test -race -count=1 -v ./e2e/crashlab \
 		-kills $(or $(KILLS),60) -freezes $(or $(FREEZES),5) -seed $(or $(SEED),0)
+
+bench: stack ## measure beside the peers, about three minutes, into docs/performance.md
+	@eval "$$(bin/stack infra --detach)" && go run ./bench/cmd/events -write docs/performance.md; \
+		status=$$?; bin/stack down --name troika-infra; exit $$status
 
 up: stack ## run everything in the background
 	@bin/stack up --detach

@@ -22,9 +22,6 @@ func TestSameBehaviourOverRandomHistories(t *testing.T) {
 	t.Parallel()
 	for seed := range uint64(histories) {
 		compareOver(t, seed)
-		if t.Failed() {
-			t.Fatalf("seed %d", seed)
-		}
 	}
 }
 
@@ -35,6 +32,11 @@ func FuzzSameBehaviour(f *testing.F) {
 
 func compareOver(t *testing.T, seed uint64) {
 	synctest.Test(t, func(t *testing.T) {
+		defer func() {
+			if t.Failed() {
+				t.Logf("seed %d", seed)
+			}
+		}()
 		random := rand.New(rand.NewPCG(seed, 1))
 		w := newTwins(t)
 		for range steps {

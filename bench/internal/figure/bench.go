@@ -36,7 +36,7 @@ var figures = []struct {
 	name    string
 	measure func(*Bench, context.Context) (Result, error)
 }{
-	{"latency", (*Bench).latency}, {"drain", (*Bench).drain}, {"writers", (*Bench).writers}, {"consume", (*Bench).consume},
+	{"latency", (*Bench).latency}, {"snapshot", (*Bench).snapshot}, {"drain", (*Bench).drain}, {"writers", (*Bench).writers}, {"consume", (*Bench).consume},
 	{"move", (*Bench).move}, {"insert", (*Bench).insert}, {"takeover", (*Bench).takeover}, {"memory", (*Bench).memory},
 }
 
@@ -75,8 +75,8 @@ func (b *Bench) Run(ctx context.Context) (Result, error) {
 // failed.
 func (b *Bench) repetitions() []string {
 	var notes []string
-	for side, n := range b.repeated {
-		if n > 0 {
+	for _, side := range order {
+		if n := b.repeated[side]; n > 0 {
 			notes = append(notes, fmt.Sprintf("Delivered more than once: %d events by %s.", n, side))
 		}
 	}

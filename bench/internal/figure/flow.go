@@ -49,7 +49,7 @@ func (b *Bench) writers(ctx context.Context) (Result, error) {
 			return err
 		}
 		began := t.now()
-		n, err := b.writeAll(run.ctx, t, writers, b.Plan.Writers, r.Write)
+		n, err := b.writeAll(run.ctx, t, b.Plan.Writers, b.Plan.Write, r.Write)
 		ended := t.now()
 		if err == nil {
 			err = t.wait(run.ctx, n)
@@ -59,10 +59,10 @@ func (b *Bench) writers(ctx context.Context) (Result, error) {
 		lags[side] = append(lags[side], max(last-ended, 0).Seconds())
 		return errors.Join(err, run.stop())
 	})
-	title := fmt.Sprintf("%d writers end to end", writers)
+	title := fmt.Sprintf("%d writers end to end", b.Plan.Writers)
 	return Result{Lines: []report.Line{
 		report.Line{Name: title, Unit: "ev/s", Values: rates.medians()}.To(report.Tuned),
-		report.Line{Name: fmt.Sprintf("%s, lag after %v", title, b.Plan.Writers), Unit: "s", Values: lags.medians()}.AtMost(0.1),
+		report.Line{Name: fmt.Sprintf("%s, lag after %v", title, b.Plan.Write), Unit: "s", Values: lags.medians()}.AtMost(0.1),
 	}}, err
 }
 

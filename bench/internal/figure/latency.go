@@ -98,6 +98,38 @@ func paced(ctx context.Context, r road.Road, t *tally, n int) ([]time.Duration, 
 	return sent, errors.Join(errs...)
 }
 
+// snapshot measures the latency while a snapshot of the publisher's own
+// database, such as a backup takes, keeps the rows of a backlog that has long
+// been carried.
+func (b *Bench) snapshot(ctx context.Context) (result Result, err error) {
+	ours, err := road.NewOurs(ctx, b.Lab)
+	if err != nil {
+		return Result{}, err
+	}
+	defer func() { err = errors.Join(err, ours.Close()) }()
+	free, err := b.steady(ctx, report.Ours, ours, nil)
+	if err != nil {
+		return Result{}, err
+	}
+	release, err := ours.Snapshot(ctx)
+	if err != nil {
+		return Result{}, err
+	}
+	defer func() { err = errors.Join(err, release()) }()
+	if _, err := b.moveOnce(ctx, ours); err != nil {
+		return Result{}, err
+	}
+	held, err := b.steady(ctx, report.Ours, ours, nil)
+	if err != nil {
+		return Result{}, err
+	}
+	return Result{Lines: []report.Line{{
+		Name: fmt.Sprintf("latency p50 under an old snapshot with %d dead rows", b.Plan.Stocked), Unit: "ms",
+		Values: map[report.Side]float64{report.Ours: report.Percentile(held, 0.5)},
+		Target: report.Target{Base: report.Percentile(free, 0.5), Of: "ours without it", Bound: 2},
+	}}}, nil
+}
+
 // standIdle holds a transaction that has an id open in a database of its own.
 func (b *Bench) standIdle(ctx context.Context) (err error) {
 	name, err := b.Lab.TakeDatabase(ctx)

@@ -13,28 +13,30 @@ import (
 
 // move measures the carriers alone on a backlog, from the first entries in the
 // stream to the last.
-func (b *Bench) move(ctx context.Context) (Result, error) {
+func (b *Bench) move(ctx context.Context) (result Result, err error) {
+	compared := []report.Side{report.Floor, report.Ours}
 	f := field{}
-	rates := samples{}
-	for _, side := range []report.Side{report.Floor, report.Ours} {
-		r, err := b.road(ctx, side)
-		if err != nil {
-			return Result{}, errors.Join(err, f.close())
+	defer func() { err = errors.Join(err, f.close()) }()
+	for _, side := range compared {
+		if f[side], err = b.road(ctx, side); err != nil {
+			delete(f, side)
+			return Result{}, err
 		}
-		f[side] = r
 	}
-	var errs []error
+	rates := samples{}
 	for range b.Plan.Rounds {
-		for side, r := range f {
+		for _, side := range compared {
 			runtime.GC()
-			perSecond, err := b.moveOnce(ctx, r)
-			rates[side] = append(rates[side], perSecond)
-			errs = append(errs, err)
+			rate, err := b.moveOnce(ctx, f[side])
+			if err != nil {
+				return Result{}, fmt.Errorf("%s: %w", side, err)
+			}
+			rates[side] = append(rates[side], rate)
 		}
 	}
 	return Result{Lines: []report.Line{
 		report.Line{Name: "relay alone: to the log, and compare-and-append", Unit: "rows/s", Values: rates.medians()}.To(report.Floor),
-	}}, errors.Join(append(errs, f.close())...)
+	}}, nil
 }
 
 func (b *Bench) moveOnce(ctx context.Context, r road.Road) (float64, error) {

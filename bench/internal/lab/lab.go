@@ -39,7 +39,10 @@ func Open(ctx context.Context, cfg database.Config, name string, opts *redis.Opt
 	if err != nil {
 		return nil, err
 	}
-	l := &Lab{Log: log, cfg: cfg, opts: opts, admin: admin, redis: redis.NewClient(opts)}
+	own := *opts
+	own.PushNotificationProcessor, own.MaintNotificationsConfig = nil, nil // a client's own, if opts come from one
+	l := &Lab{Log: log, cfg: cfg, opts: &own, admin: admin}
+	l.redis = l.NewRedis(own.PoolSize)
 	if err := errors.Join(admin.Ping(ctx), l.redis.Ping(ctx).Err()); err != nil {
 		return nil, errors.Join(fmt.Errorf("reach the servers: %w", err), l.Close())
 	}
@@ -116,10 +119,13 @@ func (l *Lab) Config(size int) database.Config {
 func (l *Lab) URL(name string) string { return connection(l.cfg, name) }
 
 // NewRedis gives a client with at most size connections, which the caller
-// closes.
-func (l *Lab) NewRedis(size int) *redis.Client {
+// closes. Settings change its options.
+func (l *Lab) NewRedis(size int, settings ...func(*redis.Options)) *redis.Client {
 	opts := *l.opts
 	opts.PoolSize = size
+	for _, set := range settings {
+		set(&opts)
+	}
 	return redis.NewClient(&opts)
 }
 

@@ -3,6 +3,8 @@ package road
 import (
 	"context"
 	"errors"
+	"fmt"
+	"time"
 
 	"github.com/go-troika/troika/bench/internal/lab"
 	"github.com/go-troika/troika/pkg/database"
@@ -60,3 +62,24 @@ func (o *Ours) Kill(ctx context.Context, instance string) (bool, error) {
 	n, err := o.lab.Terminate(ctx, o.from, instance)
 	return n > 0, err
 }
+
+// Snapshot takes a snapshot of the publisher's database, which keeps all that
+// is deleted after it from being removed, until it is released.
+func (o *Ours) Snapshot(ctx context.Context) (release func() error, err error) {
+	conn, err := o.writer.Connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	release = func() error {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTime)
+		defer cancel()
+		return conn.Close(ctx)
+	}
+	_, err = conn.Exec(ctx, `BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM orders`)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("take a snapshot: %w", err), release())
+	}
+	return release, nil
+}
+
+const closeTime = 10 * time.Second

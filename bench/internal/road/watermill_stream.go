@@ -15,7 +15,13 @@ import (
 
 func (w *Watermill) streamPublisher() (*redisstream.Publisher, error) {
 	// The publisher closes its client.
-	return redisstream.NewPublisher(redisstream.PublisherConfig{Client: w.lab.NewRedis(1)}, w.log)
+	return redisstream.NewPublisher(redisstream.PublisherConfig{Client: w.newClient(1)}, w.log)
+}
+
+// newClient gives a client as go-redis makes it by default: with others
+// Watermill's subscriber takes its own stop for an error and pauses.
+func (w *Watermill) newClient(size int) *redis.Client {
+	return w.lab.NewRedis(size, func(o *redis.Options) { o.ContextTimeoutEnabled = false })
 }
 
 // Stock implements Road. It writes what Watermill's publisher would, without
@@ -60,7 +66,7 @@ func (w *Watermill) Deliver(ctx context.Context, h Handler) error {
 
 func (w *Watermill) subscribe(ctx context.Context, h Handler) error {
 	sub, err := redisstream.NewSubscriber(redisstream.SubscriberConfig{
-		Client: w.lab.NewRedis(4), ConsumerGroup: groupName,
+		Client: w.newClient(4), ConsumerGroup: groupName,
 		DisableIndefiniteInitialBlock: true, // or it could not be stopped
 	}, w.log)
 	if err != nil {
