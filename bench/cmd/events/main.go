@@ -24,7 +24,13 @@ import (
 	"github.com/go-troika/troika/pkg/env"
 )
 
-const markers = "bench:events"
+const (
+	markers = "bench:events"
+
+	// Of a machine where others take more than this share of the time, figures
+	// are shown but not written down.
+	quiet = 0.2
+)
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -38,6 +44,7 @@ func main() {
 type options struct {
 	plan    figure.Plan
 	write   string
+	busy    bool
 	strict  bool
 	verbose bool
 }
@@ -49,6 +56,7 @@ func parse(args []string) (options, error) {
 	memory := fs.Int("memory", 0, "also measure memory under a backlog of so many events, e.g. 1000000")
 	only := fs.String("only", "", "take these figures only: any of "+strings.Join(figure.Names(), ","))
 	fs.StringVar(&o.write, "write", "", "put the table into this page, between the markers "+markers)
+	fs.BoolVar(&o.busy, "busy", false, "write even what was measured while other programs kept the machine busy")
 	fs.BoolVar(&o.strict, "strict", false, "fail if a target is missed")
 	fs.BoolVar(&o.verbose, "v", false, "show what the systems under test complain of")
 	if err := fs.Parse(args); err != nil {
@@ -61,6 +69,9 @@ func parse(args []string) (options, error) {
 	o.plan.Memory = *memory
 	if *only != "" {
 		o.plan.Only = strings.Split(*only, ",")
+	}
+	if o.write != "" && *only != "" {
+		return o, errors.New("-write needs all figures: leave -only out")
 	}
 	for _, name := range o.plan.Only {
 		if !slices.Contains(figure.Names(), name) {
@@ -123,6 +134,11 @@ func measure(ctx context.Context, l *lab.Lab, o options, out io.Writer) error {
 	}
 	notes := append(result.Notes, fmt.Sprintf("The run took %v on %s.", time.Since(began).Round(time.Second), weather.Text))
 	fmt.Fprintf(out, "\n%s\nother programs: %s\n", strings.Join(notes, "\n"), weather.Others)
+	if o.write != "" && !o.busy && weather.Disturbed > quiet {
+		fmt.Fprintf(out, "not written to %s: others took %.0f %% of the processors' time (-busy writes it all the same)\n",
+			o.write, 100*weather.Disturbed)
+		o.write = ""
+	}
 	return conclude(o, out, preface, notes, result.Lines)
 }
 

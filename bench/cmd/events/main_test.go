@@ -33,12 +33,15 @@ func TestPasswordsStayOutOfErrors(t *testing.T) {
 
 func TestFlags(t *testing.T) {
 	t.Parallel()
-	o, err := parse([]string{"-full", "-memory", "1000", "-only", "drain,move", "-write", "page.md", "-strict"})
+	o, err := parse([]string{"-full", "-memory", "1000", "-only", "drain,move", "-strict"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if o.plan.Rounds != figure.Full.Rounds || o.plan.Memory != 1000 || len(o.plan.Only) != 2 || o.write != "page.md" || !o.strict {
+	if o.plan.Rounds != figure.Full.Rounds || o.plan.Memory != 1000 || len(o.plan.Only) != 2 || !o.strict {
 		t.Errorf("got %+v", o)
+	}
+	if _, err := parse([]string{"-only", "drain", "-write", "page.md"}); err == nil {
+		t.Error("a page with only some of the figures was accepted")
 	}
 	if _, err := parse([]string{"-only", "speed"}); err == nil || !strings.Contains(err.Error(), "speed") {
 		t.Errorf("an unknown figure: %v", err)

@@ -83,6 +83,9 @@ type Summary struct {
 	// Others names the other programs that ran, those with the most time
 	// first.
 	Others string
+	// Disturbed is the share of the processors' time that other programs and
+	// other machines took, 0 to 1; 0 where it is not known.
+	Disturbed float64
 }
 
 // Stop ends the observation.
@@ -101,7 +104,8 @@ func (w *Watch) Stop() Summary {
 		Text: fmt.Sprintf("%d processors, load average %s before and %s after; of their time this program took %.0f %%, "+
 			"the two servers %.0f %%, other programs %.0f %%, other machines on the host %.0f %%",
 			runtime.NumCPU(), w.load, load(), share(w.own), share(w.served), share(rest), share(end.stolen-w.began.stolen)),
-		Others: w.names(share),
+		Others:    w.names(share),
+		Disturbed: share(rest+end.stolen-w.began.stolen) / 100,
 	}
 }
 
