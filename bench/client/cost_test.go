@@ -19,7 +19,7 @@ const (
 
 const (
 	sliceCalls = 400
-	slices     = 25
+	slices     = 60
 )
 
 // BenchmarkCall gives time, processor time and allocations of each way.
@@ -48,15 +48,15 @@ func BenchmarkOverBare(b *testing.B) {
 	}
 	ratios := make([][]float64, len(all))
 	for b.Loop() {
-		for range slices {
-			var bare time.Duration
-			for i, w := range all {
+		for slice := range slices {
+			took := make([]time.Duration, len(all))
+			for i := range all {
+				at := (i + slice) % len(all)
 				runtime.GC()
-				took := run(b, w, sliceCalls)
-				if i == 0 {
-					bare = took
-				}
-				ratios[i] = append(ratios[i], float64(took)/float64(bare))
+				took[at] = run(b, all[at], sliceCalls)
+			}
+			for i := range all {
+				ratios[i] = append(ratios[i], float64(took[i])/float64(took[0]))
 			}
 		}
 	}

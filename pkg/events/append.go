@@ -3,7 +3,6 @@ package events
 import (
 	"context"
 	"errors"
-	"sync"
 	"time"
 )
 
@@ -89,21 +88,6 @@ func (l *leader) next(ctx context.Context, part int, t *tail, batch []record) ([
 	}
 	records, err := l.ledger.read(ctx, part, t.gen, t.pos, moveLimit)
 	return fitting(records), err
-}
-
-// appendAtOnce appends to all partitions at the same time, where what was moved
-// follows on the stream's end. An error leaves the end unknown, and append finds
-// out more.
-func (l *leader) appendAtOnce(ctx context.Context, batches map[int][]record) {
-	var appends sync.WaitGroup
-	for part, batch := range batches {
-		t := l.tails[part]
-		if t == nil || !t.known || batch[0].at != (position{t.gen, t.pos + 1}) {
-			continue
-		}
-		appends.Go(func() { _ = l.appendOnce(ctx, part, t, fitting(batch)) })
-	}
-	appends.Wait()
 }
 
 // appendBytes bounds what one script call carries: a script holds Redis up.

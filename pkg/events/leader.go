@@ -104,8 +104,7 @@ func (l *leader) step(ctx context.Context, woken bool) (int, error) {
 	if l.behind {
 		return n, l.appendAll(ctx)
 	}
-	l.appendAtOnce(ctx, batches)
-	for part, batch := range batches { // what that left: nothing, as a rule
+	for part, batch := range batches {
 		if err := l.append(ctx, part, batch); err != nil {
 			return n, err
 		}
