@@ -68,6 +68,7 @@ func (l *leader) maintain(ctx context.Context) error {
 				return err
 			}
 		}
+		l.told(ctx, false)
 		l.trimmed = time.Now()
 	}
 	return nil
