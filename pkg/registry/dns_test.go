@@ -17,9 +17,10 @@ import (
 type nameServer struct {
 	conn net.PacketConn
 
-	mu    sync.Mutex
-	hosts [][4]byte
-	fails bool
+	mu     sync.Mutex
+	hosts  [][4]byte
+	fails  bool
+	asking map[net.Conn]bool // nil once closed
 }
 
 func newNameServer(t *testing.T, hosts ...[4]byte) *nameServer {
@@ -28,11 +29,23 @@ func newNameServer(t *testing.T, hosts ...[4]byte) *nameServer {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &nameServer{conn: conn, hosts: hosts}
+	s := &nameServer{conn: conn, hosts: hosts, asking: make(map[net.Conn]bool)}
 	done := make(chan struct{})
 	go func() { defer close(done); s.serve() }()
-	t.Cleanup(func() { conn.Close(); <-done })
+	t.Cleanup(func() { s.close(); <-done })
 	return s
+}
+
+// close ends the look-ups under way as well: net.Resolver leaves them waiting
+// for an answer for 5 s after its caller has gone.
+func (s *nameServer) close() {
+	s.conn.Close()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for conn := range s.asking {
+		conn.Close()
+	}
+	s.asking = nil
 }
 
 func (s *nameServer) set(fails bool, hosts ...[4]byte) {
@@ -78,7 +91,18 @@ func (s *nameServer) answer(query dnsmessage.Message) ([]byte, error) {
 
 func (s *nameServer) resolver() *net.Resolver {
 	return &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
-		return (&net.Dialer{}).DialContext(ctx, "udp", s.conn.LocalAddr().String())
+		conn, err := (&net.Dialer{}).DialContext(ctx, "udp", s.conn.LocalAddr().String())
+		if err != nil {
+			return nil, err
+		}
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if s.asking == nil {
+			conn.Close()
+			return nil, net.ErrClosed
+		}
+		s.asking[conn] = true
+		return conn, nil
 	}}
 }
 
