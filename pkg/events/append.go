@@ -6,12 +6,15 @@ import (
 	"time"
 )
 
-// appendAll brings every stream up to the log.
+// appendAll brings every stream up to the log that may lack something of it.
 func (l *leader) appendAll(ctx context.Context) error {
 	was := l.behind
 	l.behind, l.hung = false, false
 	defer func() { l.told(ctx, was) }()
-	for part := range l.tails {
+	for part, t := range l.tails {
+		if !t.due() {
+			continue
+		}
 		if err := l.append(ctx, part, nil); err != nil || l.hung {
 			return err
 		}
@@ -54,11 +57,7 @@ type redisError struct{ error }
 func (e redisError) Unwrap() error { return e.error }
 
 func (l *leader) tryAppend(ctx context.Context, part int, batch []record) error {
-	t := l.tails[part]
-	if t == nil {
-		t = &tail{}
-		l.tails[part] = t
-	}
+	t := l.tail(part)
 	for {
 		if !t.known {
 			if err := l.locate(ctx, part, t); err != nil {
@@ -79,7 +78,7 @@ func (l *leader) tryAppend(ctx context.Context, part int, batch []record) error 
 // else a piece of the log.
 func (l *leader) next(ctx context.Context, part int, t *tail, batch []record) ([]record, error) {
 	if n := len(batch); n > 0 {
-		if batch[0].at == (position{t.gen, t.pos + 1}) {
+		if t.continues(batch) {
 			return fitting(batch), nil
 		}
 		if batch[n-1].at == (position{t.gen, t.pos}) {
@@ -120,6 +119,6 @@ func (l *leader) appendOnce(ctx context.Context, part int, t *tail, records []re
 		t.known = false
 		return nil
 	}
-	t.last, t.pos = res.last, records[len(records)-1].at.pos
+	t.last, t.pos, t.proved = res.last, records[len(records)-1].at.pos, time.Now()
 	return nil
 }

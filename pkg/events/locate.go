@@ -2,8 +2,10 @@ package events
 
 import (
 	"context"
-	"errors"
 	"fmt"
+	"time"
+
+	"github.com/redis/go-redis/v9"
 )
 
 // locate finds where the stream ends and from where the log must be appended.
@@ -22,7 +24,7 @@ func (l *leader) locate(ctx context.Context, part int, t *tail) error {
 	if err != nil || at.gen >= maxGeneration {
 		return l.discard(ctx, part, last)
 	}
-	*t = tail{known: true, last: last, gen: state.last.gen}
+	*t = tail{known: true, last: last, gen: state.last.gen, end: state.last, proved: time.Now()}
 	switch {
 	case at == (position{}): // no stream: what somebody may need
 		if t.pos, err = l.ledger.acknowledged(ctx, part); err != nil {
@@ -125,15 +127,23 @@ func (l *leader) commonEnd(ctx context.Context, part int, state streamState) (in
 	}
 }
 
-// unchanged reports whether the stream still ends where this relay left it. After
-// one answer that did not come in time the other streams are not asked.
-func (l *leader) unchanged(ctx context.Context, part int, t *tail) bool {
-	if l.hung {
-		return false
+// check asks whether streams still end where this relay left them, all at once.
+// Those that do not, or of which Redis does not tell, are unknown after.
+func (l *leader) check(ctx context.Context, parts []int) {
+	ctx, cancel := context.WithTimeout(ctx, redisTimeout)
+	defer cancel()
+	answers := make([]*redis.XInfoStreamCmd, len(parts))
+	_, _ = l.redis.Pipelined(ctx, func(p redis.Pipeliner) error { // each answer has its error
+		for i, part := range parts {
+			answers[i] = p.XInfoStream(ctx, StreamName(l.outbox.service, part))
+		}
+		return nil
+	})
+	for i, part := range parts {
+		t, info := l.tails[part], answers[i]
+		t.known = info.Err() == nil && info.Val().LastGeneratedID == t.last
+		t.proved = time.Now()
 	}
-	last, err := l.lastID(ctx, part)
-	l.hung = errors.Is(err, context.DeadlineExceeded)
-	return err == nil && last == t.last
 }
 
 func (l *leader) lastID(ctx context.Context, part int) (string, error) {

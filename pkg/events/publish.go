@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 
+	jsonv2 "github.com/go-json-experiment/json"
 	"github.com/google/uuid"
 	"gorm.io/gorm"
 
@@ -106,7 +107,7 @@ func seal[T any](ctx context.Context, t Type[T], payload T) (Envelope, error) {
 const insertOutbox = `INSERT INTO event_outbox (part, event_id, key, envelope) VALUES ($1, $2, $3, $4)`
 
 func (o *Outbox) insert(ctx context.Context, tx *gorm.DB, e Envelope) error {
-	raw, err := json.Marshal(e)
+	raw, err := jsonv2.Marshal(e)
 	switch {
 	case err != nil:
 		return fmt.Errorf("publish %s: %w", e.Event, err)

@@ -120,7 +120,10 @@ func (r *Relay) lead(ctx context.Context, conn *pgx.Conn) error {
 	}()
 	defer func() { stop(); <-listening }()
 
-	l := leader{Relay: r, ledger: ledger{conn}, tails: map[int]*tail{}}
+	if _, err := conn.Exec(ctx, planByKey); err != nil {
+		return fmt.Errorf("prepare session: %w", err)
+	}
+	l := leader{Relay: r, ledger: ledger{conn: conn}, tails: map[int]*tail{}}
 	r.log.InfoContext(ctx, "relay leads")
 	return l.run(ctx)
 }

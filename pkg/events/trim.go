@@ -3,6 +3,8 @@ package events
 import (
 	"context"
 	"fmt"
+	"slices"
+	"strconv"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -52,37 +54,48 @@ return answer
 
 // need is what a consumer group needs of a stream.
 type need struct {
+	part     int
 	consumer string
 	from     position // its first entry not acknowledged
 	pending  int64
 }
 
-// trim keeps the stream of a partition short and remembers what its groups have
+// trim keeps the streams short and remembers what their groups have
 // acknowledged, so that an emptied Redis is filled from there.
-func (l *leader) trim(ctx context.Context, part int) error {
-	absent, err := l.ledger.absentGroups(ctx, part)
+func (l *leader) trim(ctx context.Context) error {
+	if err := l.ledger.makeStreams(ctx, l.outbox.partitions); err != nil {
+		return err
+	}
+	absent, err := l.ledger.absentGroups(ctx)
 	if err != nil {
 		return err
 	}
-	needs, err := l.trimStream(ctx, part, absent)
-	if err != nil {
-		return redisError{err}
+	var needs []need
+	for part := range l.tails {
+		found, err := l.trimStream(ctx, part, absent[part])
+		if err != nil {
+			return redisError{err}
+		}
+		needs = append(needs, found...)
 	}
-	state, err := l.ledger.stream(ctx, part)
+	states, err := l.ledger.streams(ctx)
 	if err != nil {
 		return err
 	}
+	ends := map[int]position{}
+	for _, s := range states {
+		ends[s.part] = s.last
+	}
+	needs = slices.DeleteFunc(needs, func(n need) bool { // a cursor that some stranger set
+		end := ends[n.part]
+		return n.from.pos < 1 || n.from.after(position{end.gen, end.pos + 1})
+	})
 	for _, n := range needs {
-		if n.from.pos < 1 || n.from.after(position{state.last.gen, state.last.pos + 1}) {
-			continue // a cursor that some stranger set
-		}
-		l.metrics.lag.WithLabelValues(fmt.Sprint(part), n.consumer).Set(float64(max(state.last.pos-n.from.pos+1, 0)))
-		l.metrics.pending.WithLabelValues(fmt.Sprint(part), n.consumer).Set(float64(n.pending))
-		if err := l.ledger.noteGroup(ctx, part, n); err != nil {
-			return err
-		}
+		part := strconv.Itoa(n.part)
+		l.metrics.lag.WithLabelValues(part, n.consumer).Set(float64(max(ends[n.part].pos-n.from.pos+1, 0)))
+		l.metrics.pending.WithLabelValues(part, n.consumer).Set(float64(n.pending))
 	}
-	return nil
+	return l.ledger.noteGroups(ctx, needs)
 }
 
 // absentFor is how long a group may not be seen in Redis before it counts as
@@ -111,36 +124,47 @@ func (l *leader) trimStream(ctx context.Context, part int, absent string) ([]nee
 		id, _ := reply[i+1].(string)
 		pending, _ := reply[i+2].(int64)
 		if from, err := parsePosition(id); err == nil {
-			needs = append(needs, need{name, from, pending})
+			needs = append(needs, need{part, name, from, pending})
 		}
 	}
 	return needs, nil
 }
 
-// absentGroups gives the lowest entry that a group needs which Redis does not
-// know at the moment, or "".
-func (l ledger) absentGroups(ctx context.Context, part int) (string, error) {
-	var p position
-	err := l.conn.QueryRow(ctx, `
-SELECT gen, pos + 1 FROM event_groups
-WHERE part = $1 AND seen_at < now() - $2 * interval '1 second' ORDER BY gen, pos LIMIT 1`,
-		part, absentFor.Seconds()).Scan(&p.gen, &p.pos)
-	if err == pgx.ErrNoRows {
-		return "", nil
-	}
+// absentGroups gives, by partition, the lowest entry that a group needs which
+// Redis does not know at the moment.
+func (l *ledger) absentGroups(ctx context.Context) (map[int]string, error) {
+	rows, err := l.conn.Query(ctx, `
+SELECT DISTINCT ON (part) part, gen, pos + 1 FROM event_groups
+WHERE seen_at < now() - $1 * interval '1 second' ORDER BY part, gen, pos`, absentFor.Seconds())
 	if err != nil {
-		return "", fmt.Errorf("read consumer groups: %w", err)
+		return nil, fmt.Errorf("read consumer groups: %w", err)
 	}
-	return p.String(), nil
+	lowest := map[int]string{}
+	var part int
+	var p position
+	_, err = pgx.ForEachRow(rows, []any{&part, &p.gen, &p.pos}, func() error {
+		lowest[part] = p.String()
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read consumer groups: %w", err)
+	}
+	return lowest, nil
 }
 
-func (l ledger) noteGroup(ctx context.Context, part int, n need) error {
-	_, err := l.conn.Exec(ctx, `
+// noteGroups remembers what groups need. Nobody waits for the disk: after a
+// crash an older note only has more appended again.
+func (l *ledger) noteGroups(ctx context.Context, needs []need) error {
+	batch := &pgx.Batch{}
+	batch.Queue(`SELECT set_config('synchronous_commit', 'off', true)`)
+	for _, n := range needs {
+		batch.Queue(`
 INSERT INTO event_groups (part, consumer, gen, pos, pending) VALUES ($1, $2, $3, $4, $5)
 ON CONFLICT (part, consumer) DO UPDATE SET gen = excluded.gen, pos = excluded.pos, pending = excluded.pending, seen_at = now()`,
-		part, n.consumer, n.from.gen, n.from.pos-1, n.pending)
-	if err != nil {
-		return fmt.Errorf("note consumer group: %w", err)
+			n.part, n.consumer, n.from.gen, n.from.pos-1, n.pending)
+	}
+	if err := l.conn.SendBatch(ctx, batch).Close(); err != nil {
+		return fmt.Errorf("note consumer groups: %w", err)
 	}
 	return nil
 }
@@ -148,7 +172,7 @@ ON CONFLICT (part, consumer) DO UPDATE SET gen = excluded.gen, pos = excluded.po
 // acknowledged gives the position up to which every known group has all of a
 // partition: from there an empty stream is filled. Without groups it is the
 // log's beginning.
-func (l ledger) acknowledged(ctx context.Context, part int) (int64, error) {
+func (l *ledger) acknowledged(ctx context.Context, part int) (int64, error) {
 	var pos int64
 	err := l.conn.QueryRow(ctx, `SELECT coalesce(min(pos), 0) FROM event_groups WHERE part = $1`, part).Scan(&pos)
 	if err != nil {

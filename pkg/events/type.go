@@ -8,6 +8,7 @@ import (
 	"hash/fnv"
 	"time"
 
+	jsonv2 "github.com/go-json-experiment/json"
 	"github.com/google/uuid"
 )
 
@@ -56,7 +57,7 @@ func ParseEnvelope(data []byte) (Envelope, error) {
 	if len(data) > MaxEnvelope {
 		return e, fmt.Errorf("envelope of %d bytes is over %d", len(data), MaxEnvelope)
 	}
-	if err := json.Unmarshal(data, &e); err != nil {
+	if err := jsonv2.Unmarshal(data, &e); err != nil {
 		return e, fmt.Errorf("parse envelope: %w", err)
 	}
 	switch {

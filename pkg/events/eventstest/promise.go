@@ -78,7 +78,8 @@ func lateCommit(t *testing.T, b Bus) {
 	if err := slow.Commit(); err != nil {
 		t.Fatal(err)
 	}
-	expect(t, b, group, "slow", 1)
+	publish(t, b, "slow", 2, 20) // in order behind the one that was late
+	expect(t, b, group, "slow", 20)
 }
 
 func concurrentWriters(t *testing.T, b Bus) {
