@@ -35,6 +35,9 @@ func (c *Chassis) Relay(subscribers ...string) {
 	r, callers := c.HTTP.Router(), c.HTTP.Callers(subscribers...)
 	r.GET(eventLogPath, callers, httpserver.Handle(c.listEvents))
 	r.GET(eventLogPath+"/position", callers, httpserver.Handle(c.seekEvents))
+	people := c.HTTP.Callers(operator)
+	r.GET("/events/groups", people, httpserver.Handle(c.listGroups))
+	r.POST("/events/forget", people, httpserver.Handle(c.forgetGroup))
 }
 
 // Consumer gives the consumer that Run runs. Handlers work in transactions of a

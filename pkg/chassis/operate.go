@@ -27,6 +27,34 @@ func (c *Chassis) operateEvents() {
 	r.POST("/events/resume", people, httpserver.Handle(c.resume))
 }
 
+// groupList is what GET /events/groups answers.
+type groupList struct {
+	Items []events.Group `json:"items"`
+}
+
+func (c *Chassis) listGroups(g *gin.Context) error {
+	groups, err := c.relay.Groups(g.Request.Context())
+	if err != nil {
+		return err
+	}
+	return httpserver.JSON(g, http.StatusOK, groupList{groups})
+}
+
+type forgetRequest struct {
+	Consumer string `json:"consumer" validate:"required,max=100"`
+}
+
+func (c *Chassis) forgetGroup(g *gin.Context) error {
+	in, err := httpserver.Bind[forgetRequest](g)
+	if err != nil {
+		return err
+	}
+	if err := c.relay.Forget(g.Request.Context(), in.Consumer); err != nil {
+		return err
+	}
+	return httpserver.NoContent(g)
+}
+
 func (c *Chassis) eventStatus(g *gin.Context) error {
 	status, err := c.consumer.Status(g.Request.Context())
 	if err != nil {

@@ -80,12 +80,18 @@ func TestOperatorLooksAfterDeadLetters(t *testing.T) {
 		{"/events/replay", `{"service":"` + s.name + `","partition":99,"position":0}`, 422, "no_such_partition"},
 		{"/events/replay", `{"service":"` + s.name + `","since":"2020-01-01T00:00:00Z"}`, 503, "producer_unavailable"},
 		{"/events/replay", `{"service":"` + s.name + `","position":0}`, 200, `"events":1`},
+		{"/events/forget", `{}`, 400, "consumer"},
+		{"/events/forget", `{"consumer":"nobody"}`, 404, "no_such_group"},
+		{"/events/forget", `{"consumer":"` + s.name + `"}`, 204, ""},
 		{"/events/pause", ``, 204, ""},
 		{"/events/resume", ``, 204, ""},
 	} {
 		if status, body := i.post(c.path, token, c.body); status != c.status || !strings.Contains(body, c.says) {
 			t.Errorf("%s %s: %d %s", c.path, c.body, status, body)
 		}
+	}
+	if got := i.body("/events/groups", token); !strings.Contains(got, `"items":[`) {
+		t.Error(got)
 	}
 	if got := i.body("/events/status", token); !strings.Contains(got, `"paused":false`) {
 		t.Error(got)

@@ -251,10 +251,9 @@ func TestTrimmingWaitsForEveryGroup(t *testing.T) {
 		}
 		return ""
 	})
-	if err := b.redis.XGroupDestroy(t.Context(), stream, "slow").Err(); err != nil {
+	if err := b.idleRelay().Forget(t.Context(), "slow"); err != nil {
 		t.Fatal(err)
 	}
-	b.exec(b.from, `DELETE FROM event_groups WHERE consumer = 'slow'`)
 	testkit.Eventually(t, 15*time.Second, func() string {
 		if n := b.entries(); n != 0 {
 			return fmt.Sprintf("%d entries", n)
@@ -270,6 +269,54 @@ func TestTrimmingWaitsForEveryGroup(t *testing.T) {
 		})
 	})
 	b.expect("late a", 25) // a new group gets from the log what the stream has no more
+}
+
+// idleRelay is a relay that does not run, to operate.
+func (b *bus) idleRelay() *events.Relay {
+	return events.NewRelay(events.NewOutbox(publisher, b.cfg), b.from, b.redis, testkit.EventDeps(b.t))
+}
+
+// A group that is gone for good is forgotten, in Redis or not; one that was not
+// gone goes on where it was.
+func TestForgottenGroupHoldsNothingBack(t *testing.T) {
+	b := setup(t)
+	relay := b.idleRelay()
+	if err := relay.Forget(t.Context(), "nobody"); !errors.Is(err, events.ErrNoSuchGroup) {
+		t.Errorf("without any stream: %v", err)
+	}
+	b.relay()
+	b.consume(record)
+	b.exec(b.from, `INSERT INTO event_groups (part, consumer, gen, pos, seen_at) VALUES (0, 'gone', 1, 0, now() - interval '1 day')`)
+	b.publish("a", 1, 10)
+	b.expect("a", 10)
+	testkit.Eventually(t, 15*time.Second, func() string {
+		groups, err := relay.Groups(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, g := range groups {
+			if g.Consumer == subscriber && g.Acknowledged == "1-10" && g.Lag == 0 && g.Pending == 0 {
+				return ""
+			}
+		}
+		return fmt.Sprintf("groups %+v", groups)
+	})
+	for _, consumer := range []string{"gone", subscriber} {
+		if err := relay.Forget(t.Context(), consumer); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := relay.Forget(t.Context(), "gone"); !errors.Is(err, events.ErrNoSuchGroup) {
+		t.Errorf("forgotten twice: %v", err)
+	}
+	b.publish("a", 11, 20)
+	b.expect("a", 20)
+	testkit.Eventually(t, 15*time.Second, func() string {
+		if n := b.entries(); n != 0 {
+			return fmt.Sprintf("%d entries", n)
+		}
+		return ""
+	})
 }
 
 func TestLogKeepsItsDays(t *testing.T) {

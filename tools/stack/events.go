@@ -16,12 +16,13 @@ import (
 )
 
 // eventVerbs lists what "stack events" understands.
-var eventVerbs = []string{"status", "dead", "waiting", "redrive", "discard", "replay", "pause", "resume"}
+var eventVerbs = []string{"status", "dead", "waiting", "redrive", "discard", "replay", "pause", "resume", "groups", "forget"}
 
 // eventFlags are the flags of "stack events"; which count depends on the verb.
 type eventFlags struct {
 	url, id, event, reason string
 	service, since         string
+	consumer               string
 	all                    bool
 	position, partition    int64
 }
@@ -29,7 +30,7 @@ type eventFlags struct {
 // eventTimeout bounds one request of "stack events".
 const eventTimeout = 10 * time.Second
 
-// events looks after the events that a service consumes; see docs/events.md.
+// events looks after the events that a service consumes and publishes; see docs/events.md.
 func (a *app) events(ctx context.Context, args []string) error {
 	var f eventFlags
 	fs := a.flags("events")
@@ -40,25 +41,26 @@ func (a *app) events(ctx context.Context, args []string) error {
 	fs.StringVar(&f.reason, "reason", "", "")
 	fs.StringVar(&f.service, "service", "", "")
 	fs.StringVar(&f.since, "since", "", "")
+	fs.StringVar(&f.consumer, "consumer", "", "")
 	fs.Int64Var(&f.position, "position", -1, "")
 	fs.Int64Var(&f.partition, "partition", -1, "")
 	rest, err := a.parse(fs, args, 2, 2)
 	if err != nil {
 		return err
 	}
-	verb, consumer := rest[0], rest[1]
+	verb, service := rest[0], rest[1]
 	if !slices.Contains(eventVerbs, verb) {
 		return fmt.Errorf("events: no verb %q: %w", verb, errUsage)
 	}
 	if f.url == "" {
-		if f.url, err = a.urlOf(ctx, consumer); err != nil {
+		if f.url, err = a.urlOf(ctx, service); err != nil {
 			return err
 		}
 	}
-	return a.askEvents(ctx, consumer, f.request(verb), f.url)
+	return a.askEvents(ctx, service, f.request(verb), f.url)
 }
 
-// eventRequest is what a verb asks of the consumer.
+// eventRequest is what a verb asks of the service.
 type eventRequest struct {
 	method, path string
 	body         map[string]any
@@ -66,15 +68,15 @@ type eventRequest struct {
 
 func (f eventFlags) request(verb string) eventRequest {
 	switch verb {
-	case "status":
-		return eventRequest{method: http.MethodGet, path: "/events/status"}
+	case "status", "groups":
+		return eventRequest{method: http.MethodGet, path: "/events/" + verb}
 	case "dead", "waiting":
 		return eventRequest{method: http.MethodGet, path: "/events/parked?state=" + verb}
 	case "pause", "resume":
 		return eventRequest{method: http.MethodPost, path: "/events/" + verb}
 	}
 	body := map[string]any{}
-	for name, value := range map[string]string{"id": f.id, "event": f.event, "reason": f.reason, "service": f.service, "since": f.since} {
+	for name, value := range map[string]string{"id": f.id, "event": f.event, "reason": f.reason, "service": f.service, "since": f.since, "consumer": f.consumer} {
 		if value != "" {
 			body[name] = value
 		}
@@ -113,14 +115,14 @@ func (a *app) urlOf(ctx context.Context, service string) (string, error) {
 }
 
 // askEvents sends the request as the operator and prints the answer.
-func (a *app) askEvents(ctx context.Context, consumer string, r eventRequest, url string) error {
+func (a *app) askEvents(ctx context.Context, service string, r eventRequest, url string) error {
 	ctx, cancel := context.WithTimeout(ctx, eventTimeout)
 	defer cancel()
 	sign, err := a.signer("gateway")
 	if err != nil {
 		return err
 	}
-	token, err := sign(consumer)
+	token, err := sign(service)
 	if err != nil {
 		return err
 	}
