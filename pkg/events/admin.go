@@ -8,8 +8,10 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/go-troika/troika/pkg/fault"
+	"github.com/go-troika/troika/pkg/tracing"
 )
 
 // What an operator can get wrong.
@@ -29,8 +31,9 @@ type Parked struct {
 	Envelope string    `json:"envelope"`
 	State    string    `json:"state"` // waiting, dead or discarded
 	Attempts int       `json:"attempts"`
-	NextAt   time.Time `json:"nextAt"` // of the next attempt, while waiting
-	Error    string    `json:"error"`  // of the last attempt, or the reason of the discard
+	TraceID  string    `json:"traceId,omitempty"` // the publisher's, as in its logs and answers
+	NextAt   time.Time `json:"nextAt"`            // of the next attempt, while waiting
+	Error    string    `json:"error"`             // of the last attempt, or the reason of the discard
 	ParkedAt time.Time `json:"parkedAt"`
 }
 
@@ -51,6 +54,10 @@ FROM event_parked WHERE consumer = $1 AND ($2 = '' OR state = $2) AND id > $3 OR
 		err := rows.Scan(&p.Number, &p.ID, &p.Stream, &at.gen, &at.pos, &p.Key, &p.Envelope, &p.State, &p.Attempts, &p.NextAt, &p.Error, &p.ParkedAt)
 		if err != nil {
 			return nil, fmt.Errorf("list parked events: %w", err)
+		}
+		if e, err := ParseEnvelope([]byte(p.Envelope)); err == nil {
+			origin := tracing.FromCarrier(ctx, e.Traceparent, e.Tracestate)
+			p.TraceID = tracing.TraceID(trace.ContextWithSpanContext(ctx, origin))
 		}
 		p.Entry, p.NextAt, p.ParkedAt = at.String(), p.NextAt.UTC(), p.ParkedAt.UTC()
 		list = append(list, p)

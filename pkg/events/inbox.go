@@ -2,6 +2,7 @@ package events
 
 import (
 	"context"
+	"database/sql"
 	"fmt"
 	"strings"
 	"time"
@@ -42,20 +43,39 @@ func (b *batch) receive(ctx context.Context, deliveries []delivery) error {
 	if len(ids) == 0 {
 		return nil
 	}
-	var err error
-	if b.fresh, err = b.set(ctx, `
-INSERT INTO event_inbox (consumer, event_id) SELECT $1, unnest($2::uuid[])
-ON CONFLICT DO NOTHING RETURNING event_id::text`, b.name, ids); err != nil {
+	rows, err := b.tx.Statement.ConnPool.QueryContext(ctx, receiveEvents, b.name, ids, b.feed.stream(), keys)
+	if err != nil {
 		return fmt.Errorf("fill inbox: %w", err)
 	}
-	if b.blocked, err = b.set(ctx, `
-SELECT DISTINCT key FROM event_parked WHERE consumer = $1 AND stream = $2 AND key = ANY($3) AND key <> ''
-	AND state <> 'discarded'`,
-		b.name, b.feed.stream(), keys); err != nil {
-		return fmt.Errorf("look for parked events: %w", err)
+	defer rows.Close()
+	b.fresh, b.blocked = make(map[string]bool, len(ids)), map[string]bool{}
+	for rows.Next() {
+		var id, key sql.NullString
+		if err := rows.Scan(&id, &key); err != nil {
+			return fmt.Errorf("fill inbox: %w", err)
+		}
+		if id.Valid {
+			b.fresh[id.String] = true
+		} else {
+			b.blocked[key.String] = true
+		}
+	}
+	if err := rows.Err(); err != nil {
+		return fmt.Errorf("fill inbox: %w", err)
 	}
 	return nil
 }
+
+// receiveEvents answers the ids that are new to the inbox, and the keys that
+// have parked events. The offset's lock has made sure that nobody else parks.
+const receiveEvents = `
+WITH fresh AS (
+	INSERT INTO event_inbox (consumer, event_id) SELECT $1, unnest($2::uuid[]) ON CONFLICT DO NOTHING RETURNING event_id
+)
+SELECT event_id::text, NULL FROM fresh
+UNION ALL
+SELECT DISTINCT NULL, key FROM event_parked
+WHERE consumer = $1 AND stream = $3 AND key = ANY($4) AND key <> '' AND state <> 'discarded'`
 
 // leave takes back out of the inbox what this transaction did not get to.
 func (b *batch) leave(ctx context.Context) error {
@@ -72,23 +92,6 @@ func (b *batch) leave(ctx context.Context) error {
 		return fmt.Errorf("leave inbox: %w", err)
 	}
 	return nil
-}
-
-func (b *batch) set(ctx context.Context, query string, args ...any) (map[string]bool, error) {
-	rows, err := b.tx.Statement.ConnPool.QueryContext(ctx, query, args...)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	set := map[string]bool{}
-	for rows.Next() {
-		var s string
-		if err := rows.Scan(&s); err != nil {
-			return nil, err
-		}
-		set[s] = true
-	}
-	return set, rows.Err()
 }
 
 // States of a parked event.

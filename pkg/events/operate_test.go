@@ -13,6 +13,7 @@ import (
 
 	"github.com/go-troika/troika/pkg/events"
 	"github.com/go-troika/troika/pkg/testkit"
+	"github.com/go-troika/troika/pkg/tracing"
 )
 
 // operated runs a consumer and gives it to the test as an operator has it.
@@ -68,6 +69,23 @@ func TestDeadLetterIsRedrivenInOrder(t *testing.T) {
 	}
 	b.expect("a", 10)
 	b.waitParked(c, "", 0)
+}
+
+// What failed is found again in the publisher's logs.
+func TestDeadLetterNamesItsTrace(t *testing.T) {
+	b := setup(t)
+	b.relay()
+	c := b.operated(func(context.Context, *gorm.DB, deposit) error { return events.Permanent(errors.New("bad data")) })
+	ctx := tracing.WithCarrier(t.Context(), "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", "")
+	err := b.from.Gorm.Transaction(func(tx *gorm.DB) error {
+		return events.Publish(ctx, tx, deposited, deposit{"a", 1})
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if dead := b.waitParked(c, "dead", 1)[0]; dead.TraceID != "4bf92f35-77b3-4da6-a3ce-929d0e0e4736" {
+		t.Errorf("dead letter names the trace %q", dead.TraceID)
+	}
 }
 
 func TestDiscardedEventLetsItsKeyGoOn(t *testing.T) {
