@@ -39,7 +39,7 @@ func TestTrimmingKeepsWhatAMissingGroupNeeds(t *testing.T) {
 			t.Fatalf("%d entries are left of the 25 that the missing group needs", n)
 		}
 		trimmed := scan[float64](b, b.from, `SELECT extract(epoch FROM seen_at - ?) FROM event_groups WHERE consumer = ? AND part = ?`, gone, subscriber, part)
-		if trimmed < 20 { // four times
+		if trimmed < 11 { // twice
 			return fmt.Sprintf("trimmed for %v s", trimmed)
 		}
 		return ""
