@@ -22,9 +22,10 @@ demo: stack ## see it all run, in five steps
 test: stack ## run every test, with the race detector
 	@bin/stack test
 
-chaos-events: stack ## kill services and Redis at random under writers, and count; KILLS, FREEZES, SEED
-	@CGO_ENABLED=1 STACK_BIN=$(CURDIR)/bin/stack go test -race -count=1 -v ./e2e/crashlab \
-		-kills $(or $(KILLS),60) -freezes $(or $(FREEZES),5) -seed $(or $(SEED),0)
+chaos-events: stack ## harm services, Redis and Postgres under writers, and count, six minutes; KILLS, OUTAGE, SEED
+	@CGO_ENABLED=1 STACK_BIN=$(CURDIR)/bin/stack go test -race -count=1 -timeout 30m -v ./e2e/crashlab \
+		-users 1000 -kills $(or $(KILLS),20) -crashes 5 -frozen 30s -outage $(or $(OUTAGE),60s) -wipes 5 \
+		-seed $(or $(SEED),0)
 
 bench: stack ## measure beside the peers, about three minutes, into docs/performance.md
 	@eval "$$(bin/stack infra --detach)" && go run ./bench/cmd/events -write docs/performance.md; \

@@ -14,20 +14,27 @@ import (
 )
 
 var (
-	users    = flag.Int("users", 100, "users that are created at least")
+	users    = flag.Int("users", 100, "users that are created at least while parts are killed")
 	kills    = flag.Int("kills", 8, "parts that are killed")
-	freezes  = flag.Int("freezes", 1, "instances that are frozen for 6 to 8 s")
+	freezes  = flag.Int("freezes", 0, "instances that are frozen for 6 to 8 s between the kills")
+	crashes  = flag.Int("crashes", 1, "crashes of Postgres")
+	frozen   = flag.Duration("frozen", 7*time.Second, "how long the leading relay is stopped; its successor needs 5 s to notice")
+	outage   = flag.Duration("outage", 3*time.Second, "how long Redis is away, with its data and without")
+	wipes    = flag.Int("wipes", 2, "FLUSHALLs, and as many replacements of Redis by an empty one")
+	drops    = flag.Int("drops", 50, "sessions of user-service that are ended")
 	replicas = flag.Int("replicas", 2, "instances of each service")
 	seed     = flag.Uint64("seed", 0, "what is killed and when; 0 takes a new one")
 )
 
-// TestNothingIsLostWhateverIsKilled kills and freezes instances of user-service
-// and profile-service, and kills Redis and Postgres, at random moments under
-// writers.
+// TestNothingIsLostWhateverIsKilled kills instances of user-service and
+// profile-service, Redis and Postgres at random moments under writers, stops the
+// leading relay, takes Redis and its data away, and ends sessions.
 func TestNothingIsLostWhateverIsKilled(t *testing.T) {
 	cfg := crashlab.Config{
 		Stack: stackCommand(t), Name: "lab-" + strings.ToLower(rand.Text()[:6]),
-		Users: *users, Kills: *kills, Freezes: *freezes, Replicas: *replicas, Writers: 8, Seed: *seed,
+		Replicas: *replicas, Writers: 8, Seed: *seed,
+		Users: *users, Kills: *kills, Freezes: *freezes, Crashes: *crashes, Frozen: *frozen,
+		Outage: *outage, Wipes: *wipes, Drops: *drops,
 	}
 	if cfg.Seed == 0 {
 		cfg.Seed = mathrand.Uint64()

@@ -17,13 +17,21 @@ import (
 // stack is a system of local processes, driven through the stack command.
 type stack struct {
 	command, name string
+	dir           string // where it keeps its data
 	parts         []part
 }
 
 type part struct {
-	Name    string `json:"name"`
-	Service string `json:"service"`
-	URL     string `json:"url"`
+	Name      string `json:"name"`
+	Service   string `json:"service"`
+	URL       string `json:"url"`
+	AdminPort int    `json:"adminPort"`
+	PID       int    `json:"pid"`
+}
+
+type status struct {
+	Dir   string `json:"dir"`
+	Parts []part `json:"parts"`
 }
 
 // start runs the services, replicas of each.
@@ -37,13 +45,11 @@ func start(ctx context.Context, command, name string, replicas int) (*stack, err
 	if err != nil {
 		return nil, errors.Join(err, s.stop())
 	}
-	var status struct {
-		Parts []part `json:"parts"`
-	}
-	if err := json.Unmarshal(text, &status); err != nil {
+	var now status
+	if err := json.Unmarshal(text, &now); err != nil {
 		return nil, errors.Join(fmt.Errorf("decode the stack's status: %w", err), s.stop())
 	}
-	s.parts = status.Parts
+	s.dir, s.parts = now.Dir, now.Parts
 	return s, nil
 }
 

@@ -67,7 +67,7 @@ func Open(ctx context.Context, cfg Config, name string, opts ...Option) (*DB, er
 }
 
 func open(pool *pgxpool.Pool, wait time.Duration, name string) (*DB, error) {
-	db := sql.OpenDB(boundedConnector{stdlib.GetPoolConnector(pool), wait})
+	db := sql.OpenDB(boundedConnector{stdlib.GetPoolConnector(pool), &renewal{Pool: pool}, wait})
 	db.SetMaxIdleConns(0) // the pgx pool keeps the idle ones
 	g, err := gorm.Open(postgres.New(postgres.Config{Conn: &connPool{DB: db}}), &gorm.Config{
 		SkipDefaultTransaction: true,
@@ -124,6 +124,7 @@ func (d *DB) Close() error {
 // for one.
 type boundedConnector struct {
 	driver.Connector
+	pool *renewal
 	wait time.Duration
 }
 
@@ -131,10 +132,10 @@ type boundedConnector struct {
 func (c boundedConnector) Connect(ctx context.Context) (driver.Conn, error) {
 	bounded, cancel := context.WithTimeout(ctx, c.wait)
 	defer cancel()
-	conn, err := c.Connector.Connect(bounded)
+	taken, err := c.Connector.Connect(bounded)
 	switch {
 	case err == nil:
-		return conn, nil
+		return conn{taken.(*pgxConn), c.pool}, nil
 	case errors.Is(ctx.Err(), context.Canceled):
 		return nil, ctx.Err() // the caller left; nobody was refused
 	default:

@@ -49,7 +49,7 @@ func TestConfigMistakesNameTheirVariable(t *testing.T) {
 func TestWaitForAConnectionIsBounded(t *testing.T) {
 	t.Parallel()
 	cfg := testkit.Config(t)
-	cfg.PoolMax, cfg.PoolAcquire = 1, 50*time.Millisecond
+	cfg.PoolMax, cfg.PoolAcquire = 1, time.Second
 	db, err := database.Open(t.Context(), cfg, testkit.Postgres(t, "bounded", nil).Name())
 	if err != nil {
 		t.Fatal(err)

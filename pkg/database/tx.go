@@ -37,26 +37,34 @@ var _ interface {
 
 // BeginTx implements gorm.ConnPoolBeginner.
 func (p *connPool) BeginTx(ctx context.Context, opts *sql.TxOptions) (gorm.ConnPool, error) {
-	tx, err := p.DB.BeginTx(ctx, opts)
-	if err != nil {
+	t := &transaction{ctx: ctx, pool: p}
+	var err error
+	if t.Tx, err = p.DB.BeginTx(context.WithValue(ctx, fateKey{}, &t.fate), opts); err != nil {
 		return nil, err
 	}
-	return &transaction{Tx: tx}, nil
+	return t, nil
 }
 
 // GetDBConn implements gorm.GetDBConnector.
 func (p *connPool) GetDBConn() (*sql.DB, error) { return p.DB, nil }
 
-// transaction is a *sql.Tx with functions to call after the commit. Like
-// *sql.Tx it serves one goroutine at a time.
+// transaction is a *sql.Tx with functions to call after the commit, and with an
+// exact answer to it. Like *sql.Tx it serves one goroutine at a time.
 type transaction struct {
 	*sql.Tx
+	ctx   context.Context // that it began with
+	pool  *connPool
+	fate  fate
 	after []func()
 }
 
 // Commit implements gorm.TxCommitter.
 func (t *transaction) Commit() error {
-	if err := t.Tx.Commit(); err != nil {
+	err := t.Tx.Commit()
+	if err != nil && t.fate.doubtful {
+		err = t.pool.settle(t.ctx, &t.fate, err)
+	}
+	if err != nil {
 		return err
 	}
 	for _, f := range t.after {

@@ -12,7 +12,8 @@ import (
 // are called. Its methods fail the test themselves where they give no error, and
 // what they start ends with the test.
 type Bus interface {
-	// Begin publishes event n of key in a transaction and leaves it open.
+	// Begin publishes event n of key in a transaction and leaves it open; four
+	// may be open at once.
 	Begin(ctx context.Context, key string, n int) (Tx, error)
 	// Next publishes the next event of key, counted from 1 under the key's row
 	// lock, and commits.

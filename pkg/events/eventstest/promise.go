@@ -25,6 +25,7 @@ func Run(t *testing.T, open func(*testing.T) Bus) {
 		{"a group that comes later gets what was before", laterGroup},
 		{"instances share the work and take over", instances},
 		{"several carriers are exact", severalCarriers},
+		{"several carriers are exact about late commits", lateCommits},
 		{"a publisher whose sessions die loses nothing", publisherCut},
 		{"a subscriber whose sessions die loses nothing", subscriberCut},
 		{"a wiped transport is filled again", wiped},
@@ -141,6 +142,36 @@ func severalCarriers(t *testing.T, b Bus) {
 	expect(t, b, group, "a", 100)
 	if n := b.InTransport(); n > 100 {
 		t.Errorf("the transport holds %d for 100 events", n)
+	}
+}
+
+// lateCommits has transactions commit in the opposite of the order in which they
+// published, while others publish and four carry.
+func lateCommits(t *testing.T, b Bus) {
+	for range 4 {
+		b.Carry()
+	}
+	b.Subscribe(group, Fine)
+	const late = 4
+	var open [late]Tx
+	for i := range late {
+		var err error
+		if open[i], err = b.Begin(t.Context(), fmt.Sprint("late-", i), 1); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i := range late {
+		publish(t, b, "quick", 1+10*i, 10+10*i)
+		if err := open[late-1-i].Commit(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	expect(t, b, group, "quick", 10*late)
+	for i := range late {
+		expect(t, b, group, fmt.Sprint("late-", i), 1)
+	}
+	if n := b.InTransport(); n > 11*late {
+		t.Errorf("the transport holds %d for %d events", n, 11*late)
 	}
 }
 

@@ -59,7 +59,7 @@ func (s *Orders) Place(ctx context.Context, order models.Order, key Key) (models
 		return models.Order{}, false, err
 	}
 	replayed := false
-	err = db.Transaction(func(tx *gorm.DB) error {
+	err = database.Transaction(ctx, db, func(tx *gorm.DB) error {
 		first, err := ask.take(tx, order)
 		if err != nil {
 			return err
@@ -114,7 +114,7 @@ func (s *Orders) settle(
 	ctx context.Context, id uuid.UUID, status string, event events.Type[contracts.OrderChange],
 ) (models.Order, error) {
 	var order models.Order
-	err := s.db.WithContext(ctx).Transaction(func(tx *gorm.DB) (err error) {
+	err := database.Transaction(ctx, s.db, func(tx *gorm.DB) (err error) {
 		order, err = models.LockOrder(tx, id)
 		switch {
 		case err != nil:

@@ -59,7 +59,7 @@ type Change struct {
 // name on, the profile no longer follows the user's name. Values that are there
 // already change nothing, UpdatedAt included.
 func (s *Profiles) Update(ctx context.Context, userID uuid.UUID, c Change) (models.Profile, error) {
-	err := s.db.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
+	err := database.Transaction(ctx, s.db, func(tx *gorm.DB) error {
 		p, err := models.LockProfile(tx, userID)
 		if err != nil {
 			return err

@@ -46,7 +46,7 @@ func (s *Users) Register(ctx context.Context, email, name string) (models.User, 
 		ID: id, Email: normalEmail(email), Name: strings.TrimSpace(name),
 		Revision: 1, CreatedAt: now, UpdatedAt: now,
 	}
-	err = s.db.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
+	err = database.Transaction(ctx, s.db, func(tx *gorm.DB) error {
 		if err := models.InsertUser(tx, &user); err != nil {
 			return err
 		}
@@ -80,7 +80,7 @@ func (s *Users) List(ctx context.Context, after uuid.UUID, limit int) ([]models.
 // has these values already. It fails with ErrUserNotFound or ErrEmailTaken.
 func (s *Users) Update(ctx context.Context, id uuid.UUID, email, name *string) (models.User, error) {
 	var user models.User
-	err := s.db.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
+	err := database.Transaction(ctx, s.db, func(tx *gorm.DB) error {
 		locked, err := models.LockUser(tx, id)
 		if err != nil {
 			return err
@@ -114,7 +114,7 @@ func (s *Users) Update(ctx context.Context, id uuid.UUID, email, name *string) (
 // being used again, and publishes user.deleted. Deleting a deleted user does
 // nothing; an id that was never taken is ErrUserNotFound.
 func (s *Users) Delete(ctx context.Context, id uuid.UUID) error {
-	err := s.db.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
+	err := database.Transaction(ctx, s.db, func(tx *gorm.DB) error {
 		user, err := models.LockUser(tx, id)
 		if err != nil || user.DeletedAt != nil {
 			return err
