@@ -26,7 +26,21 @@ func AfterCommit(tx *gorm.DB, f func()) error {
 	return nil
 }
 
-// connPool is a *sql.DB whose transactions know what to do after they commit.
+// Later has the transaction that tx belongs to carry out a statement whose result
+// nobody waits for: it is sent with the next statement, at the latest with the
+// commit, which saves a round trip to the server. It takes its place in the order
+// of statements, also for savepoints. If it fails, so does what it was sent with,
+// and the transaction. The error is ErrNoTransaction.
+func Later(tx *gorm.DB, query string, args ...any) error {
+	t, ok := tx.Statement.ConnPool.(*transaction)
+	if !ok {
+		return ErrNoTransaction
+	}
+	t.pending = append(t.pending, statement{query, args})
+	return nil
+}
+
+// connPool is a *sql.DB with transactions of our own.
 type connPool struct{ *sql.DB }
 
 var _ interface {
@@ -35,32 +49,15 @@ var _ interface {
 	gorm.GetDBConnector
 } = (*connPool)(nil)
 
-// BeginTx implements gorm.ConnPoolBeginner.
+// BeginTx implements gorm.ConnPoolBeginner. It takes a connection, and sends
+// nothing yet: the transaction begins with its first statement.
 func (p *connPool) BeginTx(ctx context.Context, opts *sql.TxOptions) (gorm.ConnPool, error) {
-	tx, err := p.DB.BeginTx(ctx, opts)
+	conn, err := p.DB.Conn(ctx)
 	if err != nil {
 		return nil, err
 	}
-	return &transaction{Tx: tx}, nil
+	return &transaction{ctx: ctx, conn: conn, pending: []statement{{query: beginning(opts)}}}, nil
 }
 
 // GetDBConn implements gorm.GetDBConnector.
 func (p *connPool) GetDBConn() (*sql.DB, error) { return p.DB, nil }
-
-// transaction is a *sql.Tx with functions to call after the commit. Like
-// *sql.Tx it serves one goroutine at a time.
-type transaction struct {
-	*sql.Tx
-	after []func()
-}
-
-// Commit implements gorm.TxCommitter.
-func (t *transaction) Commit() error {
-	if err := t.Tx.Commit(); err != nil {
-		return err
-	}
-	for _, f := range t.after {
-		f()
-	}
-	return nil
-}
