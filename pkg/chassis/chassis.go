@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/maintnotifications"
 	"gorm.io/gorm"
 
 	"github.com/go-troika/troika/pkg/database"
@@ -121,6 +122,7 @@ func (c *Chassis) openRedis(context.Context) error {
 	}
 	opts.ContextTimeoutEnabled = true
 	opts.DialTimeout = time.Second
+	opts.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled} // no server here sends them
 	c.redis = redis.NewClient(opts)
 	c.closeLater("redis", func(context.Context) error { return c.redis.Close() })
 	return nil

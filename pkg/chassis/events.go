@@ -66,7 +66,6 @@ func (c *Chassis) eventDeps() events.Deps {
 func (c *Chassis) dialRedis() redis.UniversalClient {
 	opts := *c.redis.Options()
 	opts.PoolSize, opts.MinIdleConns, opts.MaxIdleConns = 1, 0, 1
-	opts.PushNotificationProcessor, opts.MaintNotificationsConfig = nil, nil // are the pool's own
 	return redis.NewClient(&opts)
 }
 

@@ -67,9 +67,10 @@ func Open(ctx context.Context, cfg Config, name string, opts ...Option) (*DB, er
 }
 
 func open(pool *pgxpool.Pool, wait time.Duration, name string) (*DB, error) {
-	db := sql.OpenDB(boundedConnector{stdlib.GetPoolConnector(pool), &renewal{Pool: pool}, wait})
+	idle := &renewal{Pool: pool}
+	db := sql.OpenDB(boundedConnector{stdlib.GetPoolConnector(pool), idle, wait})
 	db.SetMaxIdleConns(0) // the pgx pool keeps the idle ones
-	g, err := gorm.Open(postgres.New(postgres.Config{Conn: &connPool{DB: db}}), &gorm.Config{
+	g, err := gorm.Open(postgres.New(postgres.Config{Conn: &connPool{db, idle}}), &gorm.Config{
 		SkipDefaultTransaction: true,
 		PrepareStmt:            false, // pgx caches statements already
 		TranslateError:         true,

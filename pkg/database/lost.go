@@ -3,29 +3,27 @@ package database
 import (
 	"context"
 	"database/sql/driver"
-	"errors"
 	"fmt"
 	"strings"
 	"sync/atomic"
 	"time"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/jackc/pgx/v5/stdlib"
 )
 
 type pgxConn = stdlib.Conn
 
-// conn is a connection of the pool that tells when it is lost. What can be done
-// over again on another without harm is: database/sql does so for
-// driver.ErrBadConn. That is a BEGIN, or a SELECT outside of a transaction.
+// conn is a connection of the pool that tells when it is lost. A SELECT outside
+// of a transaction is then done over again on another: database/sql does so for
+// driver.ErrBadConn.
 type conn struct {
 	*pgxConn
 	pool *renewal
 }
 
 // renewal makes the idle connections of a pool anew, once for a loss that
-// strikes several of them.
+// strikes several of them: when one is lost, others likely went the same way.
 type renewal struct {
 	*pgxpool.Pool
 	last atomic.Int64 // Unix time in ns
@@ -33,104 +31,24 @@ type renewal struct {
 
 const renewalPause = 100 * time.Millisecond
 
-func (r *renewal) begin() {
+func (r *renewal) renew() {
 	now, last := time.Now().UnixNano(), r.last.Load()
 	if now-last > int64(renewalPause) && r.last.CompareAndSwap(last, now) {
 		r.Reset()
 	}
 }
 
-// fate is what became of a transaction, as far as its connection could tell.
-type fate struct {
-	id       string // Postgres' own number of the transaction, "" if not asked for
-	lost     bool   // the connection ended before the answer
-	doubtful bool   // and the server may have got the COMMIT
-}
-
-type fateKey struct{}
-
 // isLost reports whether the server's end of the connection is gone. A caller
 // who leaves closes connections too, and then nobody waits for an answer.
 func (c conn) isLost(ctx context.Context) bool { return c.Conn().IsClosed() && ctx.Err() == nil }
-
-// again marks the error of a lost connection as one of no consequence. Others
-// of the pool have likely gone the same way, and are made anew.
-func (c conn) again(ctx context.Context, err error) error {
-	if err == nil || !c.isLost(ctx) {
-		return err
-	}
-	c.pool.begin()
-	return fmt.Errorf("%w: %w", driver.ErrBadConn, err)
-}
 
 // QueryContext implements driver.QueryerContext.
 func (c conn) QueryContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
 	idle := c.Conn().PgConn().TxStatus() == 'I'
 	rows, err := c.pgxConn.QueryContext(ctx, query, args)
-	if err != nil && idle && strings.HasPrefix(strings.TrimSpace(query), "SELECT ") {
-		err = c.again(ctx, err)
+	if err != nil && idle && c.isLost(ctx) && strings.HasPrefix(strings.TrimSpace(query), "SELECT ") {
+		c.pool.renew()
+		err = fmt.Errorf("%w: %w", driver.ErrBadConn, err)
 	}
 	return rows, err
-}
-
-// BeginTx implements driver.ConnBeginTx. The transaction's number comes in the
-// same round trip.
-func (c conn) BeginTx(ctx context.Context, opts driver.TxOptions) (driver.Tx, error) {
-	f, ok := ctx.Value(fateKey{}).(*fate)
-	if !ok || opts != (driver.TxOptions{}) {
-		tx, err := c.pgxConn.BeginTx(ctx, opts)
-		return tx, c.again(ctx, err)
-	}
-	results, err := c.Conn().PgConn().Exec(ctx, `begin; select pg_current_xact_id()`).ReadAll()
-	if err != nil {
-		return nil, c.again(ctx, err)
-	}
-	if len(results) != 2 || len(results[1].Rows) != 1 {
-		return nil, errors.New("database: the server did not number the transaction")
-	}
-	*f = fate{id: string(results[1].Rows[0][0])}
-	return driverTx{c, ctx, f}, nil
-}
-
-// driverTx ends a transaction and notes its fate.
-type driverTx struct {
-	conn
-	ctx  context.Context // of BeginTx, as in pgx' own: driver.Tx has no other
-	fate *fate
-}
-
-// Commit implements driver.Tx.
-func (t driverTx) Commit() error {
-	sent := !t.Conn().IsClosed() // pgconn.SafeToRetry says so of a lost answer, too
-	tag, err := t.Conn().Exec(t.ctx, "commit")
-	switch {
-	case err != nil:
-		t.note()
-		t.fate.doubtful = t.fate.lost && sent
-		t.end()
-	case tag.String() == "ROLLBACK": // the transaction had failed before
-		err = pgx.ErrTxCommitRollback
-	}
-	return err
-}
-
-// Rollback implements driver.Tx.
-func (t driverTx) Rollback() error {
-	t.note()
-	_, err := t.Conn().Exec(t.ctx, "rollback")
-	t.end()
-	return err
-}
-
-func (t driverTx) note() {
-	if t.fate.lost = t.isLost(t.ctx); t.fate.lost {
-		t.pool.begin()
-	}
-}
-
-// end makes sure that no connection goes back with its transaction open.
-func (t driverTx) end() {
-	if t.Conn().PgConn().TxStatus() != 'I' {
-		_ = t.Conn().Close(t.ctx) // the error is told already
-	}
 }

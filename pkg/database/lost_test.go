@@ -71,6 +71,7 @@ func (l losing) insert(t *testing.T) (runs, after int, err error) {
 		runs++
 		return errors.Join(
 			database.AfterCommit(tx, func() { after++ }),
+			tx.Exec(`SELECT 1`).Error,
 			tx.Exec(`INSERT INTO things SELECT count(*) FROM things`).Error)
 	})
 	return runs, after, err

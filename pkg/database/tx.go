@@ -26,8 +26,25 @@ func AfterCommit(tx *gorm.DB, f func()) error {
 	return nil
 }
 
-// connPool is a *sql.DB whose transactions know what to do after they commit.
-type connPool struct{ *sql.DB }
+// Later has the transaction that tx belongs to carry out a statement whose result
+// nobody waits for: it is sent with the next statement, at the latest with the
+// commit, which saves a round trip to the server. It takes its place in the order
+// of statements, also for savepoints. If it fails, so does what it was sent with,
+// and the transaction. The error is ErrNoTransaction.
+func Later(tx *gorm.DB, query string, args ...any) error {
+	t, ok := tx.Statement.ConnPool.(*transaction)
+	if !ok {
+		return ErrNoTransaction
+	}
+	t.pending = append(t.pending, statement{query, args})
+	return nil
+}
+
+// connPool is a *sql.DB with transactions of our own.
+type connPool struct {
+	*sql.DB
+	idle *renewal
+}
 
 var _ interface {
 	gorm.ConnPool
@@ -35,11 +52,11 @@ var _ interface {
 	gorm.GetDBConnector
 } = (*connPool)(nil)
 
-// BeginTx implements gorm.ConnPoolBeginner.
+// BeginTx implements gorm.ConnPoolBeginner. It takes a connection, and sends
+// nothing yet: the transaction begins with its first statement.
 func (p *connPool) BeginTx(ctx context.Context, opts *sql.TxOptions) (gorm.ConnPool, error) {
-	t := &transaction{ctx: ctx, pool: p}
-	var err error
-	if t.Tx, err = p.DB.BeginTx(context.WithValue(ctx, fateKey{}, &t.fate), opts); err != nil {
+	t := &transaction{ctx: ctx, pool: p, pending: []statement{{query: beginning(opts)}, {query: numbering}}}
+	if err := t.take(ctx); err != nil {
 		return nil, err
 	}
 	return t, nil
@@ -47,28 +64,3 @@ func (p *connPool) BeginTx(ctx context.Context, opts *sql.TxOptions) (gorm.ConnP
 
 // GetDBConn implements gorm.GetDBConnector.
 func (p *connPool) GetDBConn() (*sql.DB, error) { return p.DB, nil }
-
-// transaction is a *sql.Tx with functions to call after the commit, and with an
-// exact answer to it. Like *sql.Tx it serves one goroutine at a time.
-type transaction struct {
-	*sql.Tx
-	ctx   context.Context // that it began with
-	pool  *connPool
-	fate  fate
-	after []func()
-}
-
-// Commit implements gorm.TxCommitter.
-func (t *transaction) Commit() error {
-	err := t.Tx.Commit()
-	if err != nil && t.fate.doubtful {
-		err = t.pool.settle(t.ctx, &t.fate, err)
-	}
-	if err != nil {
-		return err
-	}
-	for _, f := range t.after {
-		f()
-	}
-	return nil
-}

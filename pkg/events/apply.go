@@ -84,7 +84,7 @@ func (b *batch) run(ctx context.Context, deliveries []delivery) error {
 	if b.offset == before {
 		return nil
 	}
-	return b.saveOffset(ctx)
+	return b.saveOffset()
 }
 
 // take brings one delivery to its outcome and moves the offset.

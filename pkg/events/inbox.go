@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"github.com/go-troika/troika/pkg/database"
 )
 
 // lockOffset locks the offset for the transaction. It is the fence: a reader
@@ -21,8 +23,9 @@ func (b *batch) lockOffset(ctx context.Context) error {
 	return nil
 }
 
-func (b *batch) saveOffset(ctx context.Context) error {
-	_, err := b.tx.Statement.ConnPool.ExecContext(ctx,
+// saveOffset is the last statement, and goes out with the commit.
+func (b *batch) saveOffset() error {
+	err := database.Later(b.tx,
 		`UPDATE event_offsets SET gen = $3, pos = $4 WHERE consumer = $1 AND stream = $2`,
 		b.name, b.feed.stream(), b.offset.gen, b.offset.pos)
 	if err != nil {

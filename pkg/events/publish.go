@@ -84,7 +84,7 @@ func Publish[T any](ctx context.Context, tx *gorm.DB, t Type[T], payload T) erro
 	if err != nil {
 		return fmt.Errorf("publish %s: %w", t.name, err)
 	}
-	return o.insert(ctx, tx, e)
+	return o.insert(tx, e)
 }
 
 func seal[T any](ctx context.Context, t Type[T], payload T) (Envelope, error) {
@@ -106,7 +106,9 @@ func seal[T any](ctx context.Context, t Type[T], payload T) (Envelope, error) {
 
 const insertOutbox = `INSERT INTO event_outbox (part, event_id, key, envelope) VALUES ($1, $2, $3, $4)`
 
-func (o *Outbox) insert(ctx context.Context, tx *gorm.DB, e Envelope) error {
+// insert leaves the row to the transaction's next round trip, mostly that of the
+// commit, where a failure shows.
+func (o *Outbox) insert(tx *gorm.DB, e Envelope) error {
 	raw, err := jsonv2.Marshal(e)
 	switch {
 	case err != nil:
@@ -114,9 +116,7 @@ func (o *Outbox) insert(ctx context.Context, tx *gorm.DB, e Envelope) error {
 	case len(raw) > MaxEnvelope:
 		return fmt.Errorf("%w: %s has %d bytes, at most %d are allowed", ErrTooLarge, e.Event, len(raw), MaxEnvelope)
 	}
-	// Straight to the driver: gorm's statement building costs more than the row.
-	_, err = tx.Statement.ConnPool.ExecContext(ctx, insertOutbox,
-		partitionOf(e.Key, o.partitions), e.ID.String(), e.Key, string(raw))
+	err = database.Later(tx, insertOutbox, partitionOf(e.Key, o.partitions), e.ID.String(), e.Key, string(raw))
 	if err != nil {
 		return fmt.Errorf("publish %s: %w", e.Event, err)
 	}

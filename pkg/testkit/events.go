@@ -84,7 +84,6 @@ func ConsumerFor(t testing.TB, cfg events.Config, name string, db *database.DB, 
 		Dial: func() redis.UniversalClient {
 			own := *rdb.Options()
 			own.PoolSize = 1
-			own.PushNotificationProcessor, own.MaintNotificationsConfig = nil, nil // are the pool's own
 			return redis.NewClient(&own)
 		},
 		Config: cfg, Deps: EventDeps(t),

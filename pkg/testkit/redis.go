@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/maintnotifications"
 )
 
 const (
@@ -30,6 +31,7 @@ func Redis(t testing.TB) *redis.Client {
 		t.Fatalf("TEST_REDIS_URL: %v", err)
 	}
 	opts.ContextTimeoutEnabled = true
+	opts.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
 	opts.DB = 0
 	directory := redis.NewClient(opts)
 	t.Cleanup(func() { directory.Close() })

@@ -1,10 +1,12 @@
 package conditions
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // process is what /proc tells of a process; times are in ticks.
@@ -32,6 +34,21 @@ func processes() map[int]process {
 		}
 	}
 	return all
+}
+
+// tick is the unit of times in /proc: USER_HZ is 100 on every architecture that Go
+// knows.
+const tick = 10 * time.Millisecond
+
+// CPU is the time that processors have spent on the process pid so far, in its own
+// code and in the kernel for it. It is not ok where /proc does not tell.
+func CPU(pid int) (spent time.Duration, ok bool) {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return 0, false
+	}
+	p, ok := parseProcess(string(text))
+	return time.Duration(p.ticks) * tick, ok
 }
 
 // parseProcess reads /proc/<pid>/stat, proc_pid_stat(5). The name stands in

@@ -65,7 +65,7 @@ func (w *Watch) sample() {
 		used := p.ticks - w.last[pid].ticks
 		switch {
 		case used <= 0:
-		case pid == os.Getpid():
+		case pid == os.Getpid() || p.parent == os.Getpid():
 			w.own += used
 		case w.servers[pid] || w.servers[p.parent]:
 			w.served += used
@@ -101,7 +101,7 @@ func (w *Watch) Stop() Summary {
 	busy := end.busy - w.began.busy
 	rest := max(busy-w.own-w.served, 0)
 	return Summary{
-		Text: fmt.Sprintf("%d processors, load average %s before and %s after; of their time this program took %.0f %%, "+
+		Text: fmt.Sprintf("%d processors, load average %s before and %s after; of their time this program and what it started took %.0f %%, "+
 			"the two servers %.0f %%, other programs %.0f %%, other machines on the host %.0f %%",
 			runtime.NumCPU(), w.load, load(), share(w.own), share(w.served), share(rest), share(end.stolen-w.began.stolen)),
 		Others:    w.names(share),

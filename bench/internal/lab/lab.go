@@ -78,11 +78,22 @@ func (l *Lab) TakeDatabase(ctx context.Context) (string, error) {
 		return name, nil
 	}
 	name := NewName()
+	return name, l.makeDatabase(ctx, name)
+}
+
+// MakeDatabase makes an empty database called name, which Close drops.
+func (l *Lab) MakeDatabase(ctx context.Context, name string) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.makeDatabase(ctx, name)
+}
+
+func (l *Lab) makeDatabase(ctx context.Context, name string) error {
 	if err := l.exec(ctx, "CREATE DATABASE "+pgx.Identifier{name}.Sanitize()); err != nil {
-		return "", err
+		return err
 	}
 	l.databases = append(l.databases, name)
-	return name, nil
+	return nil
 }
 
 // ReturnDatabase empties a database for whoever takes it next. Nothing may be

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/maintnotifications"
 
 	"github.com/go-troika/troika/pkg/database"
 	"github.com/go-troika/troika/pkg/env"
@@ -60,6 +61,7 @@ func (s Servers) RedisOptions() (*redis.Options, error) {
 		return nil, errors.New("TEST_REDIS_URL is not a URL of Redis") // err shows the password
 	}
 	opts.ContextTimeoutEnabled = true
+	opts.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
 	return opts, nil
 }
 

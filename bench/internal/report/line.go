@@ -13,16 +13,17 @@ type Side int
 const (
 	Floor Side = iota // no guarantees
 	Ours
-	Tuned   // Watermill, tuned
-	Default // Watermill as it comes
+	Tuned     // Watermill, tuned
+	Default   // Watermill as it comes
+	Reference // measured earlier, not in this run
 )
 
 // String names the column.
 func (s Side) String() string {
-	return [...]string{"floor", "ours", "Watermill tuned", "Watermill default"}[s]
+	return [...]string{"floor", "ours", "Watermill tuned", "Watermill default", "reference"}[s]
 }
 
-var sides = []Side{Floor, Ours, Tuned, Default}
+var sides = []Side{Floor, Ours, Tuned, Default, Reference}
 
 // Line is one figure of all who were measured, in one unit.
 type Line struct {
@@ -81,10 +82,10 @@ func (l Line) Missed() bool {
 	}
 }
 
-// cells are the columns of the line.
-func (l Line) cells() []string {
+// cells are the columns of the line, with those of the sides shown.
+func (l Line) cells(shown []Side) []string {
 	cells := []string{l.Name + ", " + l.Unit}
-	for _, s := range sides {
+	for _, s := range shown {
 		if v, measured := l.Values[s]; measured {
 			cells = append(cells, format(v))
 		} else {
@@ -128,7 +129,7 @@ func (l Line) verdict() string {
 
 // String is the line as it is printed while measuring.
 func (l Line) String() string {
-	cells := l.cells()
+	cells := l.cells(sides)
 	text := []string{fmt.Sprintf("%-58s", cells[0])}
 	for i, s := range sides {
 		if cells[i+1] != "" {

@@ -5,21 +5,25 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"slices"
 	"strings"
 )
 
-// Table is lines as a Markdown table.
+// Table is lines as a Markdown table, with a column for everybody in them.
 func Table(lines []Line) string {
-	head := []string{"figure"}
+	head, rule := []string{"figure"}, []string{"---"}
+	var shown []Side
 	for _, s := range sides {
-		head = append(head, s.String())
+		if slices.ContainsFunc(lines, func(l Line) bool { _, measured := l.Values[s]; return measured }) {
+			shown = append(shown, s)
+			head, rule = append(head, s.String()), append(rule, "---:")
+		}
 	}
-	head = append(head, "ratio", "target", "")
 	var b strings.Builder
-	writeRow(&b, head)
-	writeRow(&b, []string{"---", "---:", "---:", "---:", "---:", "---", "---", "---"})
+	writeRow(&b, append(head, "ratio", "target", ""))
+	writeRow(&b, append(rule, "---", "---", "---"))
 	for _, l := range lines {
-		writeRow(&b, l.cells())
+		writeRow(&b, l.cells(shown))
 	}
 	return b.String()
 }
