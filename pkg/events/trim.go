@@ -13,9 +13,10 @@ import (
 
 // trimScript removes from the stream KEYS[1] what every consumer group has
 // acknowledged. ARGV is the most entries that may stay whatever the groups need,
-// and the lowest id that groups need which are registered but not there now (""
-// for none). It answers how many entries were removed, how many of those were
-// needed, and name, needed id and pending entries of each group.
+// and then name and needed id of each group that is registered: one that is not
+// there now still needs what it did. It answers how many entries were removed, how
+// many of those were needed, and name, needed id and pending entries of each group
+// that is there.
 //
 // A group needs its oldest pending entry, or what comes after its last delivered
 // one. It all happens in one script: between looking and trimming nothing moves.
@@ -24,8 +25,15 @@ local function parse(id)
 	local ms, seq = string.match(id, '^(%d+)-(%d+)$')
 	return tonumber(ms), tonumber(seq)
 end
-local low, low_ms, low_seq = ARGV[2], nil, nil
-if low ~= '' then low_ms, low_seq = parse(low) end
+local low, low_ms, low_seq = '', nil, nil
+local function lower(need)
+	local ms, seq = parse(need)
+	if low_ms == nil or ms < low_ms or (ms == low_ms and seq < low_seq) then
+		low, low_ms, low_seq = need, ms, seq
+	end
+end
+local registered = {}
+for i = 2, #ARGV, 2 do registered[ARGV[i]] = ARGV[i + 1] end
 local groups = redis.pcall('XINFO', 'GROUPS', KEYS[1])
 if groups.err then return {0, 0} end
 local answer = {0, 0}
@@ -35,17 +43,14 @@ for _, group in ipairs(groups) do
 	local ms, seq = parse(g['last-delivered-id'])
 	seq = seq + 1
 	local need = string.format('%.0f-%.0f', ms, seq)
-	if g['pending'] > 0 then
-		need = redis.call('XPENDING', KEYS[1], g['name'])[2]
-		ms, seq = parse(need)
-	end
-	if low_ms == nil or ms < low_ms or (ms == low_ms and seq < low_seq) then
-		low, low_ms, low_seq = need, ms, seq
-	end
+	if g['pending'] > 0 then need = redis.call('XPENDING', KEYS[1], g['name'])[2] end
+	lower(need)
+	registered[g['name']] = nil
 	answer[#answer + 1] = g['name']
 	answer[#answer + 1] = need
 	answer[#answer + 1] = g['pending']
 end
+for _, need in pairs(registered) do lower(need) end
 if low ~= '' then answer[1] = redis.call('XTRIM', KEYS[1], 'MINID', low) end
 answer[2] = redis.call('XTRIM', KEYS[1], 'MAXLEN', ARGV[1])
 answer[1] = answer[1] + answer[2]
@@ -66,13 +71,13 @@ func (l *leader) trim(ctx context.Context) error {
 	if err := l.ledger.makeStreams(ctx, l.outbox.partitions); err != nil {
 		return err
 	}
-	absent, err := l.ledger.absentGroups(ctx)
+	registered, err := l.ledger.registeredGroups(ctx)
 	if err != nil {
 		return err
 	}
 	var needs []need
 	for part := range l.tails {
-		found, err := l.trimStream(ctx, part, absent[part])
+		found, err := l.trimStream(ctx, part, registered[part])
 		if err != nil {
 			return redisError{err}
 		}
@@ -98,15 +103,11 @@ func (l *leader) trim(ctx context.Context) error {
 	return l.ledger.noteGroups(ctx, needs)
 }
 
-// absentFor is how long a group may not be seen in Redis before it counts as
-// absent; what it needs is kept all the same, up to the cap.
-const absentFor = 3 * trimInterval
-
-func (l *leader) trimStream(ctx context.Context, part int, absent string) ([]need, error) {
+func (l *leader) trimStream(ctx context.Context, part int, registered []any) ([]need, error) {
 	ctx, cancel := context.WithTimeout(ctx, redisTimeout)
 	defer cancel()
 	stream := StreamName(l.outbox.service, part)
-	reply, err := trimScript.Run(ctx, l.redis, []string{stream}, l.outbox.streamCap, absent).Slice()
+	reply, err := trimScript.Run(ctx, l.redis, []string{stream}, append([]any{l.outbox.streamCap}, registered...)...).Slice()
 	if err != nil || len(reply) < 2 {
 		return nil, fmt.Errorf("trim %s: %v, %w", stream, reply, err)
 	}
@@ -130,26 +131,25 @@ func (l *leader) trimStream(ctx context.Context, part int, absent string) ([]nee
 	return needs, nil
 }
 
-// absentGroups gives, by partition, the lowest entry that a group needs which
-// Redis does not know at the moment.
-func (l *ledger) absentGroups(ctx context.Context) (map[int]string, error) {
-	rows, err := l.conn.Query(ctx, `
-SELECT DISTINCT ON (part) part, gen, pos + 1 FROM event_groups
-WHERE seen_at < now() - $1 * interval '1 second' ORDER BY part, gen, pos`, absentFor.Seconds())
+// registeredGroups gives, by partition, the name of each group that was ever seen
+// and the first entry that it needs.
+func (l *ledger) registeredGroups(ctx context.Context) (map[int][]any, error) {
+	rows, err := l.conn.Query(ctx, `SELECT part, consumer, gen, pos + 1 FROM event_groups`)
 	if err != nil {
 		return nil, fmt.Errorf("read consumer groups: %w", err)
 	}
-	lowest := map[int]string{}
+	groups := map[int][]any{}
 	var part int
+	var name string
 	var p position
-	_, err = pgx.ForEachRow(rows, []any{&part, &p.gen, &p.pos}, func() error {
-		lowest[part] = p.String()
+	_, err = pgx.ForEachRow(rows, []any{&part, &name, &p.gen, &p.pos}, func() error {
+		groups[part] = append(groups[part], name, p.String())
 		return nil
 	})
 	if err != nil {
 		return nil, fmt.Errorf("read consumer groups: %w", err)
 	}
-	return lowest, nil
+	return groups, nil
 }
 
 // noteGroups remembers what groups need. Nobody waits for the disk: after a
