@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"database/sql/driver"
 	"errors"
-	"fmt"
 	"strings"
 	"time"
 
@@ -35,6 +34,7 @@ type transaction struct {
 type statement struct {
 	query string
 	args  []any
+	each  func(pgx.CollectableRow) error // of the rows it gives; nil for none
 }
 
 var _ interface {
@@ -57,7 +57,7 @@ func beginning(opts *sql.TxOptions) string {
 
 // ExecContext implements gorm.ConnPool.
 func (t *transaction) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
-	tag, err := t.send(ctx, &statement{query, args})
+	tag, err := t.send(ctx, &statement{query: query, args: args})
 	if err != nil {
 		return nil, err
 	}
@@ -92,7 +92,8 @@ func (t *transaction) PrepareContext(ctx context.Context, query string) (*sql.St
 func (t *transaction) Commit() error {
 	tag, err := t.send(t.ctx, &statement{query: "commit"})
 	if err != nil {
-		return errors.Join(err, t.Rollback())
+		_ = t.Rollback() // whatever becomes of it, nothing was committed
+		return err
 	}
 	if err := t.release(); err != nil {
 		return err
@@ -142,7 +143,7 @@ func (t *transaction) send(ctx context.Context, last *statement) (tag pgconn.Com
 		return tag, nil
 	}
 	err = t.raw(func(conn *pgx.Conn) error {
-		if len(t.pending) == 0 {
+		if len(t.pending) == 0 && last.each == nil {
 			tag, err = conn.Exec(ctx, last.query, last.args...)
 			return err
 		}
@@ -163,20 +164,38 @@ func (t *transaction) sendAll(ctx context.Context, conn *pgx.Conn, last *stateme
 		batch.Queue(last.query, last.args...)
 	}
 	results := conn.SendBatch(ctx, &batch)
-	for _, s := range t.pending {
-		if _, err := results.Exec(); err != nil {
-			t.err = fmt.Errorf("%.40s: %w", s.query, err)
-			return tag, errors.Join(t.err, results.Close())
+	for range t.pending {
+		if _, t.err = results.Exec(); t.err != nil {
+			_ = results.Close() // says the same
+			return tag, t.err
 		}
 	}
 	t.pending = nil
 	if last != nil {
-		if tag, err = results.Exec(); err != nil {
-			_ = results.Close() // says the same
+		if tag, err = last.result(results); err != nil {
+			_ = results.Close()
 			return tag, err
 		}
 	}
 	return tag, results.Close()
+}
+
+// result takes what the statement gave.
+func (s *statement) result(results pgx.BatchResults) (tag pgconn.CommandTag, err error) {
+	if s.each == nil {
+		return results.Exec()
+	}
+	rows, err := results.Query()
+	if err != nil {
+		return tag, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		if err := s.each(rows); err != nil {
+			return tag, err
+		}
+	}
+	return rows.CommandTag(), rows.Err()
 }
 
 // raw lends the driver's own connection.

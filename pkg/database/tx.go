@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 
+	"github.com/jackc/pgx/v5"
 	"gorm.io/gorm"
 )
 
@@ -30,14 +31,40 @@ func AfterCommit(tx *gorm.DB, f func()) error {
 // nobody waits for: it is sent with the next statement, at the latest with the
 // commit, which saves a round trip to the server. It takes its place in the order
 // of statements, also for savepoints. If it fails, so does what it was sent with,
-// and the transaction. The error is ErrNoTransaction.
+// with the same error, and the transaction cannot go on. The error is
+// ErrNoTransaction.
 func Later(tx *gorm.DB, query string, args ...any) error {
 	t, ok := tx.Statement.ConnPool.(*transaction)
 	if !ok {
 		return ErrNoTransaction
 	}
-	t.pending = append(t.pending, statement{query, args})
+	t.pending = append(t.pending, statement{query: query, args: args})
 	return nil
+}
+
+// Settle has the transaction that tx belongs to carry out now what [Later] was
+// given, for one who needs to know whose statement it is that fails. With nothing
+// to carry out it costs nothing. Outside of a transaction it fails with
+// ErrNoTransaction.
+func Settle(ctx context.Context, tx *gorm.DB) error {
+	t, ok := tx.Statement.ConnPool.(*transaction)
+	if !ok {
+		return ErrNoTransaction
+	}
+	_, err := t.send(ctx, nil)
+	return err
+}
+
+// Read has the transaction that tx belongs to answer a query, in one round trip with
+// what waits, and calls each for every row. Outside of a transaction it fails with
+// ErrNoTransaction.
+func Read(ctx context.Context, tx *gorm.DB, each func(pgx.CollectableRow) error, query string, args ...any) error {
+	t, ok := tx.Statement.ConnPool.(*transaction)
+	if !ok {
+		return ErrNoTransaction
+	}
+	_, err := t.send(ctx, &statement{query: query, args: args, each: each})
+	return err
 }
 
 // connPool is a *sql.DB with transactions of our own.

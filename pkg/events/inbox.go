@@ -6,6 +6,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/go-troika/troika/pkg/database"
 )
 
@@ -13,9 +15,15 @@ import (
 // that lost its partition without noticing waits here, and then finds the
 // offset moved.
 func (b *batch) lockOffset(ctx context.Context) error {
-	err := b.tx.Statement.ConnPool.QueryRowContext(ctx,
-		`SELECT gen, pos, replay_to FROM event_offsets WHERE consumer = $1 AND stream = $2 FOR UPDATE`, b.name, b.feed.stream()).
-		Scan(&b.offset.gen, &b.offset.pos, &b.replayTo)
+	found := false
+	err := database.Read(ctx, b.tx, func(row pgx.CollectableRow) error {
+		found = true
+		return row.Scan(&b.offset.gen, &b.offset.pos, &b.replayTo)
+	}, `SELECT gen, pos, replay_to FROM event_offsets WHERE consumer = $1 AND stream = $2 FOR UPDATE`,
+		b.name, b.feed.stream())
+	if err == nil && !found {
+		err = pgx.ErrNoRows
+	}
 	if err != nil {
 		return fmt.Errorf("lock offset: %w", err)
 	}
@@ -45,20 +53,33 @@ func (b *batch) receive(ctx context.Context, deliveries []delivery) error {
 	if len(ids) == 0 {
 		return nil
 	}
-	var err error
-	if b.fresh, err = b.set(ctx, `
-INSERT INTO event_inbox (consumer, event_id) SELECT $1, unnest($2::uuid[])
-ON CONFLICT DO NOTHING RETURNING event_id::text`, b.name, ids); err != nil {
+	b.fresh, b.blocked = map[string]bool{}, map[string]bool{}
+	err := database.Read(ctx, b.tx, func(row pgx.CollectableRow) error {
+		var isKey bool
+		var text string
+		err := row.Scan(&isKey, &text)
+		if isKey {
+			b.blocked[text] = true
+		} else {
+			b.fresh[text] = true
+		}
+		return err
+	}, receiveEvents, b.name, ids, b.feed.stream(), keys)
+	if err != nil {
 		return fmt.Errorf("fill inbox: %w", err)
-	}
-	if b.blocked, err = b.set(ctx, `
-SELECT DISTINCT key FROM event_parked WHERE consumer = $1 AND stream = $2 AND key = ANY($3) AND key <> ''
-	AND state <> 'discarded'`,
-		b.name, b.feed.stream(), keys); err != nil {
-		return fmt.Errorf("look for parked events: %w", err)
 	}
 	return nil
 }
+
+// receiveEvents answers the ids that are new, and the keys that are blocked.
+const receiveEvents = `
+WITH fresh AS (
+	INSERT INTO event_inbox (consumer, event_id) SELECT $1, unnest($2::uuid[])
+	ON CONFLICT DO NOTHING RETURNING event_id::text
+)
+SELECT false, event_id FROM fresh UNION ALL
+SELECT DISTINCT true, key FROM event_parked WHERE consumer = $1 AND stream = $3 AND key = ANY($4) AND key <> ''
+	AND state <> 'discarded'`
 
 // leave takes back out of the inbox what this transaction did not get to.
 func (b *batch) leave(ctx context.Context) error {
@@ -75,23 +96,6 @@ func (b *batch) leave(ctx context.Context) error {
 		return fmt.Errorf("leave inbox: %w", err)
 	}
 	return nil
-}
-
-func (b *batch) set(ctx context.Context, query string, args ...any) (map[string]bool, error) {
-	rows, err := b.tx.Statement.ConnPool.QueryContext(ctx, query, args...)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	set := map[string]bool{}
-	for rows.Next() {
-		var s string
-		if err := rows.Scan(&s); err != nil {
-			return nil, err
-		}
-		set[s] = true
-	}
-	return set, rows.Err()
 }
 
 // States of a parked event.
