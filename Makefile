@@ -26,8 +26,9 @@ chaos-events: stack ## kill services and Redis at random under writers, and coun
 	@CGO_ENABLED=1 STACK_BIN=$(CURDIR)/bin/stack go test -race -count=1 -v ./e2e/crashlab \
 		-kills $(or $(KILLS),60) -freezes $(or $(FREEZES),5) -seed $(or $(SEED),0)
 
-bench: stack ## measure beside the peers, about three minutes, into docs/performance.md
-	@eval "$$(bin/stack infra --detach)" && go run ./bench/cmd/events -write docs/performance.md; \
+bench: stack ## measure beside floors and peers, about five minutes, into docs/performance.md
+	@eval "$$(bin/stack infra --detach)" && go run ./bench/cmd/events -write docs/performance.md && \
+		go run ./bench/cmd/services -write docs/performance.md; \
 		status=$$?; bin/stack down --name troika-infra; exit $$status
 
 up: stack ## run everything in the background
