@@ -67,9 +67,10 @@ func Open(ctx context.Context, cfg Config, name string, opts ...Option) (*DB, er
 }
 
 func open(pool *pgxpool.Pool, wait time.Duration, name string) (*DB, error) {
-	db := sql.OpenDB(boundedConnector{stdlib.GetPoolConnector(pool), wait})
+	b := bounded{pool, wait}
+	db := sql.OpenDB(boundedConnector{stdlib.GetPoolConnector(pool), b})
 	db.SetMaxIdleConns(0) // the pgx pool keeps the idle ones
-	g, err := gorm.Open(postgres.New(postgres.Config{Conn: &connPool{DB: db}}), &gorm.Config{
+	g, err := gorm.Open(postgres.New(postgres.Config{Conn: &connPool{DB: db, bounded: b}}), &gorm.Config{
 		SkipDefaultTransaction: true,
 		PrepareStmt:            false, // pgx caches statements already
 		TranslateError:         true,
@@ -120,24 +121,44 @@ func (d *DB) Close() error {
 	return err
 }
 
-// boundedConnector takes connections from the pgx pool and waits at most wait
-// for one.
+// bounded takes connections from the pgx pool and waits at most wait for one.
+type bounded struct {
+	pool *pgxpool.Pool
+	wait time.Duration
+}
+
+func (b bounded) acquire(ctx context.Context) (*pgxpool.Conn, error) {
+	limited, cancel := context.WithTimeout(ctx, b.wait)
+	defer cancel()
+	conn, err := b.pool.Acquire(limited)
+	return conn, refusal(ctx, err)
+}
+
+// boundedConnector is the same for database/sql.
 type boundedConnector struct {
 	driver.Connector
-	wait time.Duration
+	bounded bounded
 }
 
 // Connect implements driver.Connector.
 func (c boundedConnector) Connect(ctx context.Context) (driver.Conn, error) {
-	bounded, cancel := context.WithTimeout(ctx, c.wait)
+	limited, cancel := context.WithTimeout(ctx, c.bounded.wait)
 	defer cancel()
-	conn, err := c.Connector.Connect(bounded)
+	conn, err := c.Connector.Connect(limited)
+	if err != nil {
+		return nil, refusal(ctx, err)
+	}
+	return conn, nil
+}
+
+// refusal is what a caller with ctx is told when it gets no connection.
+func refusal(ctx context.Context, err error) error {
 	switch {
 	case err == nil:
-		return conn, nil
+		return nil
 	case errors.Is(ctx.Err(), context.Canceled):
-		return nil, ctx.Err() // the caller left; nobody was refused
+		return ctx.Err() // the caller left; nobody was refused
 	default:
-		return nil, ErrBusy.With(err)
+		return ErrBusy.With(err)
 	}
 }

@@ -34,7 +34,7 @@ type transaction struct {
 type statement struct {
 	query string
 	args  []any
-	each  func(pgx.CollectableRow) error // of the rows it gives; nil for none
+	each  func(Row) error // of the rows it gives; nil for none
 }
 
 var _ interface {
@@ -189,13 +189,18 @@ func (s *statement) result(results pgx.BatchResults) (tag pgconn.CommandTag, err
 	if err != nil {
 		return tag, err
 	}
+	return tag, s.collect(rows)
+}
+
+// collect reads rows to their end.
+func (s *statement) collect(rows pgx.Rows) error {
 	defer rows.Close()
 	for rows.Next() {
 		if err := s.each(rows); err != nil {
-			return tag, err
+			return err
 		}
 	}
-	return rows.CommandTag(), rows.Err()
+	return rows.Err()
 }
 
 // raw lends the driver's own connection.

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"testing"
 
-	"github.com/jackc/pgx/v5"
 	"gorm.io/gorm"
 
 	"github.com/go-troika/troika/pkg/database"
@@ -131,7 +130,7 @@ func TestReadSeesWhatWaits(t *testing.T) {
 	t.Parallel()
 	db := things(t)
 	var seen []int
-	each := func(row pgx.CollectableRow) error {
+	each := func(row database.Row) error {
 		var n int
 		err := row.Scan(&n)
 		seen = append(seen, n)
@@ -147,7 +146,7 @@ func TestReadSeesWhatWaits(t *testing.T) {
 		if err := database.Read(t.Context(), tx, each, `SELECT n FROM things WHERE n > $1 ORDER BY n`, 0); err != nil {
 			return err
 		}
-		fail := func(pgx.CollectableRow) error { return stop }
+		fail := func(database.Row) error { return stop }
 		if err := database.Read(t.Context(), tx, fail, `SELECT n FROM things`); !errors.Is(err, stop) {
 			t.Errorf("got %v, want the error of the reader", err)
 		}
@@ -159,6 +158,16 @@ func TestReadSeesWhatWaits(t *testing.T) {
 	if n := count(t, db); n != 3 {
 		t.Errorf("%d rows were kept, want 3", n)
 	}
+	seen = nil
+	if err := database.Read(t.Context(), db, each, `SELECT n FROM things WHERE n = $1`, 2); err != nil || len(seen) != 1 {
+		t.Errorf("outside of a transaction saw %v, error %v; want 2", seen, err)
+	}
+	if err := database.Read(t.Context(), db, each, `SELECT n FROM nothing`); err == nil {
+		t.Error("a query of no table succeeded")
+	}
+	if err := db.Exec(`SELECT 1`).Error; err != nil {
+		t.Errorf("after a failed query: %v", err)
+	}
 }
 
 func TestOutsideOfATransaction(t *testing.T) {
@@ -167,7 +176,6 @@ func TestOutsideOfATransaction(t *testing.T) {
 	for name, err := range map[string]error{
 		"Later":  database.Later(db, insert, 1),
 		"Settle": database.Settle(t.Context(), db),
-		"Read":   database.Read(t.Context(), db, func(pgx.CollectableRow) error { return nil }, `SELECT 1`),
 	} {
 		if !errors.Is(err, database.ErrNoTransaction) {
 			t.Errorf("%s: got %v, want ErrNoTransaction", name, err)

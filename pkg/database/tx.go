@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"errors"
 
-	"github.com/jackc/pgx/v5"
 	"gorm.io/gorm"
 )
 
@@ -55,20 +54,30 @@ func Settle(ctx context.Context, tx *gorm.DB) error {
 	return err
 }
 
-// Read has the transaction that tx belongs to answer a query, in one round trip with
-// what waits, and calls each for every row. Outside of a transaction it fails with
-// ErrNoTransaction.
-func Read(ctx context.Context, tx *gorm.DB, each func(pgx.CollectableRow) error, query string, args ...any) error {
-	t, ok := tx.Statement.ConnPool.(*transaction)
-	if !ok {
-		return ErrNoTransaction
+// Row is one row of a query's answer.
+type Row interface{ Scan(dest ...any) error }
+
+// Read answers a query and calls each for every row. It goes straight to the driver,
+// for queries on the path of every request: gorm and database/sql cost as much as
+// pgx itself. In a transaction it is one round trip with what waits.
+func Read(ctx context.Context, tx *gorm.DB, each func(Row) error, query string, args ...any) error {
+	s := &statement{query: query, args: args, each: each}
+	switch pool := tx.Statement.ConnPool.(type) {
+	case *transaction:
+		_, err := pool.send(ctx, s)
+		return err
+	case *connPool:
+		return pool.read(ctx, s)
+	default:
+		return gorm.ErrInvalidDB
 	}
-	_, err := t.send(ctx, &statement{query: query, args: args, each: each})
-	return err
 }
 
 // connPool is a *sql.DB with transactions of our own.
-type connPool struct{ *sql.DB }
+type connPool struct {
+	*sql.DB
+	bounded bounded
+}
 
 var _ interface {
 	gorm.ConnPool
@@ -84,6 +93,20 @@ func (p *connPool) BeginTx(ctx context.Context, opts *sql.TxOptions) (gorm.ConnP
 		return nil, err
 	}
 	return &transaction{ctx: ctx, conn: conn, pending: []statement{{query: beginning(opts)}}}, nil
+}
+
+// read answers a query on a connection of its own.
+func (p *connPool) read(ctx context.Context, s *statement) error {
+	conn, err := p.bounded.acquire(ctx)
+	if err != nil {
+		return err
+	}
+	defer conn.Release()
+	rows, err := conn.Query(ctx, s.query, s.args...)
+	if err != nil {
+		return err
+	}
+	return s.collect(rows)
 }
 
 // GetDBConn implements gorm.GetDBConnector.

@@ -16,7 +16,7 @@ import (
 // offset moved.
 func (b *batch) lockOffset(ctx context.Context) error {
 	found := false
-	err := database.Read(ctx, b.tx, func(row pgx.CollectableRow) error {
+	err := database.Read(ctx, b.tx, func(row database.Row) error {
 		found = true
 		return row.Scan(&b.offset.gen, &b.offset.pos, &b.replayTo)
 	}, `SELECT gen, pos, replay_to FROM event_offsets WHERE consumer = $1 AND stream = $2 FOR UPDATE`,
@@ -54,7 +54,7 @@ func (b *batch) receive(ctx context.Context, deliveries []delivery) error {
 		return nil
 	}
 	b.fresh, b.blocked = map[string]bool{}, map[string]bool{}
-	err := database.Read(ctx, b.tx, func(row pgx.CollectableRow) error {
+	err := database.Read(ctx, b.tx, func(row database.Row) error {
 		var isKey bool
 		var text string
 		err := row.Scan(&isKey, &text)

@@ -33,8 +33,14 @@ func InsertUser(tx *gorm.DB, u *User) error {
 // FindUser reads a living user. The error is gorm.ErrRecordNotFound if there
 // is none.
 func FindUser(tx *gorm.DB, id uuid.UUID) (User, error) {
-	var u User
-	err := tx.Take(&u, "id = ? AND deleted_at IS NULL", id).Error
+	u, err := User{}, gorm.ErrRecordNotFound
+	failed := database.Read(tx.Statement.Context, tx, func(row database.Row) error {
+		err = nil
+		return row.Scan(&u.ID, &u.Email, &u.Name, &u.Revision, &u.CreatedAt, &u.UpdatedAt)
+	}, `SELECT id, email, name, revision, created_at, updated_at FROM users WHERE id = $1 AND deleted_at IS NULL`, id)
+	if failed != nil {
+		return User{}, failed
+	}
 	return u, err
 }
 
