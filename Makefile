@@ -27,8 +27,9 @@ chaos-events: stack ## harm services, Redis and Postgres under writers, and coun
 		-users 1000 -kills $(or $(KILLS),20) -crashes 5 -frozen 30s -outage $(or $(OUTAGE),60s) -wipes 5 \
 		-seed $(or $(SEED),0)
 
-bench: stack ## measure beside the peers, about three minutes, into docs/performance.md
-	@eval "$$(bin/stack infra --detach)" && go run ./bench/cmd/events -write docs/performance.md; \
+bench: stack ## measure beside floors and peers, about five minutes, into docs/performance.md
+	@eval "$$(bin/stack infra --detach)" && go run ./bench/cmd/events -write docs/performance.md && \
+		go run ./bench/cmd/services -write docs/performance.md; \
 		status=$$?; bin/stack down --name troika-infra; exit $$status
 
 up: stack ## run everything in the background

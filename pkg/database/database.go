@@ -67,10 +67,10 @@ func Open(ctx context.Context, cfg Config, name string, opts ...Option) (*DB, er
 }
 
 func open(pool *pgxpool.Pool, wait time.Duration, name string) (*DB, error) {
-	idle := &renewal{Pool: pool}
-	db := sql.OpenDB(boundedConnector{stdlib.GetPoolConnector(pool), idle, wait})
+	from := &supply{pool: pool, wait: wait}
+	db := sql.OpenDB(boundedConnector{stdlib.GetPoolConnector(pool), from})
 	db.SetMaxIdleConns(0) // the pgx pool keeps the idle ones
-	g, err := gorm.Open(postgres.New(postgres.Config{Conn: &connPool{db, idle}}), &gorm.Config{
+	g, err := gorm.Open(postgres.New(postgres.Config{Conn: &connPool{db, from}}), &gorm.Config{
 		SkipDefaultTransaction: true,
 		PrepareStmt:            false, // pgx caches statements already
 		TranslateError:         true,
@@ -121,25 +121,31 @@ func (d *DB) Close() error {
 	return err
 }
 
-// boundedConnector takes connections from the pgx pool and waits at most wait
-// for one.
+// boundedConnector takes connections for database/sql.
 type boundedConnector struct {
 	driver.Connector
-	pool *renewal
-	wait time.Duration
+	supply *supply
 }
 
 // Connect implements driver.Connector.
 func (c boundedConnector) Connect(ctx context.Context) (driver.Conn, error) {
-	bounded, cancel := context.WithTimeout(ctx, c.wait)
+	limited, cancel := context.WithTimeout(ctx, c.supply.wait)
 	defer cancel()
-	taken, err := c.Connector.Connect(bounded)
+	taken, err := c.Connector.Connect(limited)
+	if err != nil {
+		return nil, refusal(ctx, err)
+	}
+	return conn{taken.(*pgxConn), c.supply}, nil
+}
+
+// refusal is what a caller with ctx is told when it gets no connection.
+func refusal(ctx context.Context, err error) error {
 	switch {
 	case err == nil:
-		return conn{taken.(*pgxConn), c.pool}, nil
+		return nil
 	case errors.Is(ctx.Err(), context.Canceled):
-		return nil, ctx.Err() // the caller left; nobody was refused
+		return ctx.Err() // the caller left; nobody was refused
 	default:
-		return nil, ErrBusy.With(err)
+		return ErrBusy.With(err)
 	}
 }

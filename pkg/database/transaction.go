@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"database/sql/driver"
 	"errors"
-	"fmt"
 	"strings"
 	"time"
 
@@ -45,6 +44,7 @@ type transaction struct {
 type statement struct {
 	query string
 	args  []any
+	each  func(Row) error // of the rows it gives; nil for none
 }
 
 var _ interface {
@@ -79,7 +79,7 @@ func (t *transaction) raw(f func(conn) error) error {
 
 // ExecContext implements gorm.ConnPool.
 func (t *transaction) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
-	tag, err := t.send(ctx, &statement{query, args})
+	tag, err := t.send(ctx, &statement{query: query, args: args})
 	if err != nil {
 		return nil, err
 	}
@@ -131,18 +131,19 @@ func (t *transaction) noted(ctx context.Context, err error) error {
 func (t *transaction) Commit() error {
 	if t.id == "" { // without its number its fate could not be asked for
 		if _, err := t.send(t.ctx, nil); err != nil {
-			return errors.Join(err, t.Rollback())
+			_ = t.Rollback() // says no more
+			return err
 		}
 	}
 	sent := !t.isClosed()
 	tag, err := t.send(t.ctx, &statement{query: "commit"})
 	if err != nil {
 		over := t.over
-		err = errors.Join(err, t.Rollback())
-		if t.doubtful = t.lost && sent && !over; t.doubtful {
-			err = t.settle(err)
+		_ = t.Rollback() // the first error says it all
+		if t.doubtful = t.lost && sent && !over; !t.doubtful {
+			return err
 		}
-		if err != nil {
+		if err = t.settle(err); err != nil {
 			return err
 		}
 	} else if err := t.release(); err != nil {
@@ -165,7 +166,7 @@ func (t *transaction) Rollback() error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.ctx), rollbackTime)
 	defer cancel()
 	if t.lost = t.isLost(); t.lost {
-		t.pool.idle.renew()
+		t.pool.supply.renew()
 		return t.release()
 	}
 	err := t.raw(func(c conn) error {
@@ -225,7 +226,7 @@ func (t *transaction) send(ctx context.Context, last *statement) (tag pgconn.Com
 		if t.noted(ctx, err) == nil || t.id != "" || n == tries || !t.isLost() {
 			return tag, err
 		}
-		t.pool.idle.renew()
+		t.pool.supply.renew()
 		_ = t.conn.Close()
 		if err := t.take(ctx); err != nil {
 			t.over = true
@@ -238,7 +239,7 @@ func (t *transaction) send(ctx context.Context, last *statement) (tag pgconn.Com
 // sendOn sends several statements at once. When one that had waited fails, the
 // transaction cannot go on.
 func (t *transaction) sendOn(ctx context.Context, c *pgx.Conn, last *statement) (tag pgconn.CommandTag, err error) {
-	if len(t.pending) == 0 {
+	if len(t.pending) == 0 && last.each == nil {
 		return c.Exec(ctx, last.query, last.args...)
 	}
 	var batch pgx.Batch
@@ -250,15 +251,15 @@ func (t *transaction) sendOn(ctx context.Context, c *pgx.Conn, last *statement) 
 	}
 	results := c.SendBatch(ctx, &batch)
 	for _, s := range t.pending {
-		if err := t.answer(results, s); err != nil {
-			t.err = fmt.Errorf("%.40s: %w", s.query, err)
-			return tag, errors.Join(t.err, results.Close())
+		if t.err = t.answer(results, s); t.err != nil {
+			_ = results.Close() // says the same
+			return tag, t.err
 		}
 	}
 	t.pending = nil
 	if last != nil {
-		if tag, err = results.Exec(); err != nil {
-			_ = results.Close() // says the same
+		if tag, err = last.result(results); err != nil {
+			_ = results.Close()
 			return tag, err
 		}
 	}
@@ -272,6 +273,29 @@ func (t *transaction) answer(results pgx.BatchResults, s statement) error {
 	}
 	_, err := results.Exec()
 	return err
+}
+
+// result takes what the statement gave.
+func (s *statement) result(results pgx.BatchResults) (tag pgconn.CommandTag, err error) {
+	if s.each == nil {
+		return results.Exec()
+	}
+	rows, err := results.Query()
+	if err != nil {
+		return tag, err
+	}
+	return tag, s.collect(rows)
+}
+
+// collect reads rows to their end.
+func (s *statement) collect(rows pgx.Rows) error {
+	defer rows.Close()
+	for rows.Next() {
+		if err := s.each(rows); err != nil {
+			return err
+		}
+	}
+	return rows.Err()
 }
 
 // failedRow is a row that cannot be read; only database/sql can make one.

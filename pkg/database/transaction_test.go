@@ -85,8 +85,8 @@ func TestLaterThatFailsUndoesAll(t *testing.T) {
 		}
 		return errors.Join(database.AfterCommit(tx, func() { committed = true }), database.Later(tx, insert, 1))
 	})
-	if err == nil || errors.Is(err, gorm.ErrDuplicatedKey) || committed {
-		t.Errorf("got %v, told of a commit: %v; want the failure of what nobody looks at", err, committed)
+	if !errors.Is(err, gorm.ErrDuplicatedKey) || committed {
+		t.Errorf("got %v, told of a commit: %v; want gorm.ErrDuplicatedKey", err, committed)
 	}
 	if n := count(t, db); n != 0 {
 		t.Errorf("%d rows were kept", n)
@@ -109,10 +109,77 @@ func TestLaterThatFailsUndoesAll(t *testing.T) {
 	}
 }
 
-func TestLaterNeedsATransaction(t *testing.T) {
+func TestSettleTellsWhoFails(t *testing.T) {
 	t.Parallel()
-	if err := database.Later(testkit.Postgres(t, "outside", nil).Gorm, insert, 1); !errors.Is(err, database.ErrNoTransaction) {
-		t.Errorf("got %v, want ErrNoTransaction", err)
+	db := things(t)
+	err := db.Transaction(func(tx *gorm.DB) error {
+		if err := errors.Join(database.Later(tx, insert, 1), database.Settle(t.Context(), tx)); err != nil {
+			t.Errorf("what succeeds: %v", err)
+		}
+		if err := database.Later(tx, insert, 1); err != nil {
+			t.Error(err)
+		}
+		return database.Settle(t.Context(), tx)
+	})
+	if n := count(t, db); err == nil || n != 0 {
+		t.Errorf("%d rows were kept, error %v", n, err)
+	}
+}
+
+func TestReadSeesWhatWaits(t *testing.T) {
+	t.Parallel()
+	db := things(t)
+	var seen []int
+	each := func(row database.Row) error {
+		var n int
+		err := row.Scan(&n)
+		seen = append(seen, n)
+		return err
+	}
+	stop := errors.New("stop")
+	err := db.Transaction(func(tx *gorm.DB) error {
+		for n := range 3 {
+			if err := database.Later(tx, insert, n); err != nil {
+				return err
+			}
+		}
+		if err := database.Read(t.Context(), tx, each, `SELECT n FROM things WHERE n > $1 ORDER BY n`, 0); err != nil {
+			return err
+		}
+		fail := func(database.Row) error { return stop }
+		if err := database.Read(t.Context(), tx, fail, `SELECT n FROM things`); !errors.Is(err, stop) {
+			t.Errorf("got %v, want the error of the reader", err)
+		}
+		return nil
+	})
+	if err != nil || len(seen) != 2 || seen[0] != 1 || seen[1] != 2 {
+		t.Errorf("saw %v, error %v; want 1 and 2", seen, err)
+	}
+	if n := count(t, db); n != 3 {
+		t.Errorf("%d rows were kept, want 3", n)
+	}
+	seen = nil
+	if err := database.Read(t.Context(), db, each, `SELECT n FROM things WHERE n = $1`, 2); err != nil || len(seen) != 1 {
+		t.Errorf("outside of a transaction saw %v, error %v; want 2", seen, err)
+	}
+	if err := database.Read(t.Context(), db, each, `SELECT n FROM nothing`); err == nil {
+		t.Error("a query of no table succeeded")
+	}
+	if err := db.Exec(`SELECT 1`).Error; err != nil {
+		t.Errorf("after a failed query: %v", err)
+	}
+}
+
+func TestOutsideOfATransaction(t *testing.T) {
+	t.Parallel()
+	db := testkit.Postgres(t, "outside", nil).Gorm
+	for name, err := range map[string]error{
+		"Later":  database.Later(db, insert, 1),
+		"Settle": database.Settle(t.Context(), db),
+	} {
+		if !errors.Is(err, database.ErrNoTransaction) {
+			t.Errorf("%s: got %v, want ErrNoTransaction", name, err)
+		}
 	}
 }
 

@@ -30,20 +30,54 @@ func AfterCommit(tx *gorm.DB, f func()) error {
 // nobody waits for: it is sent with the next statement, at the latest with the
 // commit, which saves a round trip to the server. It takes its place in the order
 // of statements, also for savepoints. If it fails, so does what it was sent with,
-// and the transaction. The error is ErrNoTransaction.
+// with the same error, and the transaction cannot go on. The error is
+// ErrNoTransaction.
 func Later(tx *gorm.DB, query string, args ...any) error {
 	t, ok := tx.Statement.ConnPool.(*transaction)
 	if !ok {
 		return ErrNoTransaction
 	}
-	t.pending = append(t.pending, statement{query, args})
+	t.pending = append(t.pending, statement{query: query, args: args})
 	return nil
+}
+
+// Settle has the transaction that tx belongs to carry out now what [Later] was
+// given, for one who needs to know whose statement it is that fails. With nothing
+// to carry out it costs nothing. Outside of a transaction it fails with
+// ErrNoTransaction.
+func Settle(ctx context.Context, tx *gorm.DB) error {
+	t, ok := tx.Statement.ConnPool.(*transaction)
+	if !ok {
+		return ErrNoTransaction
+	}
+	_, err := t.send(ctx, nil)
+	return err
+}
+
+// Row is one row of a query's answer.
+type Row interface{ Scan(dest ...any) error }
+
+// Read answers a query and calls each for every row. It goes straight to the driver,
+// for queries on the path of every request: gorm and database/sql cost as much as
+// pgx itself. In a transaction it is one round trip with what waits. Outside of one
+// the query must only read: it is sent again when a connection is found lost.
+func Read(ctx context.Context, tx *gorm.DB, each func(Row) error, query string, args ...any) error {
+	s := &statement{query: query, args: args, each: each}
+	switch pool := tx.Statement.ConnPool.(type) {
+	case *transaction:
+		_, err := pool.send(ctx, s)
+		return err
+	case *connPool:
+		return pool.supply.read(ctx, s)
+	default:
+		return gorm.ErrInvalidDB
+	}
 }
 
 // connPool is a *sql.DB with transactions of our own.
 type connPool struct {
 	*sql.DB
-	idle *renewal
+	supply *supply
 }
 
 var _ interface {

@@ -10,6 +10,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 	"gorm.io/gorm"
 
+	"github.com/go-troika/troika/pkg/database"
 	"github.com/go-troika/troika/pkg/tracing"
 )
 
@@ -17,12 +18,29 @@ import (
 const applyTime = 200 * time.Millisecond
 
 // apply takes deliveries in one transaction, with the offset and the inbox, and
-// answers how many are done with. With a failure given, the first is not
-// handled but parked.
-func (r *reader) apply(ctx context.Context, deliveries []delivery, failure *handlerError) (int, error) {
+// answers how many are done with. Statements that handlers left for later go out
+// with the commit, in one round trip. If that fails, nobody knows whose it was; so
+// all is done again, and each handler's statements are carried out before the next.
+func (r *reader) apply(ctx context.Context, deliveries []delivery) (int, error) {
+	n, err := r.attempt(ctx, deliveries, batch{})
+	var gap *gapError
+	var failed *handlerError
+	if err == nil || errors.As(err, &gap) || errors.As(err, &failed) {
+		return n, err
+	}
+	return r.attempt(ctx, deliveries, batch{careful: true})
+}
+
+// setAside parks a delivery whose handler has failed.
+func (r *reader) setAside(ctx context.Context, d delivery, failure *handlerError) (int, error) {
+	return r.attempt(ctx, []delivery{d}, batch{failure: failure})
+}
+
+func (r *reader) attempt(ctx context.Context, deliveries []delivery, how batch) (int, error) {
 	var b *batch
 	err := r.db.Gorm.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
-		b = &batch{reader: r, tx: tx, failure: failure, outcomes: make([]string, 0, len(deliveries))}
+		b = &how
+		b.reader, b.tx, b.outcomes = r, tx, make([]string, 0, len(deliveries))
 		return b.run(ctx, deliveries)
 	})
 	if err != nil {
@@ -47,7 +65,8 @@ func (c *Consumer) label(event string) string {
 type batch struct {
 	*reader
 	tx       *gorm.DB
-	failure  *handlerError
+	failure  *handlerError // of the first, which is not handled but parked
+	careful  bool          // settle what each handler leaves for later
 	offset   position
 	replayTo int64           // events up to here are handled again
 	fresh    map[string]bool // taken into the inbox now, not handled yet
@@ -144,7 +163,11 @@ func (b *batch) decide(ctx context.Context, d delivery, i int) (string, error) {
 	case b.failure != nil && i == 0:
 		return b.parkFailed(ctx, d)
 	}
-	if err := b.invoke(ctx, h, b.tx, d.env, 1); err != nil {
+	err := b.invoke(ctx, h, b.tx, d.env, 1)
+	if err == nil && b.careful {
+		err = database.Settle(ctx, b.tx)
+	}
+	if err != nil {
 		return "", &handlerError{i, err}
 	}
 	return outcomeDone, nil

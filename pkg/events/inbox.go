@@ -2,10 +2,11 @@ package events
 
 import (
 	"context"
-	"database/sql"
 	"fmt"
 	"strings"
 	"time"
+
+	"github.com/jackc/pgx/v5"
 
 	"github.com/go-troika/troika/pkg/database"
 )
@@ -14,9 +15,15 @@ import (
 // that lost its partition without noticing waits here, and then finds the
 // offset moved.
 func (b *batch) lockOffset(ctx context.Context) error {
-	err := b.tx.Statement.ConnPool.QueryRowContext(ctx,
-		`SELECT gen, pos, replay_to FROM event_offsets WHERE consumer = $1 AND stream = $2 FOR UPDATE`, b.name, b.feed.stream()).
-		Scan(&b.offset.gen, &b.offset.pos, &b.replayTo)
+	found := false
+	err := database.Read(ctx, b.tx, func(row database.Row) error {
+		found = true
+		return row.Scan(&b.offset.gen, &b.offset.pos, &b.replayTo)
+	}, `SELECT gen, pos, replay_to FROM event_offsets WHERE consumer = $1 AND stream = $2 FOR UPDATE`,
+		b.name, b.feed.stream())
+	if err == nil && !found {
+		err = pgx.ErrNoRows
+	}
 	if err != nil {
 		return fmt.Errorf("lock offset: %w", err)
 	}
@@ -46,39 +53,33 @@ func (b *batch) receive(ctx context.Context, deliveries []delivery) error {
 	if len(ids) == 0 {
 		return nil
 	}
-	rows, err := b.tx.Statement.ConnPool.QueryContext(ctx, receiveEvents, b.name, ids, b.feed.stream(), keys)
-	if err != nil {
-		return fmt.Errorf("fill inbox: %w", err)
-	}
-	defer rows.Close()
-	b.fresh, b.blocked = make(map[string]bool, len(ids)), map[string]bool{}
-	for rows.Next() {
-		var id, key sql.NullString
-		if err := rows.Scan(&id, &key); err != nil {
-			return fmt.Errorf("fill inbox: %w", err)
-		}
-		if id.Valid {
-			b.fresh[id.String] = true
+	b.fresh, b.blocked = map[string]bool{}, map[string]bool{}
+	err := database.Read(ctx, b.tx, func(row database.Row) error {
+		var isKey bool
+		var text string
+		err := row.Scan(&isKey, &text)
+		if isKey {
+			b.blocked[text] = true
 		} else {
-			b.blocked[key.String] = true
+			b.fresh[text] = true
 		}
-	}
-	if err := rows.Err(); err != nil {
+		return err
+	}, receiveEvents, b.name, ids, b.feed.stream(), keys)
+	if err != nil {
 		return fmt.Errorf("fill inbox: %w", err)
 	}
 	return nil
 }
 
-// receiveEvents answers the ids that are new to the inbox, and the keys that
-// have parked events. The offset's lock has made sure that nobody else parks.
+// receiveEvents answers the ids that are new, and the keys that are blocked.
 const receiveEvents = `
 WITH fresh AS (
-	INSERT INTO event_inbox (consumer, event_id) SELECT $1, unnest($2::uuid[]) ON CONFLICT DO NOTHING RETURNING event_id
+	INSERT INTO event_inbox (consumer, event_id) SELECT $1, unnest($2::uuid[])
+	ON CONFLICT DO NOTHING RETURNING event_id::text
 )
-SELECT event_id::text, NULL FROM fresh
-UNION ALL
-SELECT DISTINCT NULL, key FROM event_parked
-WHERE consumer = $1 AND stream = $3 AND key = ANY($4) AND key <> '' AND state <> 'discarded'`
+SELECT false, event_id FROM fresh UNION ALL
+SELECT DISTINCT true, key FROM event_parked WHERE consumer = $1 AND stream = $3 AND key = ANY($4) AND key <> ''
+	AND state <> 'discarded'`
 
 // leave takes back out of the inbox what this transaction did not get to.
 func (b *batch) leave(ctx context.Context) error {

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"gorm.io/gorm"
+
+	"github.com/go-troika/troika/pkg/database"
 )
 
 const (
@@ -92,7 +94,10 @@ func (c *Consumer) retry(ctx context.Context, tx *gorm.DB, row parkedRow) error 
 	if !ok || e.Version > h.version {
 		return &handlerError{err: Permanent(fmt.Errorf("no handler for version %d of %s", e.Version, e.Event))}
 	}
-	if err := c.invoke(ctx, h, tx, e, row.attempts+1); err != nil {
+	if err = c.invoke(ctx, h, tx, e, row.attempts+1); err == nil {
+		err = database.Settle(ctx, tx)
+	}
+	if err != nil {
 		return &handlerError{err: err}
 	}
 	if _, err := tx.Statement.ConnPool.ExecContext(ctx, `DELETE FROM event_parked WHERE id = $1`, row.id); err != nil {

@@ -234,7 +234,7 @@ func (r *reader) settle(ctx context.Context, deliveries []delivery) error {
 // aside. It tries all in one transaction; if a handler fails, it tries those
 // before it, and then the failing one alone.
 func (r *reader) advance(ctx context.Context, deliveries []delivery) (int, error) {
-	n, err := r.apply(context.WithoutCancel(ctx), deliveries, nil)
+	n, err := r.apply(context.WithoutCancel(ctx), deliveries)
 	var gap *gapError
 	var failed *handlerError
 	switch {
@@ -245,7 +245,7 @@ func (r *reader) advance(ctx context.Context, deliveries []delivery) (int, error
 	case failed.index > 0:
 		return r.advance(ctx, deliveries[:failed.index])
 	}
-	return r.persist(ctx, deliveries[:1], failed)
+	return r.persist(ctx, deliveries[0], failed)
 }
 
 // quickRetries is how long a failing event holds its partition up before it is
@@ -253,7 +253,7 @@ func (r *reader) advance(ctx context.Context, deliveries []delivery) (int, error
 const quickRetries = 2 * time.Second
 
 // persist tries a failing event a few times more, and parks it.
-func (r *reader) persist(ctx context.Context, d []delivery, failed *handlerError) (int, error) {
+func (r *reader) persist(ctx context.Context, d delivery, failed *handlerError) (int, error) {
 	work := context.WithoutCancel(ctx)
 	deadline := time.Now().Add(quickRetries)
 	for wait := retryMin; !failed.patient() && time.Now().Add(wait).Before(deadline); wait *= 2 {
@@ -261,10 +261,10 @@ func (r *reader) persist(ctx context.Context, d []delivery, failed *handlerError
 		if ctx.Err() != nil {
 			return 0, ctx.Err()
 		}
-		n, err := r.apply(work, d, nil)
+		n, err := r.apply(work, []delivery{d})
 		if !errors.As(err, &failed) {
 			return n, err
 		}
 	}
-	return r.apply(work, d, failed)
+	return r.setAside(work, d, failed)
 }

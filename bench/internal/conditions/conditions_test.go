@@ -1,6 +1,8 @@
 package conditions_test
 
 import (
+	"os"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -48,5 +50,21 @@ func TestWatchDescribesTheMachine(t *testing.T) {
 	t.Parallel()
 	if got := conditions.Begin().Stop(); !strings.Contains(got.Text, "processors") {
 		t.Errorf("got %q", got.Text)
+	}
+}
+
+func TestCPUGrowsWithWork(t *testing.T) {
+	t.Parallel()
+	before, ok := conditions.CPU(os.Getpid())
+	if !ok {
+		if runtime.GOOS == "linux" {
+			t.Error("/proc was not understood")
+		}
+		return
+	}
+	for after := before; after == before; after, _ = conditions.CPU(os.Getpid()) {
+	}
+	if _, ok := conditions.CPU(-1); ok {
+		t.Error("a process that does not exist has CPU time")
 	}
 }

@@ -78,3 +78,24 @@ func TestSetupNamesServersAndTheirPromise(t *testing.T) {
 		t.Errorf("got %+v", setup)
 	}
 }
+
+func TestLeasedRedisIsNobodyElses(t *testing.T) {
+	t.Parallel()
+	l := open(t)
+	first, giveBack, err := l.LeaseRedis(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	second, giveBackSecond, err := l.LeaseRedis(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if first == second {
+		t.Errorf("%s was leased twice", first)
+	}
+	for _, f := range []func() error{giveBack, giveBackSecond} {
+		if err := f(); err != nil {
+			t.Error(err)
+		}
+	}
+}

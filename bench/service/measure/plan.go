@@ -14,7 +14,7 @@ type Plan struct {
 
 // Short takes about two minutes.
 var Short = Plan{
-	Rounds: 7, Slice: 2 * time.Second, Starts: 5, Events: 200, Beside: 5 * time.Second, Settle: 5 * time.Second,
+	Rounds: 5, Slice: 2 * time.Second, Starts: 5, Events: 200, Beside: 5 * time.Second, Settle: 5 * time.Second,
 }
 
 // Full takes about six minutes.
