@@ -2,6 +2,7 @@ package registry
 
 import (
 	"math"
+	"net/url"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -46,6 +47,7 @@ const (
 // instance is one address of a service and what calls and checks taught about it.
 type instance struct {
 	url     string
+	base    *url.URL               // url, parsed; nobody changes it
 	reserve bool                   // configured beside DNS or Redis
 	health  atomic.Pointer[string] // path of the health check
 	from    atomic.Int32           // origin
@@ -68,6 +70,7 @@ type instance struct {
 
 func newInstance(e endpoint, from origin) *instance {
 	inst := &instance{url: e.url, reserve: from == standby, success: 1}
+	inst.base, _ = url.Parse(e.url) // an endpoint's URL is one
 	inst.health.Store(&e.health)
 	inst.from.Store(int32(from))
 	inst.setState(Unknown)

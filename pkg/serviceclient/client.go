@@ -22,6 +22,10 @@ type Client struct {
 	breaker  *breaker.Breaker
 	budget   *budget
 	underWay atomic.Int64
+
+	deadlines *deadlines
+	wholeTime []string // the HeaderTimeout line of most calls
+	token     atomic.Pointer[[1]string]
 }
 
 // New returns a client of the service named target. It contacts nobody. It panics when d.Registry is nil.
@@ -36,7 +40,10 @@ func New(target string, cfg Config, d Deps) *Client {
 		d.Transport = sharedTransport()
 	}
 	cfg = cfg.withDefaults()
-	return &Client{target: target, cfg: cfg, deps: d, breaker: breaker.New(target, cfg.Breaker), budget: newBudget()}
+	return &Client{
+		target: target, cfg: cfg, deps: d, breaker: breaker.New(target, cfg.Breaker), budget: newBudget(),
+		deadlines: newDeadlines(), wholeTime: []string{millis(cfg.AttemptTimeout)},
+	}
 }
 
 // Breaker answers the target's breaker, to watch its state and transitions.
@@ -93,7 +100,7 @@ func (c *Client) try(ctx context.Context, call *call) (e *Error) {
 			return e
 		}
 		defer c.underWay.Add(-1)
-		if e = c.attempt(ctx, call, lease.URL); e == nil {
+		if e = c.attempt(ctx, call, lease.Base(), began); e == nil {
 			outcome = breaker.Success
 			return nil
 		}
