@@ -129,7 +129,7 @@ func (c *Chassis) openRedis(context.Context) error {
 func (c *Chassis) openRegistry(context.Context) (err error) {
 	cfg := c.Config.Registry
 	cfg.URLs = c.Config.Peers.URLs()
-	c.Registry, err = registry.New(cfg, registry.Deps{Redis: c.redis, Log: c.Log})
+	c.Registry, err = registry.New(cfg, registry.Deps{Redis: c.redis, Log: c.Log, Metrics: c.Metrics.Registry()})
 	return err
 }
 
