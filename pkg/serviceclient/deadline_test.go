@@ -3,7 +3,6 @@ package serviceclient_test
 import (
 	"context"
 	"errors"
-	"io"
 	"net/http"
 	"sync"
 	"testing"
@@ -91,46 +90,4 @@ func TestTimeoutIsToldThroughADerivedContext(t *testing.T) {
 			t.Errorf("cancelled with %v", err)
 		}
 	})
-}
-
-// seen is a transport that keeps the last request.
-type seen struct{ last *http.Request }
-
-func (s *seen) RoundTrip(r *http.Request) (*http.Response, error) {
-	s.last = r
-	return answer(200), nil
-}
-
-func TestBodyIsSentWhole(t *testing.T) {
-	t.Parallel()
-	s := &seen{}
-	b := setupOver(t, s, serviceclient.Config{}, "http://a:1")
-	for name, row := range map[string]struct {
-		again bool
-		call  func() error
-	}{
-		"post": {false, func() error {
-			_, err := serviceclient.Post[account](t.Context(), b.Client, "/", account{ID: "1"})
-			return err
-		}},
-		"patch": {false, func() error {
-			_, err := serviceclient.Patch[account](t.Context(), b.Client, "/", account{ID: "1"})
-			return err
-		}},
-		"put": {true, func() error {
-			_, err := serviceclient.Put[account](t.Context(), b.Client, "/", account{ID: "1"})
-			return err
-		}},
-	} {
-		if err := row.call(); err != nil {
-			t.Fatal(err)
-		}
-		sent, err := io.ReadAll(s.last.Body)
-		if err != nil || s.last.ContentLength != int64(len(sent)) || string(sent) != `{"id":"1","name":""}` {
-			t.Errorf("%s: %d bytes announced, sent %s, %v", name, s.last.ContentLength, sent, err)
-		}
-		if again := s.last.GetBody != nil; again != row.again {
-			t.Errorf("%s: net/http may send it again: %v", name, again)
-		}
-	}
 }

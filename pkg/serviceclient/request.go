@@ -22,6 +22,10 @@ const (
 	HeaderIdempotencyKey = "Idempotency-Key"
 )
 
+// wireIdempotencyKey is the header as it is sent. To net/http the canonical spelling means that the request may be sent
+// again although the server has seen it; whether that is so, only [WithKey] says.
+const wireIdempotencyKey = "idempotency-key"
+
 var mediaType = []string{"application/json"} // shared by all requests; nobody writes to it
 
 // Option changes one call.
@@ -93,15 +97,13 @@ func (c *Client) request(ctx context.Context, call *call, base *url.URL, left ti
 	return req, err
 }
 
-// attach gives req the body. Only what may be sent twice gets a GetBody: net/http sends such a request again by itself
-// when it has an Idempotency-Key.
+// attach gives req the body. With GetBody net/http itself goes to another connection when the one it had turns out to
+// be closed before anything was written.
 func (c *call) attach(req *http.Request) {
 	body := func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(c.body)), nil }
 	req.Body, _ = body()
+	req.GetBody = body
 	req.ContentLength = int64(len(c.body))
-	if c.repeatable {
-		req.GetBody = body
-	}
 }
 
 // resolve answers base followed by target. It parses only what has more to it than letters, digits and slashes.
@@ -136,7 +138,7 @@ func (c *Client) header(ctx context.Context, call *call, left time.Duration) (ht
 		h["Content-Type"] = mediaType
 	}
 	if call.key != "" {
-		h[HeaderIdempotencyKey] = []string{call.key}
+		h[wireIdempotencyKey] = []string{call.key}
 	}
 	h[HeaderTimeout] = c.timeLeft(left)
 	return h, c.sign(h)
