@@ -17,21 +17,25 @@ import (
 
 const key = "Idempotency-Key"
 
+// insist sends POST /orders until it is not refused for want of a connection, as a
+// client does.
+func (b bundle) insist(t *testing.T, body string, header ...string) layout.Answer {
+	for {
+		answer := b.Call(t, contracts.Gateway, "POST", "/orders", body, header...)
+		if answer.Status != http.StatusServiceUnavailable || t.Context().Err() != nil {
+			return answer
+		}
+	}
+}
+
 // Fifty at once, over five connections: one places the order and the others wait
-// for it. Whoever is refused for want of a connection asks again, as a client does.
+// for it.
 func TestFiftyPostsWithOneKey(t *testing.T) {
 	b := setup(t)
 	answers := make([]layout.Answer, 50)
 	var wg sync.WaitGroup
 	for i := range answers {
-		wg.Go(func() {
-			for {
-				answers[i] = b.Call(t, contracts.Gateway, "POST", "/orders", b.body(1), key, "k")
-				if answers[i].Status != http.StatusServiceUnavailable || t.Context().Err() != nil {
-					return
-				}
-			}
-		})
+		wg.Go(func() { answers[i] = b.insist(t, b.body(1), key, "k") })
 	}
 	wg.Wait()
 
@@ -55,7 +59,7 @@ func TestOneKeyForTwoRequestsAtOnce(t *testing.T) {
 	statuses := make([]int, 10)
 	var wg sync.WaitGroup
 	for i := range statuses {
-		wg.Go(func() { statuses[i] = b.Call(t, contracts.Gateway, "POST", "/orders", b.body(i+1), key, "k").Status })
+		wg.Go(func() { statuses[i] = b.insist(t, b.body(i+1), key, "k").Status })
 	}
 	wg.Wait()
 	count := map[int]int{}
