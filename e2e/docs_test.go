@@ -60,6 +60,36 @@ func TestEveryProblemIsDocumented(t *testing.T) {
 	}
 }
 
+// TestEveryMetricIsDocumented compares the names in the code, but for those of
+// events, with the table in the architecture page.
+func TestEveryMetricIsDocumented(t *testing.T) {
+	t.Parallel()
+	page, err := os.ReadFile("../docs/architecture.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	const name = `((?:http_server|http_client|circuit_breaker|registry|db_pool)_[a-z_]+)`
+	shipped := sources(t, func(path string) bool { return !isTest(path) }, "pkg", "services")
+	found := func(pattern, text string) map[string]bool {
+		names := map[string]bool{}
+		for _, match := range regexp.MustCompile(pattern).FindAllStringSubmatch(text, -1) {
+			names[match[1]] = true
+		}
+		return names
+	}
+	exposed, documented := found(`"`+name+`"`, shipped), found("`"+name+"`", string(page))
+	for name := range exposed {
+		if !documented[name] {
+			t.Errorf("docs/architecture.md lacks the metric %s", name)
+		}
+	}
+	for name := range documented {
+		if !exposed[name] {
+			t.Errorf("docs/architecture.md has the metric %s, which no code exposes", name)
+		}
+	}
+}
+
 // TestDocsNameTestsThatExist holds what the pages promise to the tests.
 func TestDocsNameTestsThatExist(t *testing.T) {
 	t.Parallel()

@@ -92,6 +92,36 @@ func TestDifferenceEndOfCooldown(t *testing.T) {
 	})
 }
 
+// gobreaker lets all callers of a broken service come back at the same moment. Ours
+// adds up to a fifth of the cooldown at random.
+func TestDifferenceJitter(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		waits := map[time.Duration]bool{}
+		for range 50 {
+			b := breaker.New("ours", breaker.Config{Failures: 1, Cooldown: cooldown})
+			fail(ourBreaker{b})
+			refusal, _ := errors.AsType[*breaker.OpenError](b.Do(t.Context(), func(context.Context) error { return nil }))
+			waits[refusal.RetryAfter] = true
+		}
+		if len(waits) < 25 {
+			t.Errorf("only %d different cooldowns of 50", len(waits))
+		}
+		peer := peerBreaker{gobreaker.NewCircuitBreaker[struct{}](gobreaker.Settings{
+			Timeout: cooldown, ReadyToTrip: func(gobreaker.Counts) bool { return true },
+		})}
+		for range 50 {
+			fail(peer)
+			<-time.After(cooldown)
+			before := peer.state()
+			<-time.After(1)
+			if before != breaker.Open || peer.state() != breaker.HalfOpen {
+				t.Fatalf("gobreaker is %v, then %v", before, peer.state())
+			}
+		}
+	})
+}
+
 // Callers that hang up open gobreaker as it comes. Ours learns nothing from
 // them.
 func TestDifferenceCancelledCalls(t *testing.T) {

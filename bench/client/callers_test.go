@@ -3,9 +3,11 @@ package client_test
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
 	"testing"
+	"time"
 
 	"go.opentelemetry.io/otel/trace"
 
@@ -34,19 +36,28 @@ type way struct {
 	call func() error
 }
 
-// ways are, with the bare client first:
+// floor is the place among the ways of the one that the others are measured by.
+const floor = 0
+
+// ways are:
 //
-//   - bare: net/http with the same transport; reads the answer and decodes it
+//   - bare, the floor: a tuned net/http client as any careful caller writes it. It has our transport and a timeout of
+//     5 s, reads the whole answer up to 1 MiB, and decodes it. It sends no header of its own, knows one address, and
+//     promises nothing.
+//   - naked: bare without the timeout and the limit
+//   - byhand: bare with the headers of untraced, set by hand
 //   - plain: serviceclient with what it cannot do without
 //   - untraced: with a token and metrics, as a service has them
 //   - service: and with trace ids in the headers, but without an exporter
 //   - traced: and with every call recorded as a span and exported
-func ways(t testing.TB) []way {
+//
+// They call the process whose number is answered too.
+func ways(t testing.TB) (all []way, process int) {
 	t.Helper()
-	calls, spans := startServer(t)
+	server := startServer(t)
 	transport := serviceclient.NewTransport()
 	t.Cleanup(transport.CloseIdleConnections)
-	reg, err := registry.New(registry.Config{URLs: map[string]string{target: calls}}, registry.Deps{})
+	reg, err := registry.New(registry.Config{URLs: map[string]string{target: server.calls}}, registry.Deps{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -55,21 +66,64 @@ func ways(t testing.TB) []way {
 	untraced.Signer, untraced.Metrics = signer(t), metrics.New(caller)
 	service, traced := untraced, untraced
 	service.Tracer = openTracer(t, tracing.Config{})
-	traced.Tracer = openTracer(t, tracing.Config{Endpoint: spans, SampleRatio: 1})
+	traced.Tracer = openTracer(t, tracing.Config{Endpoint: server.spans, SampleRatio: 1})
 
 	ctx := tracing.WithRequestID(context.Background(), "req-1") // the server's part
 	recorded, span := traced.Tracer.Start(ctx, "request", trace.WithSpanKind(trace.SpanKindServer))
 	t.Cleanup(func() { span.End() })
+	url := server.calls + path
+	bare := &http.Client{Transport: transport, Timeout: 5 * time.Second}
 	return []way{
-		{"bare", func() error { return callBare(ctx, &http.Client{Transport: transport}, calls+path) }},
+		{"bare", func() error { return callBare(ctx, bare, url, none) }},
+		{"naked", func() error { return callNaked(ctx, &http.Client{Transport: transport}, url) }},
+		{"byhand", func() error { return callBare(ctx, bare, url, headers(untraced.Signer)) }},
 		{"plain", through(ctx, plain)},
 		{"untraced", through(ctx, untraced)},
 		{"service", through(ctx, service)},
 		{"traced", through(recorded, traced)},
+	}, server.process
+}
+
+func none(http.Header) error { return nil }
+
+// headers sets what an untraced call sends.
+func headers(s *serviceauth.Signer) func(http.Header) error {
+	return func(h http.Header) error {
+		token, err := s.Token(target)
+		h.Set("Accept", "application/json")
+		h.Set("X-Service-Name", caller)
+		h.Set("X-Request-Id", "req-1")
+		h.Set("X-Request-Timeout-Ms", "5000")
+		h.Set("X-Service-Token", token)
+		return err
 	}
 }
 
-func callBare(ctx context.Context, client *http.Client, url string) error {
+func callBare(ctx context.Context, client *http.Client, url string, prepare func(http.Header) error) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return err
+	}
+	if err := prepare(req.Header); err != nil {
+		return err
+	}
+	resp, err := client.Do(req)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(resp.Body, 1<<20))
+	if err != nil {
+		return err
+	}
+	if resp.StatusCode != http.StatusOK {
+		return fmt.Errorf("status %d", resp.StatusCode)
+	}
+	var out account
+	return json.Unmarshal(body, &out)
+}
+
+func callNaked(ctx context.Context, client *http.Client, url string) error {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		return err

@@ -2,5 +2,5 @@
 // tuned net/http client that promises nothing. The server is a process of its
 // own, so that the processor time is the caller's alone. It has tests only.
 //
-//	go test -bench . ./bench/client
+//	go test -bench OverBare -benchtime 1x ./bench/client
 package client

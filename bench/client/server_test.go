@@ -84,8 +84,14 @@ func answerAll(conn net.Conn) {
 	}
 }
 
+// server is where calls and spans go.
+type server struct {
+	calls, spans string // URLs
+	process      int
+}
+
 // startServer runs this program as the server, until the test ends.
-func startServer(t testing.TB) (calls, spans string) {
+func startServer(t testing.TB) server {
 	t.Helper()
 	self, err := os.Executable()
 	if err != nil {
@@ -118,5 +124,5 @@ func startServer(t testing.TB) (calls, spans string) {
 	if len(urls) < 2 {
 		t.Fatal("the server did not start")
 	}
-	return urls[0], urls[1]
+	return server{calls: urls[0], spans: urls[1], process: cmd.Process.Pid}
 }

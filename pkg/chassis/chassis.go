@@ -12,6 +12,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 	"github.com/redis/go-redis/v9/maintnotifications"
+	"go.opentelemetry.io/otel"
 	"gorm.io/gorm"
 
 	"github.com/go-troika/troika/pkg/database"
@@ -45,6 +46,7 @@ type Chassis struct {
 	clients  map[string]*serviceclient.Client
 	relay    *events.Relay
 	consumer *events.Consumer
+	more     []*part  // of the service's own
 	closers  []closer // in the order of opening
 }
 
@@ -71,7 +73,12 @@ func Open(ctx context.Context, cfg Config, out io.Writer, schema fs.FS) (*Chassi
 	return c, nil
 }
 
+// openTracer also has what OpenTelemetry complains of, such as a receiver that is
+// away, end in the log. It can do that only for the process as a whole.
 func (c *Chassis) openTracer(ctx context.Context) (err error) {
+	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) {
+		c.Log.Warn("telemetry failed", "error", err)
+	}))
 	if c.Tracer, err = tracing.Open(ctx, c.Config.Tracing, c.Config.Service); err != nil {
 		return err
 	}
@@ -131,7 +138,7 @@ func (c *Chassis) openRedis(context.Context) error {
 func (c *Chassis) openRegistry(context.Context) (err error) {
 	cfg := c.Config.Registry
 	cfg.URLs = c.Config.Peers.URLs()
-	c.Registry, err = registry.New(cfg, registry.Deps{Redis: c.redis, Log: c.Log})
+	c.Registry, err = registry.New(cfg, registry.Deps{Redis: c.redis, Log: c.Log, Metrics: c.Metrics.Registry()})
 	return err
 }
 
@@ -167,19 +174,32 @@ func (c *Chassis) Client(target string, cfg serviceclient.Config) *serviceclient
 	return client
 }
 
-// Close closes what Open has opened, last opened first closed, and gives all
-// errors. After Run there is nothing left to do for it.
+// Close closes what Open has opened, last opened first closed, each within a
+// second, and gives all errors. After Run there is nothing left to do for it.
 func (c *Chassis) Close() error {
-	ctx, cancel := context.WithTimeout(context.Background(), closeTime)
-	defer cancel()
 	var errs []error
 	for i := len(c.closers) - 1; i >= 0; i-- {
-		if err := c.closers[i].close(ctx); err != nil {
+		if err := c.closers[i].run(); err != nil {
 			errs = append(errs, fmt.Errorf("close %s: %w", c.closers[i].name, err))
 		}
 	}
 	c.closers = nil
 	return errors.Join(errs...)
+}
+
+// run does not wait for what does not heed its deadline: a pool waits for its
+// connections, whoever holds them.
+func (c closer) run() error {
+	ctx, cancel := context.WithTimeout(context.Background(), closeTime)
+	defer cancel()
+	done := make(chan error, 1)
+	go func() { done <- c.close(ctx) }()
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+		return fmt.Errorf("not within %v", closeTime)
+	}
 }
 
 func (c *Chassis) closeLater(name string, f func(context.Context) error) {

@@ -10,27 +10,40 @@ import (
 	"github.com/go-troika/troika/pkg/httpserver"
 )
 
-// Deadlines of the steps of a stop; with the longest DrainDelay they stay
-// within 25 s, and the compose files grant 30 s.
+// Deadlines of a stop, which is over within 25 s; the compose files grant 30. Each
+// step has its own, and all up to the closing one together, of which every part
+// gets a little even if those before it have used up the rest.
 const (
+	stopTime     = 20 * time.Second
 	withdrawTime = time.Second
-	partTime     = 11 * time.Second // for one part to end: longer than a handler may take
-	closeTime    = 3 * time.Second
+	partTime     = 11 * time.Second // a request or an event in hand may take 10
+	shortTime    = 3 * time.Second  // for parts with no request or event in hand
+	leastTime    = 500 * time.Millisecond
+	closeTime    = time.Second // for each of what was opened
 )
 
 // part is something that runs as long as the service does.
 type part struct {
 	name string
 	run  func(context.Context) error
+	time time.Duration // longest stop
 	stop context.CancelFunc
 	done chan error // gets the result, once
+}
+
+// Background has Run run something of the service's own until it stops: run gets
+// a context that ends then, and has 3 s to return. If it returns earlier, the
+// service stops.
+func (c *Chassis) Background(name string, run func(context.Context) error) {
+	c.more = append(c.more, &part{name: name, run: run, time: shortTime})
 }
 
 // Run serves until ctx is done, then stops in order: say that it stops
 // (readiness, registry), go on serving until others have noticed, end the
 // consumer and then HTTP with what they have in hand, and last the relay, so
 // that what was just published still goes out. It gives all errors of all
-// steps. If a part fails, Run stops the others and gives its error too.
+// steps, within 25 s of ctx's end. If a part fails, Run stops the others and
+// gives its error too.
 func (c *Chassis) Run(ctx context.Context) error {
 	if err := c.HTTP.Listen(); err != nil {
 		return errors.Join(err, c.Close())
@@ -41,35 +54,41 @@ func (c *Chassis) Run(ctx context.Context) error {
 		p.start(failed)
 	}
 	_, port, _ := net.SplitHostPort(c.HTTP.Addr())
-	err := c.Registry.Announce(ctx, c.Config.Service, c.Config.advertised(port))
-	if err == nil {
+	errs := []error{c.Registry.Announce(ctx, c.Config.Service, c.Config.advertised(port))}
+	stopped := time.Now()
+	if errs[0] == nil {
 		c.Log.InfoContext(ctx, "service runs", "addr", c.HTTP.Addr(), "admin_port", c.Config.AdminPort, "env", c.Config.Env)
 		select {
 		case <-ctx.Done():
+			stopped = time.Now()
 			c.drain()
-		case err = <-failed:
+		case err := <-failed:
+			stopped = time.Now()
+			errs = append(errs, err)
 		}
 	}
-	errs := []error{err}
 	for i := len(parts) - 1; i >= 0; i-- {
-		errs = append(errs, parts[i].end())
+		until := stopped.Add(stopTime - time.Duration(i)*leastTime)
+		errs = append(errs, parts[i].end(min(parts[i].time, max(time.Until(until), leastTime))))
 	}
-	c.Log.Info("service stopped")
-	return errors.Join(append(errs, c.Close())...)
+	errs = append(errs, c.Close())
+	c.Log.Info("service stopped", "after", time.Since(stopped).Round(time.Millisecond))
+	return errors.Join(errs...)
 }
 
 // parts are in the order of their start; they end in the opposite order.
 func (c *Chassis) parts() []*part {
 	parts := []*part{
-		{name: "admin", run: httpserver.NewAdmin(c.Config.adminAddr(), c.Metrics, nil).Run},
-		{name: "registry", run: c.Registry.Run},
+		{name: "admin", run: httpserver.NewAdmin(c.Config.adminAddr(), c.Metrics, nil).Run, time: shortTime},
+		{name: "registry", run: c.Registry.Run, time: shortTime},
 	}
 	if c.relay != nil {
-		parts = append(parts, &part{name: "relay", run: c.relay.Run})
+		parts = append(parts, &part{name: "relay", run: c.relay.Run, time: shortTime})
 	}
-	parts = append(parts, &part{name: "http", run: c.HTTP.Run})
+	parts = append(parts, c.more...)
+	parts = append(parts, &part{name: "http", run: c.HTTP.Run, time: partTime})
 	if c.consumer != nil {
-		parts = append(parts, &part{name: "consumer", run: c.consumer.Run})
+		parts = append(parts, &part{name: "consumer", run: c.consumer.Run, time: partTime})
 	}
 	return parts
 }
@@ -87,8 +106,8 @@ func (p *part) start(failed chan<- error) {
 	}()
 }
 
-// end stops the part and waits for it, within limits.
-func (p *part) end() error {
+// end stops the part and waits for it that long.
+func (p *part) end(limit time.Duration) error {
 	p.stop()
 	select {
 	case err := <-p.done:
@@ -96,12 +115,13 @@ func (p *part) end() error {
 			return fmt.Errorf("stop %s: %w", p.name, err)
 		}
 		return nil
-	case <-time.After(partTime):
-		return fmt.Errorf("stop %s: not within %v", p.name, partTime)
+	case <-time.After(limit):
+		return fmt.Errorf("stop %s: not within %v", p.name, limit.Round(time.Millisecond))
 	}
 }
 
-// drain says that this instance stops, and waits until others have noticed.
+// drain says that this instance stops, and waits until others have noticed. That
+// Redis could not be told is no failure of the stop: the entry there runs out.
 func (c *Chassis) drain() {
 	c.Log.Info("service drains", "for", c.Config.DrainDelay)
 	c.HTTP.Drain()

@@ -217,8 +217,12 @@ func TestInFlightLimit(t *testing.T) {
 			go func() { codes <- b.do(http.MethodGet, "/", "").Code }()
 		}
 		synctest.Wait()
+		began := time.Now()
 		w := b.do(http.MethodGet, "/", "")
 		problem(t, w, http.StatusServiceUnavailable, "overloaded")
+		if took := time.Since(began); took != 0 {
+			t.Errorf("refused after %v, want at once", took)
+		}
 		if got := w.Header().Get("Retry-After"); got != "1" {
 			t.Errorf("Retry-After %q", got)
 		}

@@ -35,6 +35,7 @@ type Metrics struct {
 	requests     *cache[requestKey, prometheus.Observer]
 	dependencies *cache[string, *dependency]
 	refused      *cache[string, prometheus.Counter]
+	client       client
 }
 
 type requestKey struct {
@@ -70,6 +71,7 @@ func New(service string) *Metrics {
 	m.requests = newRequests(m.registry)
 	m.dependencies = newDependencies(m.registry)
 	m.refused = newRefused(m.registry)
+	m.client = newClient(m.registry)
 	return m
 }
 
@@ -84,17 +86,18 @@ func (m *Metrics) Handler() http.Handler {
 
 // Request counts a request that was answered with status after d. The route is the
 // template ("/users/:id"), "" when none matched. A status of 500 and above counts as
-// an error. The trace id in ctx becomes an exemplar if its span is sampled.
+// an error. The trace id in ctx becomes an exemplar if its span is recorded here: a trace
+// that only others sampled cannot be looked up where this service's spans go.
 func (m *Metrics) Request(ctx context.Context, method, route string, status int, d time.Duration) {
 	m.served.add(status >= 500, d)
 	latency := m.requests.get(requestKey{knownMethod(method), knownRoute(route), status})
-	span := trace.SpanContextFromContext(ctx)
-	if !span.IsSampled() {
+	span := trace.SpanFromContext(ctx)
+	if !span.IsRecording() || !span.SpanContext().IsSampled() {
 		latency.Observe(d.Seconds())
 		return
 	}
 	latency.(prometheus.ExemplarObserver).ObserveWithExemplar(d.Seconds(),
-		prometheus.Labels{"trace_id": span.TraceID().String()})
+		prometheus.Labels{"trace_id": span.SpanContext().TraceID().String()})
 }
 
 // InFlight adds delta to the number of requests being served.

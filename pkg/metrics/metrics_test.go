@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/go-troika/troika/pkg/metrics"
@@ -86,16 +87,20 @@ func TestLabelsFoldPastTheirLimit(t *testing.T) {
 	}
 }
 
-func TestExemplarOnlyOfSampledSpans(t *testing.T) {
+func TestExemplarOnlyOfRecordedSpans(t *testing.T) {
 	t.Parallel()
 	const openMetrics = "application/openmetrics-text; version=1.0.0"
 	m := metrics.New("user-service")
-	m.Request(spanContext(t, 0), "GET", "/users", 200, 3*time.Millisecond)
+	elsewhere := trace.ContextWithSpanContext(t.Context(), trace.NewSpanContext(trace.SpanContextConfig{
+		TraceID: trace.TraceID{1}, SpanID: trace.SpanID{1}, TraceFlags: trace.FlagsSampled,
+	}))
+	m.Request(elsewhere, "GET", "/users", 200, 3*time.Millisecond)
 	if text := scrape(t, m, openMetrics); strings.Contains(text, "trace_id") {
-		t.Error("exemplar of a span that is not sampled")
+		t.Error("exemplar of a span that is recorded nowhere")
 	}
-	m.Request(spanContext(t, trace.FlagsSampled), "GET", "/users", 200, 3*time.Millisecond)
-	want := `le="0.005"} 2 # {trace_id="0102030405060708090a0b0c0d0e0f10"} 0.003`
+	ctx := recorded(t)
+	m.Request(ctx, "GET", "/users", 200, 3*time.Millisecond)
+	want := fmt.Sprintf(`le="0.005"} 2 # {trace_id="%s"} 0.003`, trace.SpanContextFromContext(ctx).TraceID())
 	if text := scrape(t, m, openMetrics); !strings.Contains(text, want) {
 		t.Errorf("no %s in\n%s", want, text)
 	}
@@ -159,20 +164,20 @@ func BenchmarkRequestParallel(b *testing.B) {
 
 func BenchmarkRequestSampled(b *testing.B) {
 	m := metrics.New("user-service")
-	ctx := spanContext(b, trace.FlagsSampled)
+	ctx := recorded(b)
 	b.ReportAllocs()
 	for b.Loop() {
 		m.Request(ctx, "GET", "/users/:id", 200, time.Millisecond)
 	}
 }
 
-func spanContext(tb testing.TB, flags trace.TraceFlags) context.Context {
+// recorded answers a context with a span that is recorded.
+func recorded(tb testing.TB) context.Context {
 	tb.Helper()
-	return trace.ContextWithSpanContext(tb.Context(), trace.NewSpanContext(trace.SpanContextConfig{
-		TraceID:    trace.TraceID{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16},
-		SpanID:     trace.SpanID{1},
-		TraceFlags: flags,
-	}))
+	provider := sdktrace.NewTracerProvider()
+	ctx, span := provider.Tracer("test").Start(tb.Context(), "request")
+	tb.Cleanup(func() { span.End() })
+	return ctx
 }
 
 func scrape(t *testing.T, m *metrics.Metrics, accept string) string {

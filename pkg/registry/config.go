@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/redis/go-redis/v9"
 
 	"github.com/go-troika/troika/pkg/env"
@@ -39,6 +40,8 @@ type Config struct {
 // Deps are the parts a Registry works with; each may be left out but Redis for KindRedis.
 type Deps struct {
 	Redis redis.UniversalClient
+	// Metrics gets the numbers of instances and ejections of each service.
+	Metrics prometheus.Registerer
 	// Log receives changes of health and of reachability; default: nothing is logged.
 	Log *slog.Logger
 	// HTTP sends the health checks; the default opens a new connection each time and follows no redirects.

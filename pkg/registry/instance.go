@@ -2,6 +2,7 @@ package registry
 
 import (
 	"math"
+	"net/url"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -10,12 +11,10 @@ import (
 )
 
 const (
-	latencyMemory = 1500 * time.Millisecond // time constant of the latency average
-	successMemory = 1500 * time.Millisecond // time constant in which failures are forgiven
-	successStep   = 0.2                     // weight of one outcome in the success rate
-	worstSuccess  = 0.2
-	steepness     = 4                         // power of the success rate in the cost: who fails fast has little in flight
-	latencyFloor  = float64(time.Millisecond) // differences below are noise
+	memory       = 1500 * time.Millisecond // time constant of the latency average, and in which failures are forgiven
+	successStep  = 0.2                     // weight of one outcome in the success rate
+	worstSuccess = 0.2
+	latencyFloor = float64(time.Millisecond) // differences below are noise
 
 	ejectAfter    = 5 // consecutive failures
 	ejectFor      = 10 * time.Second
@@ -46,6 +45,7 @@ const (
 // instance is one address of a service and what calls and checks taught about it.
 type instance struct {
 	url     string
+	base    *url.URL               // url, parsed; nobody changes it
 	reserve bool                   // configured beside DNS or Redis
 	health  atomic.Pointer[string] // path of the health check
 	from    atomic.Int32           // origin
@@ -68,6 +68,7 @@ type instance struct {
 
 func newInstance(e endpoint, from origin) *instance {
 	inst := &instance{url: e.url, reserve: from == standby, success: 1}
+	inst.base, _ = url.Parse(e.url) // an endpoint's URL is one
 	inst.health.Store(&e.health)
 	inst.from.Store(int32(from))
 	inst.setState(Unknown)
@@ -91,14 +92,20 @@ func (i *instance) snapshot(now time.Time) Instance {
 }
 
 // weight is the cost of a call as learnt from earlier ones, 0 when there were none. What was learnt fades with
-// time, so that an instance that was slow or failing is tried again.
+// time, so that an instance that was slow or failing is tried again. The fourth power of the success rate keeps calls
+// away from who fails fast and so has little in flight.
 func (i *instance) weight(now time.Time) float64 {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	if i.observed.IsZero() {
 		return 0
 	}
-	return max(i.latency*i.fade(now, latencyMemory), latencyFloor) / math.Pow(i.forgiven(now), steepness)
+	if i.success == 1 && i.latency <= latencyFloor {
+		return latencyFloor // whatever has faded since
+	}
+	kept := i.fade(now)
+	square := i.forgiven(kept) * i.forgiven(kept)
+	return max(i.latency*kept, latencyFloor) / (square * square)
 }
 
 // observe learns from a finished call and reports whether the instance has now failed often enough to be ejected.
@@ -106,8 +113,9 @@ func (i *instance) weight(now time.Time) float64 {
 func (i *instance) observe(outcome breaker.Outcome, d time.Duration, now time.Time) bool {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	i.observeLatency(float64(d), outcome == breaker.Success, now)
-	i.success = i.forgiven(now)
+	kept := i.fade(now)
+	i.observeLatency(float64(d), outcome == breaker.Success, kept)
+	i.success = i.forgiven(kept)
 	switch outcome {
 	case breaker.Success:
 		i.success += (1 - i.success) * successStep
@@ -120,8 +128,7 @@ func (i *instance) observe(outcome breaker.Outcome, d time.Duration, now time.Ti
 	return outcome == breaker.Failure && i.failures >= ejectAfter
 }
 
-func (i *instance) observeLatency(sample float64, whole bool, now time.Time) {
-	kept := i.fade(now, latencyMemory)
+func (i *instance) observeLatency(sample float64, whole bool, kept float64) {
 	switch faded := i.latency * kept; {
 	case sample > faded: // a peak counts in full
 		i.latency = sample
@@ -132,12 +139,11 @@ func (i *instance) observeLatency(sample float64, whole bool, now time.Time) {
 	}
 }
 
-func (i *instance) forgiven(now time.Time) float64 {
-	return 1 - (1-i.success)*i.fade(now, successMemory)
-}
+// forgiven is the success rate, given how much is left of the latest observation.
+func (i *instance) forgiven(kept float64) float64 { return 1 - (1-i.success)*kept }
 
 // fade is the part, 0..1, that is left of the latest observation.
-func (i *instance) fade(now time.Time, memory time.Duration) float64 {
+func (i *instance) fade(now time.Time) float64 {
 	return math.Exp(-float64(now.Sub(i.observed)) / float64(memory))
 }
 

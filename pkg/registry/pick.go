@@ -2,6 +2,7 @@ package registry
 
 import (
 	"math/rand/v2"
+	"net/url"
 	"slices"
 	"time"
 
@@ -22,6 +23,10 @@ type Lease struct {
 	pool *pool
 	inst *instance
 }
+
+// Base is URL parsed, which would cost each call more than choosing the instance does. All leases share it: copy it
+// before changing it.
+func (l Lease) Base() *url.URL { return l.inst.base }
 
 // Done ends the lease and tells what became of the call and how long it took; call it exactly once. A Failure
 // weighs against the instance and, repeated, ejects it. An Ignore says nothing but that it took at least d.

@@ -13,6 +13,8 @@ type pool struct {
 	first   sync.Once   // the look-up at first use
 	failing atomic.Bool // the latest refresh failed; logged once
 
+	ejections atomic.Int64
+
 	mu      sync.Mutex
 	members atomic.Pointer[[]*instance]
 }
@@ -109,5 +111,6 @@ func (p *pool) eject(inst *instance, now time.Time) bool {
 		return false
 	}
 	inst.eject(now)
+	p.ejections.Add(1)
 	return true
 }

@@ -63,6 +63,11 @@ func New(cfg Config, deps Deps) (*Registry, error) {
 			p.add(endpoint{url: u, health: DefaultHealthEndpoint}, r.configuredOrigin())
 		}
 	}
+	if deps.Metrics != nil {
+		if err := deps.Metrics.Register(collector{r}); err != nil {
+			return nil, fmt.Errorf("registry: %w", err)
+		}
+	}
 	return r, nil
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"net/url"
 	"time"
 
 	"go.opentelemetry.io/otel/attribute"
@@ -14,28 +15,31 @@ import (
 )
 
 // attempt sends the call once, to the instance at base, in a span and with a deadline of its own.
-func (c *Client) attempt(caller context.Context, call *call, base string) *Error {
-	deadline := time.Now().Add(c.cfg.AttemptTimeout)
-	if call.deadline.Before(deadline) {
-		deadline = call.deadline
+func (c *Client) attempt(caller context.Context, call *call, base *url.URL, began time.Time) *Error {
+	ctx, until := caller, call.until(caller)
+	if own := began.Add(c.cfg.AttemptTimeout); own.Before(until) {
+		until = own
 	}
-	ctx, cancel := context.WithDeadline(caller, deadline)
-	defer cancel()
+	if theirs, ok := caller.Deadline(); !ok || until.Before(theirs) {
+		timed := c.deadlines.start(caller, until)
+		defer c.deadlines.end(timed)
+		ctx = timed
+	}
 	ctx, span := c.startSpan(ctx, call.method)
 	defer span.End()
-	e := c.roundTrip(ctx, caller, call, base)
+	e := c.roundTrip(ctx, caller, call, base, until.Sub(began))
 	endSpan(span, e)
 	return e
 }
 
-func (c *Client) roundTrip(ctx, caller context.Context, call *call, base string) *Error {
-	req, err := c.request(ctx, call, base)
+func (c *Client) roundTrip(ctx, caller context.Context, call *call, base *url.URL, left time.Duration) *Error {
+	req, err := c.request(ctx, call, base, left)
 	if err != nil {
 		return c.fail(ctx, call, breaker.Ignore, err)
 	}
 	resp, err := c.deps.Transport.RoundTrip(req)
 	if err != nil {
-		e := c.fail(ctx, call, outcomeOfTrouble(caller), err)
+		e := c.fail(ctx, call, outcomeOfTrouble(caller), timedOut(ctx, err))
 		e.undialed = dialFailed(err)
 		return e
 	}
@@ -60,7 +64,7 @@ func (c *Client) judge(ctx, caller context.Context, call *call, resp *http.Respo
 			return nil
 		}
 	case ok && !errors.Is(readErr, ErrTooLarge):
-		outcome = outcomeOfTrouble(caller)
+		outcome, err = outcomeOfTrouble(caller), timedOut(ctx, err)
 	}
 	e := c.fail(ctx, call, outcome, err)
 	e.Status = resp.StatusCode

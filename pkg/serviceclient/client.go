@@ -22,6 +22,10 @@ type Client struct {
 	breaker  *breaker.Breaker
 	budget   *budget
 	underWay atomic.Int64
+
+	deadlines *deadlines
+	wholeTime []string // the HeaderTimeout line of most calls
+	token     atomic.Pointer[[1]string]
 }
 
 // New returns a client of the service named target. It contacts nobody. It panics when d.Registry is nil.
@@ -36,7 +40,12 @@ func New(target string, cfg Config, d Deps) *Client {
 		d.Transport = sharedTransport()
 	}
 	cfg = cfg.withDefaults()
-	return &Client{target: target, cfg: cfg, deps: d, breaker: breaker.New(target, cfg.Breaker), budget: newBudget()}
+	c := &Client{
+		target: target, cfg: cfg, deps: d, breaker: breaker.New(target, cfg.Breaker), budget: newBudget(),
+		deadlines: newDeadlines(), wholeTime: []string{millis(cfg.AttemptTimeout)},
+	}
+	c.watchBreaker()
+	return c
 }
 
 // Breaker answers the target's breaker, to watch its state and transitions.
@@ -73,6 +82,7 @@ func (c *Client) retry(ctx context.Context, call *call) *Error {
 		if e == nil || !e.repeat.again || c.breaker.State() == breaker.Open || !pause(ctx, e.repeat.wait) {
 			return e
 		}
+		c.countRetry(e)
 		last = e
 	}
 }
@@ -81,6 +91,7 @@ func (c *Client) retry(ctx context.Context, call *call) *Error {
 func (c *Client) try(ctx context.Context, call *call) (e *Error) {
 	lease, err := c.deps.Registry.Pick(c.target, call.tried...)
 	if err != nil {
+		c.countRefusal(refusedNoInstance)
 		return c.fail(ctx, call, breaker.Failure, err)
 	}
 	call.tried = append(call.tried, lease.URL)
@@ -89,11 +100,12 @@ func (c *Client) try(ctx context.Context, call *call) (e *Error) {
 	err = c.breaker.Do(ctx, func(ctx context.Context) error {
 		if c.underWay.Add(1) > int64(c.cfg.Concurrency) {
 			c.underWay.Add(-1)
+			c.countRefusal(refusedBulkhead)
 			e = c.fail(ctx, call, breaker.Ignore, ErrBusy)
 			return e
 		}
 		defer c.underWay.Add(-1)
-		if e = c.attempt(ctx, call, lease.URL); e == nil {
+		if e = c.attempt(ctx, call, lease.Base(), began); e == nil {
 			outcome = breaker.Success
 			return nil
 		}
@@ -102,6 +114,7 @@ func (c *Client) try(ctx context.Context, call *call) (e *Error) {
 		return e
 	})
 	if open, ok := errors.AsType[*breaker.OpenError](err); ok {
+		c.countRefusal(refusedOpen)
 		e = c.fail(ctx, call, breaker.Failure, open)
 		e.RetryAfter = open.RetryAfter
 	}
@@ -114,31 +127,6 @@ func (c *Client) fail(ctx context.Context, call *call, outcome breaker.Outcome, 
 		Service: c.target, Method: call.method, Path: call.path(), RequestID: tracing.RequestID(ctx),
 		Err: err, outcome: outcome,
 	}
-}
-
-// logFailure writes the one line of a failed call. A 4xx is often what the caller wanted to know, and a caller that
-// hung up is no trouble either.
-func (c *Client) logFailure(ctx context.Context, call *call, e *Error, took time.Duration) {
-	level := slog.LevelWarn
-	if ctx.Err() != nil || e.Status >= 400 && e.Status <= 499 {
-		level = slog.LevelInfo
-	}
-	c.deps.Log.LogAttrs(ctx, level, "call failed",
-		slog.String("target", c.target),
-		slog.String("method", e.Method),
-		slog.String("path", e.Path),
-		slog.Int("status", e.Status),
-		slog.String("error", reason(e)),
-		slog.Int("attempts", len(call.tried)),
-		slog.Duration("took", took))
-}
-
-// reason is what e adds to its status.
-func reason(e *Error) string {
-	if e.Err != nil {
-		return e.Err.Error()
-	}
-	return e.Code
 }
 
 func checkTarget(target string) error {

@@ -213,6 +213,7 @@ func TestBulkhead(t *testing.T) {
 	if _, err := get(t, b, "/users/1"); !errors.Is(err, serviceclient.ErrBusy) {
 		t.Errorf("the third: %v", err)
 	}
+	exposed(t, b, `http_client_refused_total{reason="bulkhead",server_address="user-service"} 1`)
 	close(leave)
 	wg.Wait()
 	go func() { <-entered }()

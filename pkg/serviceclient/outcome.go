@@ -3,6 +3,7 @@ package serviceclient
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"net/http"
 
@@ -23,6 +24,15 @@ func outcomeOfTrouble(caller context.Context) breaker.Outcome {
 		return breaker.Ignore
 	}
 	return breaker.Failure
+}
+
+// timedOut makes sure that what broke because the attempt's time was up says so. A transport below which contexts are
+// derived sees a cancellation only.
+func timedOut(ctx context.Context, err error) error {
+	if errors.Is(ctx.Err(), context.DeadlineExceeded) && !errors.Is(err, context.DeadlineExceeded) {
+		return fmt.Errorf("%w: %w", context.DeadlineExceeded, err)
+	}
+	return err
 }
 
 // classify tells the breaker what an attempt said about the service.

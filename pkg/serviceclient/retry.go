@@ -31,7 +31,12 @@ func (c *Client) plan(ctx context.Context, call *call, e *Error) plan {
 	if e.RetryAfter > 0 {
 		wait = min(e.RetryAfter, retryAfterCap)
 	}
-	if wait >= call.left(ctx) || !c.budget.withdraw() {
+	if wait >= time.Until(call.until(ctx)) {
+		c.countRefusal(refusedDeadline)
+		return plan{}
+	}
+	if !c.budget.withdraw() {
+		c.countRefusal(refusedBudget)
 		return plan{}
 	}
 	return plan{again: true, elsewhere: c.deps.Registry.Another(c.target, call.tried...), wait: wait}

@@ -86,22 +86,24 @@ func TestPostIsRetriedWhenNobodyListens(t *testing.T) {
 // seeing the Idempotency-Key.
 func TestPostIsNotRepeatedOnABrokenConnection(t *testing.T) {
 	t.Parallel()
-	var posts atomic.Int64
-	b := setup(t, serviceclient.Config{}, serve(t, func(w http.ResponseWriter, r *http.Request) {
-		if r.Method == "GET" {
-			reply(200, ann)(w, r)
-			return
+	for name, body := range map[string]any{"with a body": account{}, "without": nil} {
+		var posts atomic.Int64
+		b := setup(t, serviceclient.Config{}, serve(t, func(w http.ResponseWriter, r *http.Request) {
+			if r.Method == "GET" {
+				reply(200, ann)(w, r)
+				return
+			}
+			posts.Add(1)
+			_, _ = io.Copy(io.Discard, r.Body)
+			panic(http.ErrAbortHandler)
+		}))
+		if _, err := get(t, b, "/users/1"); err != nil { // so that the POST reuses a connection
+			t.Fatal(err)
 		}
-		posts.Add(1)
-		_, _ = io.Copy(io.Discard, r.Body)
-		panic(http.ErrAbortHandler)
-	}))
-	if _, err := get(t, b, "/users/1"); err != nil { // so that the POST reuses a connection
-		t.Fatal(err)
-	}
-	_, err := serviceclient.Post[account](t.Context(), b.Client, "/users", account{})
-	if err == nil || posts.Load() != 1 {
-		t.Errorf("%d posts arrived; %v", posts.Load(), err)
+		_, err := serviceclient.Post[account](t.Context(), b.Client, "/users", body)
+		if err == nil || posts.Load() != 1 {
+			t.Errorf("%s: %d posts arrived; %v", name, posts.Load(), err)
+		}
 	}
 }
 

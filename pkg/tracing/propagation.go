@@ -34,27 +34,38 @@ type remoteStateKey struct{}
 // has none. Without a span in ctx it writes the last two only. Values that h
 // already has under these names are replaced or removed.
 func Inject(ctx context.Context, h http.Header, service string) {
-	h.Set(HeaderServiceName, service)
 	id := RequestID(ctx)
 	if id == "" {
 		id = NewRequestID()
 	}
-	h.Set(HeaderRequestID, id)
-
 	sc := trace.SpanContextFromContext(ctx)
 	if !sc.IsValid() {
-		for _, name := range []string{headerTraceparent, headerTracestate, HeaderTraceID, HeaderParentSpanID} {
-			h.Del(name)
+		write(h, []string{service, id})
+		for _, name := range injected[2:] {
+			delete(h, name)
 		}
 		return
 	}
-	h.Set(headerTraceparent, formatTraceparent(sc))
-	h.Set(HeaderTraceID, formatUUID(sc.TraceID()))
-	h.Set(HeaderParentSpanID, sc.SpanID().String())
-	if state := stateOf(ctx, sc); state != "" {
-		h.Set(headerTracestate, state)
-	} else {
-		h.Del(headerTracestate)
+	parent := formatTraceparent(sc)
+	lines := []string{service, id, parent, formatUUID(sc.TraceID()), spanIDOf(parent), stateOf(ctx, sc)}
+	if lines[5] == "" {
+		delete(h, headerTracestate)
+		lines = lines[:5]
+	}
+	write(h, lines)
+}
+
+// injected are the headers that Inject writes, the last one only if there is a
+// tracestate.
+var injected = [...]string{
+	HeaderServiceName, HeaderRequestID, headerTraceparent, HeaderTraceID, HeaderParentSpanID, headerTracestate,
+}
+
+// write makes the values the only lines of the injected headers, in their order.
+// Together they cost one allocation.
+func write(h http.Header, values []string) {
+	for i := range values {
+		h[injected[i]] = values[i : i+1 : i+1]
 	}
 }
 

@@ -75,3 +75,6 @@ func formatTraceparent(sc trace.SpanContext) string {
 	b = hex.AppendEncode(b, []byte{byte(sc.TraceFlags())})
 	return string(b)
 }
+
+// spanIDOf answers the span id in what formatTraceparent answered.
+func spanIDOf(traceparent string) string { return traceparent[36:52] }

@@ -47,5 +47,6 @@ func run(ctx context.Context, environ []string, out io.Writer) error {
 		return err
 	}
 	ch.Relay(contracts.ProfileService)
+	ch.Background("idempotency keys", services.NewKeys(ch.DB, cfg.KeepKeys, ch.Log).Run)
 	return ch.Run(ctx)
 }

@@ -38,7 +38,7 @@ func TestBreaker(t *testing.T) {
 
 func TestEveryMistakeIsTold(t *testing.T) {
 	t.Parallel()
-	environ := append([]string{"BREAKER_FAILURES=0", "BREAKER_COOLDOWN=1ms", "PORT=http", "SERVICE_NAME=Order"}, needed[0])
+	environ := append([]string{"BREAKER_FAILURES=0", "BREAKER_COOLDOWN=1ms", "IDEMPOTENCY_RETENTION=1s", "PORT=http", "SERVICE_NAME=Order"}, needed[0])
 	_, err := env.Load[config.Config](environ, config.Defaults...)
 	var mistakes *env.Error
 	if !errors.As(err, &mistakes) {
@@ -48,8 +48,8 @@ func TestEveryMistakeIsTold(t *testing.T) {
 	for _, m := range mistakes.Mistakes {
 		variables = append(variables, m.Variable)
 	}
-	want := []string{"BREAKER_COOLDOWN", "BREAKER_FAILURES", "PORT", "SERVICE_NAME", "SERVICE_SECRET"}
-	if diff := cmp.Diff(want, variables); diff != "" || strings.Count(err.Error(), "\n") != 4 {
+	want := []string{"BREAKER_COOLDOWN", "BREAKER_FAILURES", "IDEMPOTENCY_RETENTION", "PORT", "SERVICE_NAME", "SERVICE_SECRET"}
+	if diff := cmp.Diff(want, variables); diff != "" || strings.Count(err.Error(), "\n") != 5 {
 		t.Errorf("mistakes in %q (-want +got):\n%s", err, diff)
 	}
 }

@@ -15,7 +15,7 @@ type IdempotencyKey struct {
 	Key         string `gorm:"primaryKey"`
 	RequestHash []byte
 	OrderID     uuid.UUID
-	CreatedAt   time.Time `gorm:"autoCreateTime:false"`
+	CreatedAt   time.Time `gorm:"->"` // by the database's clock
 }
 
 // TakeKey adds k and reports true, or false if the caller used the key before.
@@ -31,4 +31,16 @@ func FindKey(tx *gorm.DB, caller, key string) (IdempotencyKey, error) {
 	var k IdempotencyKey
 	err := tx.Take(&k, "caller = ? AND key = ?", caller, key).Error
 	return k, err
+}
+
+// ForgetKeys removes at most limit keys, the oldest first, that are older than age
+// by the database's clock, and tells how many. It leaves alone what another
+// transaction holds, so that replicas do not wait for each other.
+func ForgetKeys(tx *gorm.DB, age time.Duration, limit int) (int64, error) {
+	result := tx.Exec(`
+		DELETE FROM idempotency_keys WHERE (caller, key) IN (
+			SELECT caller, key FROM idempotency_keys
+			WHERE created_at < now() - make_interval(secs => ?)
+			ORDER BY created_at LIMIT ? FOR UPDATE SKIP LOCKED)`, age.Seconds(), limit)
+	return result.RowsAffected, result.Error
 }

@@ -3,9 +3,12 @@ package routes_test
 import (
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -15,11 +18,14 @@ import (
 	"github.com/go-troika/troika/pkg/breaker"
 	"github.com/go-troika/troika/pkg/contracts"
 	"github.com/go-troika/troika/pkg/database"
+	"github.com/go-troika/troika/pkg/httpserver"
+	"github.com/go-troika/troika/pkg/metrics"
 	"github.com/go-troika/troika/pkg/registry"
 	"github.com/go-troika/troika/pkg/serviceauth"
 	"github.com/go-troika/troika/pkg/serviceclient"
 	"github.com/go-troika/troika/pkg/testkit"
 	"github.com/go-troika/troika/pkg/testkit/layout"
+	"github.com/go-troika/troika/pkg/tracing"
 	"github.com/go-troika/troika/services/order-service/internal/controllers"
 	"github.com/go-troika/troika/services/order-service/internal/models"
 	"github.com/go-troika/troika/services/order-service/internal/routes"
@@ -51,6 +57,7 @@ type bundle struct {
 	*layout.Service
 	db    *database.DB
 	users *userService
+	add   func(gin.IRouter, *serviceauth.Verifier)
 }
 
 // setup gives the whole service over a database of its own and a user-service
@@ -62,7 +69,7 @@ func setup(t *testing.T) bundle {
 	users := startUserService(t)
 	orders := controllers.NewOrders(services.NewOrders(db.Gorm, services.NewUsers(users.client(t))))
 	add := func(r gin.IRouter, v *serviceauth.Verifier) { routes.HTTP(r, v, orders) }
-	return bundle{layout.Serve(t, contracts.OrderService, "../../openapi.yaml", add), db, users}
+	return bundle{layout.Serve(t, contracts.OrderService, "../../openapi.yaml", add), db, users, add}
 }
 
 // place orders something for the user that user-service knows.
@@ -85,6 +92,39 @@ func (b bundle) refuses(t *testing.T, status int, code, method, target, body str
 	return p
 }
 
+// loseAnswer sends POST /orders over a connection that dies before the answer.
+func (b bundle) loseAnswer(t *testing.T, body string, header ...string) {
+	t.Helper()
+	server := httpserver.New(httpserver.Config{}, httpserver.Deps{
+		Service: contracts.OrderService, Log: slog.New(slog.DiscardHandler),
+		Tracer: &tracing.Tracer{}, Metrics: metrics.New(contracts.OrderService),
+	})
+	b.add(server.Router(), serviceauth.NewVerifier(layout.Keys(t), contracts.OrderService))
+	token, err := serviceauth.NewSigner(layout.Keys(t), contracts.Gateway).Token(contracts.OrderService)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/orders", strings.NewReader(body))
+	r.Header.Set("Content-Type", "application/json")
+	r.Header.Set(serviceauth.Header, token)
+	for i := 0; i+1 < len(header); i += 2 {
+		r.Header.Set(header[i], header[i+1])
+	}
+	server.ServeHTTP(deadConnection{http.Header{}}, r)
+}
+
+// deadConnection takes nothing.
+type deadConnection struct{ header http.Header }
+
+// Header implements http.ResponseWriter.
+func (d deadConnection) Header() http.Header { return d.header }
+
+// WriteHeader implements http.ResponseWriter.
+func (deadConnection) WriteHeader(int) {}
+
+// Write implements http.ResponseWriter.
+func (deadConnection) Write([]byte) (int, error) { return 0, syscall.EPIPE }
+
 // published lists the names of the events so far, with their keys.
 func (b bundle) published(t *testing.T) []string {
 	t.Helper()
@@ -103,6 +143,15 @@ func (b bundle) rows(t *testing.T, table string) int64 {
 		t.Fatal(err)
 	}
 	return n
+}
+
+// age makes a key older than it is.
+func (b bundle) age(t *testing.T, key string, age time.Duration) {
+	t.Helper()
+	result := b.db.Gorm.Exec(`UPDATE idempotency_keys SET created_at = now() - make_interval(secs => ?) WHERE key = ?`, age.Seconds(), key)
+	if result.Error != nil || result.RowsAffected != 1 {
+		t.Fatalf("%d keys, %v", result.RowsAffected, result.Error)
+	}
 }
 
 // userService speaks the part of user-service's contract that orders need.

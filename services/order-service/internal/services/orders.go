@@ -44,8 +44,8 @@ func NewOrders(db *gorm.DB, users *Users) *Orders {
 // Place adds a pending order with the user, currency and items of order and
 // publishes order.created. With a key that the caller used for the same request
 // before, it does nothing and returns the order as it was placed then, with
-// true. It fails with ErrTotalTooLarge, ErrKeyReused, ErrUserUnknown or
-// ErrUsersUnavailable, and then has placed nothing.
+// true. It fails with ErrTotalTooLarge, ErrKeyReused, ErrUserUnknown,
+// ErrUsersUnavailable or ErrUsersCircuitOpen, and then has placed nothing.
 func (s *Orders) Place(ctx context.Context, order models.Order, key Key) (models.Order, bool, error) {
 	order, err := draft(order)
 	if err != nil {

@@ -51,7 +51,7 @@ func (r request) take(tx *gorm.DB, order models.Order) (bool, error) {
 	}
 	return models.TakeKey(tx, &models.IdempotencyKey{
 		Caller: r.key.Caller, Key: r.key.Value,
-		RequestHash: r.hash, OrderID: order.ID, CreatedAt: order.CreatedAt,
+		RequestHash: r.hash, OrderID: order.ID,
 	})
 }
 

@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/go-troika/troika/pkg/breaker"
 	"github.com/go-troika/troika/pkg/contracts"
 	"github.com/go-troika/troika/pkg/fault"
 	"github.com/go-troika/troika/pkg/serviceclient"
@@ -18,6 +19,7 @@ import (
 var (
 	ErrUserUnknown      = fault.New(fault.Unprocessable, "unknown_user", "Unknown user")
 	ErrUsersUnavailable = fault.New(fault.Unavailable, "user_service_unavailable", "User could not be checked")
+	ErrUsersCircuitOpen = fault.New(fault.Unavailable, "user_service_circuit_open", "User was not asked for: user-service fails")
 )
 
 // Users asks user-service about users. It is safe for concurrent use.
@@ -31,8 +33,8 @@ func NewUsers(client *serviceclient.Client) *Users {
 }
 
 // Check succeeds only if user-service says that the user exists. Otherwise the
-// error is ErrUserUnknown, or ErrUsersUnavailable with the time after which
-// asking again makes sense.
+// error is ErrUserUnknown, or, with the time after which asking again makes sense,
+// ErrUsersUnavailable, or ErrUsersCircuitOpen if it was not even asked.
 func (u *Users) Check(ctx context.Context, id uuid.UUID) error {
 	user, err := serviceclient.Get[contracts.User](ctx, u.client, "/users/"+id.String())
 	switch {
@@ -44,6 +46,8 @@ func (u *Users) Check(ctx context.Context, id uuid.UUID) error {
 		return ErrUserUnknown
 	case ctx.Err() != nil: // the caller's time is up, which says nothing about user-service
 		return fmt.Errorf("check user: %w", ctx.Err())
+	case errors.Is(err, breaker.ErrOpen):
+		return ErrUsersCircuitOpen.With(err).WithRetryAfter(retryAfter(err))
 	}
 	return ErrUsersUnavailable.With(err).WithRetryAfter(retryAfter(err))
 }

@@ -1,0 +1,106 @@
+package metrics
+
+import (
+	"maps"
+	"slices"
+	"sync"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// pair is a target and one more label.
+type pair struct{ target, label string }
+
+func otherTarget(p pair) pair { return pair{other, p.label} }
+
+// maxPairs is far above targets times words.
+const maxPairs = 20 * maxDependencies
+
+// client are the metrics of calls beside their durations.
+type client struct {
+	retries, refused *cache[pair, prometheus.Counter]
+	transitions      *prometheus.CounterVec
+	breakers         *breakers
+}
+
+func newClient(registry *prometheus.Registry) client {
+	c := client{
+		retries: newPairs(registry, "http_client_retries_total",
+			"Calls to another service tried again, by what had gone wrong."),
+		refused: newPairs(registry, "http_client_refused_total",
+			"Calls and retries that this process refused itself, before the other service saw them."),
+		transitions: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "circuit_breaker_transitions_total", Help: "Changes of a circuit breaker's state.",
+		}, []string{"server_address", "from", "to"}),
+		breakers: &breakers{
+			state: prometheus.NewDesc("circuit_breaker_state",
+				"1 for the state that the circuit breaker is in, 0 for the others.",
+				[]string{"server_address", "state"}, nil),
+			of: map[string]func() string{},
+		},
+	}
+	registry.MustRegister(c.transitions, c.breakers)
+	return c
+}
+
+func newPairs(registry *prometheus.Registry, name, help string) *cache[pair, prometheus.Counter] {
+	vec := prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, []string{"server_address", "reason"})
+	registry.MustRegister(vec)
+	return newCache(maxPairs, func(p pair) prometheus.Counter {
+		return vec.WithLabelValues(p.target, p.label)
+	}, otherTarget)
+}
+
+// Retry counts a call to the service target that is tried again; the reason is a word
+// chosen by the programmer, such as "timeout".
+func (m *Metrics) Retry(target, reason string) { m.client.retries.get(pair{target, reason}).Inc() }
+
+// CallRefused counts a call, or a retry, that this process did not make; the reason is
+// a word chosen by the programmer, such as "circuit_open".
+func (m *Metrics) CallRefused(target, reason string) {
+	m.client.refused.get(pair{target, reason}).Inc()
+}
+
+// Transition counts a change of the state of target's circuit breaker.
+func (m *Metrics) Transition(target, from, to string) {
+	m.client.transitions.WithLabelValues(target, from, to).Inc()
+}
+
+// WatchBreaker exposes the state of target's circuit breaker, "CLOSED", "OPEN" or
+// "HALF_OPEN", as state tells it at each scrape. A further watch of the same target
+// replaces the first.
+func (m *Metrics) WatchBreaker(target string, state func() string) {
+	m.client.breakers.mu.Lock()
+	defer m.client.breakers.mu.Unlock()
+	m.client.breakers.of[target] = state
+}
+
+// breakers is a collector, because half-open begins with time alone: nobody tells.
+type breakers struct {
+	state *prometheus.Desc
+
+	mu sync.Mutex
+	of map[string]func() string // by target
+}
+
+var breakerStates = []string{"CLOSED", "OPEN", "HALF_OPEN"}
+
+// Describe implements [prometheus.Collector].
+func (b *breakers) Describe(out chan<- *prometheus.Desc) { out <- b.state }
+
+// Collect implements [prometheus.Collector].
+func (b *breakers) Collect(out chan<- prometheus.Metric) {
+	b.mu.Lock()
+	of := maps.Clone(b.of)
+	b.mu.Unlock()
+	for _, target := range slices.Sorted(maps.Keys(of)) {
+		now := of[target]()
+		for _, state := range breakerStates {
+			value := 0.0
+			if state == now {
+				value = 1
+			}
+			out <- prometheus.MustNewConstMetric(b.state, prometheus.GaugeValue, value, target, state)
+		}
+	}
+}

@@ -1,0 +1,55 @@
+package metrics_test
+
+import (
+	"fmt"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/go-troika/troika/pkg/metrics"
+)
+
+func TestCallsAreExposed(t *testing.T) {
+	t.Parallel()
+	m := metrics.New("order-service")
+	m.Retry("user-service", "dial")
+	m.Retry("user-service", "dial")
+	m.CallRefused("user-service", "bulkhead")
+	m.Transition("user-service", "CLOSED", "OPEN")
+	wantLines(t, scrape(t, m, ""),
+		`http_client_retries_total{reason="dial",server_address="user-service"} 2`,
+		`http_client_refused_total{reason="bulkhead",server_address="user-service"} 1`,
+		`circuit_breaker_transitions_total{from="CLOSED",server_address="user-service",to="OPEN"} 1`)
+}
+
+func TestBreakerStateIsThatOfTheScrape(t *testing.T) {
+	t.Parallel()
+	m := metrics.New("order-service")
+	var state atomic.Value
+	m.WatchBreaker("user-service", func() string { return "replaced" })
+	m.WatchBreaker("user-service", func() string { return state.Load().(string) })
+	for _, now := range []string{"CLOSED", "OPEN", "HALF_OPEN"} {
+		state.Store(now)
+		text := scrape(t, m, "")
+		for _, each := range []string{"CLOSED", "OPEN", "HALF_OPEN"} {
+			value := 0
+			if each == now {
+				value = 1
+			}
+			wantLines(t, text, fmt.Sprintf(`circuit_breaker_state{server_address="user-service",state="%s"} %d`, each, value))
+		}
+	}
+}
+
+func TestTargetsFoldPastTheirLimit(t *testing.T) {
+	t.Parallel()
+	m := metrics.New("order-service")
+	for i := range 3000 {
+		m.Retry(fmt.Sprint("n", i), "dial")
+	}
+	text := scrape(t, m, "")
+	wantLines(t, text, `http_client_retries_total{reason="dial",server_address="_OTHER"} 1000`)
+	if got := strings.Count(text, "http_client_retries_total{"); got != 2001 {
+		t.Errorf("%d series, want 2001", got)
+	}
+}
