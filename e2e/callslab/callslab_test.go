@@ -22,7 +22,7 @@ import (
 
 var (
 	long   = flag.Bool("long", false, "let faults last longer, restart 12 times, and fail on every target that is missed")
-	lasts  = flag.Duration("lasts", 0, "how long a fault lasts; 1.5 s, or 10 s with -long")
+	lasts  = flag.Duration("lasts", 0, "how long a fault lasts; 0.8 s, or 10 s with -long")
 	rounds = flag.Int("rounds", 0, "rolling restarts; 1, or 12 with -long")
 	write  = flag.String("write", "", "page into which the table is written, if all tests ran")
 )
@@ -49,7 +49,7 @@ var (
 func TestMain(m *testing.M) {
 	flag.Parse()
 	if *lasts == 0 {
-		*lasts = pick(1500*time.Millisecond, 10*time.Second)
+		*lasts = pick(800*time.Millisecond, 10*time.Second)
 	}
 	if *rounds == 0 {
 		*rounds = pick(1, 12)
@@ -101,18 +101,20 @@ type bundle struct {
 // begin prepares the test of one fault on the whole system.
 func begin(t *testing.T, fault string) *bundle {
 	t.Helper()
-	if err := running(t).Heal(t.Context()); err != nil {
-		t.Fatal(err)
-	}
 	return beginWith(t, fault, 3)
 }
 
-// beginWith is begin where there are so many instances of user-service.
+// beginWith is begin where so many instances of user-service are to run.
 func beginWith(t *testing.T, fault string, users int) *bundle {
 	t.Helper()
-	b := &bundle{T: t, row: &callslab.Row{Fault: fault, Test: t.Name(), Source: source()}, stack: running(t)}
+	b := &bundle{T: t, row: &callslab.Row{Fault: fault, Test: t.Name(), Source: source()}}
 	rows = append(rows, b.row)
-	t.Cleanup(func() { report(t, b.row) })
+	began := time.Now()
+	t.Cleanup(func() { report(t, b.row, time.Since(began)) })
+	b.stack = running(t)
+	if users == 3 {
+		b.must(b.stack.Heal(t.Context()))
+	}
 	b.fresh(users)
 	b.person = callslab.NewPerson()
 	t.Cleanup(b.person.Close)
@@ -132,8 +134,8 @@ func source() string {
 	}
 }
 
-func report(t *testing.T, row *callslab.Row) {
-	fmt.Println(row)
+func report(t *testing.T, row *callslab.Row, took time.Duration) {
+	fmt.Printf("%s  in %s\n", row, callslab.Short(took))
 	for _, broken := range row.Broken() {
 		t.Error(broken)
 	}
@@ -156,14 +158,15 @@ func (b *bundle) fresh(users int) {
 			b.Error(err)
 		}
 	})
-	b.sees(world.User, users)
-	b.sees(world.Order, 2)
-	b.sees(world.Profile, 2)
+	b.sees(users)
 }
 
-func (b *bundle) sees(service string, n int) {
+// sees waits until the caller knows all there is.
+func (b *bundle) sees(users int) {
 	b.Helper()
-	b.must(callslab.Until(b.Context(), settling, func() error { return b.caller.Sees(service, n) }))
+	b.must(callslab.Until(b.Context(), settling, func() error {
+		return errors.Join(b.caller.Sees(world.User, users), b.caller.Sees(world.Order, 2), b.caller.Sees(world.Profile, 2))
+	}))
 }
 
 func running(t *testing.T) *callslab.Stack {

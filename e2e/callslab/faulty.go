@@ -2,7 +2,6 @@ package callslab
 
 import (
 	"context"
-	"errors"
 	"math/rand/v2"
 	"net"
 	"net/http"
@@ -126,12 +125,16 @@ func (f *Faulty) Seen(caller string) *atomic.Int64 {
 // Harmed is how many calls came since [Faulty.Do].
 func (f *Faulty) Harmed() int { return int(f.harmed.Load()) }
 
-// Close withdraws the instance, waits until it is forgotten, and ends it.
-func (f *Faulty) Close(ctx context.Context) error {
-	err := f.registry.Withdraw(ctx)
-	Wait(ctx, 1500*time.Millisecond) // readers look every second
-	err = errors.Join(err, f.server.Close())
+// Withdraw tells callers to go elsewhere, and serves those who still come.
+func (f *Faulty) Withdraw(ctx context.Context) error {
+	f.fault.Store(nil)
+	return f.registry.Withdraw(ctx)
+}
+
+// Close ends the instance at once.
+func (f *Faulty) Close() {
+	_ = f.server.Close()
 	f.stop()
 	f.done.Wait()
-	return errors.Join(err, f.redis.Close())
+	_ = f.redis.Close()
 }

@@ -1,6 +1,7 @@
 package callslab_test
 
 import (
+	"context"
 	"fmt"
 	"testing"
 	"time"
@@ -13,6 +14,10 @@ const (
 	one   = "user-service-2" // of three
 	third = "user-service-3"
 )
+
+// frozen is how long an instance hangs at least: until attempts have run out of
+// time, then a health check has, and it is known to be down.
+const frozen = 4500 * time.Millisecond
 
 // TestKilled: the calls that the instance dies with, and those that find nobody
 // there, succeed elsewhere.
@@ -41,9 +46,10 @@ func (b *bundle) leaves(away, back string) {
 	b.hold()
 	gone := time.Now()
 	b.do(away, one)
-	b.hold()
-	if away == callslab.Pause { // a call under way takes an attempt's time to notice
-		callslab.Wait(b.Context(), 2*time.Second)
+	if away == callslab.Pause {
+		callslab.Wait(b.Context(), max(*lasts, frozen))
+	} else {
+		b.hold()
 	}
 	b.do(back, one)
 	since := time.Now()
@@ -84,7 +90,7 @@ func TestOneOfThreeMisbehaves(t *testing.T) {
 	if err := s.Heal(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Do(t.Context(), callslab.Stop, third); err != nil {
+	if err := s.Do(t.Context(), callslab.Kill, third); err != nil {
 		t.Fatal(err)
 	}
 	for _, c := range []struct {
@@ -97,19 +103,22 @@ func TestOneOfThreeMisbehaves(t *testing.T) {
 		{"flaky", "one of three fails 30 % of its calls", callslab.Flaky, *lasts},
 		{"hang", "one of three never answers", callslab.Hang, *lasts + 2*time.Second},
 	} {
-		t.Run(c.name, func(t *testing.T) { misbehave(t, c.fault, c.do, c.lasts) })
+		t.Run(c.name, func(inner *testing.T) { misbehave(inner, t, c.fault, c.do, c.lasts) })
 	}
 	if err := s.Do(t.Context(), callslab.Launch, third); err != nil {
 		t.Fatal(err)
 	}
 }
 
-func misbehave(t *testing.T, fault string, do callslab.Fault, lasts time.Duration) {
+// misbehave runs one of the faults. Its instance withdraws at the end, and is there
+// for whoever has not heard of that until whole ends.
+func misbehave(t, whole *testing.T, fault string, do callslab.Fault, lasts time.Duration) {
 	b := beginWith(t, fault, 2)
 	faulty, err := b.stack.NewFaulty(t.Context(), b.stack.Part(one))
 	b.must(err)
+	whole.Cleanup(faulty.Close)
 	t.Cleanup(func() {
-		if err := faulty.Close(t.Context()); err != nil {
+		if err := faulty.Withdraw(context.WithoutCancel(t.Context())); err != nil {
 			t.Error(err)
 		}
 	})

@@ -46,7 +46,7 @@ func TestAllDown(t *testing.T) {
 		return b.refused(ctx, at, &placed)
 	})
 	b.hold()
-	callslab.Wait(t.Context(), callslab.Cooldown) // for a trial at least
+	callslab.Wait(t.Context(), callslab.Cooldown*12/10) // for a trial at least
 	attempts := ghosts.Calls()
 	tally := l.End()
 	b.row.Count("refusals of 503 with Retry-After", tally)
@@ -142,7 +142,7 @@ func TestStormOfHangUps(t *testing.T) {
 	lookUps := callslab.Begin(t.Context(), callers, 10*time.Millisecond, func(ctx context.Context) error {
 		return hangUp(ctx, patience, func(ctx context.Context) error { return b.caller.LookUp(ctx, b.user.ID) })
 	})
-	callslab.Wait(t.Context(), 1500*time.Millisecond)
+	callslab.Wait(t.Context(), 1500*time.Millisecond) // less than an attempt may take
 	o, l := orders.End(), lookUps.End()
 	b.do(callslab.Resume, world.User)
 	b.row.Count("orders given up", o)

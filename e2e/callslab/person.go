@@ -44,6 +44,15 @@ type Answer struct {
 	Took       time.Duration
 }
 
+// SignOn answers the token for a service, which is made at the first time.
+func (p *Person) SignOn(service string) string {
+	token, known := p.tokens.Load(service)
+	if !known {
+		token, _ = p.tokens.LoadOrStore(service, front.Good(front.Caller, service).Sign(world.Secret))
+	}
+	return token.(string)
+}
+
 // Send sends a request to one instance. body is JSON, or nil.
 func (p *Person) Send(ctx context.Context, to Part, method, path string, body any, header http.Header) (Answer, error) {
 	text, err := json.Marshal(body)
@@ -54,15 +63,12 @@ func (p *Person) Send(ctx context.Context, to Part, method, path string, body an
 	if err != nil {
 		return Answer{}, err
 	}
-	token, known := p.tokens.Load(to.Service)
-	if !known {
-		token, _ = p.tokens.LoadOrStore(to.Service, front.Good(front.Caller, to.Service).Sign(world.Secret))
-	}
+	token := p.SignOn(to.Service)
 	req.Header = header.Clone()
 	if req.Header == nil {
 		req.Header = http.Header{}
 	}
-	req.Header.Set("X-Service-Token", token.(string))
+	req.Header.Set("X-Service-Token", token)
 	req.Header.Set("Content-Type", "application/json")
 	began := time.Now()
 	resp, err := p.http.Do(req)

@@ -24,9 +24,11 @@ type Row struct {
 func (r *Row) Count(what string, t Tally) {
 	r.Calls += t.Calls
 	r.Failed += t.Failed
-	r.Holds(t.Calls > 0 && t.Failed == 0, "%s", fmt.Sprintf("%d %s, p99 %s", t.Calls, what, Short(t.Percentile(0.99))))
-	if t.First != nil {
-		r.broken = append(r.broken, fmt.Sprintf("%d of %d %s failed, the first with: %v", t.Failed, t.Calls, what, t.First))
+	r.Figure("%d %s, p99 %s", t.Calls, what, Short(t.Percentile(0.99)))
+	if t.Calls == 0 || t.Failed > 0 {
+		text := fmt.Sprintf("%d of %d %s failed", t.Failed, t.Calls, what)
+		r.missed = append(r.missed, text)
+		r.broken = append(r.broken, fmt.Sprintf("%s, the first with: %v", text, t.First))
 	}
 }
 

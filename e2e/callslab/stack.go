@@ -15,7 +15,7 @@ import (
 )
 
 // Cooldown of order-service's breaker here; 30 s otherwise.
-const Cooldown = 2 * time.Second
+const Cooldown = time.Second
 
 // Pool is how many database connections each service has here, and InFlight how
 // many requests it therefore lets in at a time.
