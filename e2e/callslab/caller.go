@@ -63,6 +63,13 @@ func (s *Stack) NewCaller() (*Caller, error) {
 	return c, nil
 }
 
+// Quiet silences what the Redis client writes by itself whenever it cannot connect.
+func Quiet() { redis.SetLogger(silent{}) }
+
+type silent struct{}
+
+func (silent) Printf(context.Context, string, ...any) {}
+
 func signer() (*serviceauth.Signer, error) {
 	keys, err := serviceauth.ParseKeys(serviceauth.Config{Secret: env.NewSecret(world.Secret)}, "test")
 	if err != nil {

@@ -48,6 +48,7 @@ var (
 
 func TestMain(m *testing.M) {
 	flag.Parse()
+	callslab.Quiet()
 	if *lasts == 0 {
 		*lasts = pick(800*time.Millisecond, 10*time.Second)
 	}

@@ -20,23 +20,28 @@ type Offered struct {
 // tick is how often Offer begins the calls that are due.
 const tick = 5 * time.Millisecond
 
-// Offer begins rate calls per second for d, and waits for their answers.
-func Offer(ctx context.Context, rate float64, d time.Duration, call func(context.Context) error) *Offered {
+// Offer begins rate calls per second for d, and waits for their answers. It has at
+// most so many under way at a time, which bounds its connections: when answers are
+// late beyond that, it falls behind, as Took and Calls tell.
+func Offer(ctx context.Context, rate float64, underWay int, d time.Duration, call func(context.Context) error) *Offered {
 	o := &Offered{}
 	var mu sync.Mutex
 	var calls sync.WaitGroup
+	slots := make(chan struct{}, underWay)
+	one := func() {
+		began := time.Now()
+		err := call(ctx)
+		took := time.Since(began)
+		<-slots
+		mu.Lock()
+		defer mu.Unlock()
+		o.errs, o.took = append(o.errs, err), append(o.took, took)
+	}
 	began := time.Now()
 	for time.Since(began) < d && ctx.Err() == nil {
-		for float64(o.Calls) < time.Since(began).Seconds()*rate {
-			o.Calls++
-			calls.Go(func() {
-				began := time.Now()
-				err := call(ctx)
-				took := time.Since(began)
-				mu.Lock()
-				defer mu.Unlock()
-				o.errs, o.took = append(o.errs, err), append(o.took, took)
-			})
+		for due := int(time.Since(began).Seconds() * rate); o.Calls < due && time.Since(began) < d; o.Calls++ {
+			slots <- struct{}{}
+			calls.Go(one)
 		}
 		Wait(ctx, tick)
 	}

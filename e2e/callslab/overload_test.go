@@ -51,13 +51,13 @@ func TestOverload(t *testing.T) {
 		}
 		return err
 	})
-	offered := callslab.Offer(t.Context(), 3*capacity, lasts, place)
+	offered := callslab.Offer(t.Context(), 3*capacity, 4*callslab.InFlight, lasts, place)
 	accepted, refused := offered.Split(errRefused)
 	b.row.Count("health checks", health.End())
 	b.row.Holds(accepted.Failed == 0, "%d offered, %d placed, %d refused with Retry-After, %d neither",
 		offered.Calls, accepted.Calls-accepted.Failed, refused.Calls, accepted.Failed)
 	goodput := float64(accepted.Calls) / offered.Took.Seconds()
-	b.row.Figure("capacity %.0f/s, goodput %.0f/s", capacity, goodput)
+	b.row.Figure("capacity %.0f/s, offered %.0f/s, goodput %.0f/s", capacity, float64(offered.Calls)/offered.Took.Seconds(), goodput)
 	b.row.AtLeast("goodput of capacity", goodput/capacity, 0.8, 0.3)
 	wait := calm.Percentile(0.99)
 	b.row.Within("p99 of the placed", accepted.Percentile(0.99), 2*wait, 10*wait)
