@@ -23,18 +23,7 @@ var errRefused = errors.New("refused")
 func TestOverload(t *testing.T) {
 	b := begin(t, "three times the capacity offered")
 	at := b.stack.Part(orderOne)
-	place := func(ctx context.Context) error {
-		answer, err := b.person.Order(ctx, at, b.user.ID, "")
-		switch {
-		case err != nil:
-			return err
-		case answer.Status == http.StatusServiceUnavailable && answer.RetryAfter != "":
-			return errRefused
-		case answer.Status != http.StatusCreated:
-			return fmt.Errorf("status %d: %s", answer.Status, answer.Body)
-		}
-		return nil
-	}
+	place := func(ctx context.Context) error { return b.placeOrRefused(ctx, at) }
 	lasts := max(*lasts, 1200*time.Millisecond)
 	began := time.Now()
 	closed := callslab.Begin(t.Context(), callslab.InFlight, 0, place)
@@ -43,14 +32,7 @@ func TestOverload(t *testing.T) {
 	capacity := float64(calm.Calls) / time.Since(began).Seconds()
 	b.row.Count("orders in a closed loop", calm)
 
-	// It may say "unhealthy": of the last minute it also counts what another test did.
-	health := callslab.Begin(t.Context(), 2, 50*time.Millisecond, func(ctx context.Context) error {
-		answer, err := b.person.Send(ctx, at, http.MethodGet, "/health", nil, nil)
-		if err == nil && !strings.Contains(string(answer.Body), `"service":"order-service"`) {
-			err = fmt.Errorf("status %d: %s", answer.Status, answer.Body)
-		}
-		return err
-	})
+	health := callslab.Begin(t.Context(), 2, 50*time.Millisecond, func(ctx context.Context) error { return b.healthAnswers(ctx, at) })
 	offered := callslab.Offer(t.Context(), 3*capacity, 4*callslab.InFlight, lasts, place)
 	accepted, refused := offered.Split(errRefused)
 	b.row.Count("health checks", health.End())
@@ -63,4 +45,29 @@ func TestOverload(t *testing.T) {
 	b.row.Within("p99 of the placed", accepted.Percentile(0.99), 2*wait, 10*wait)
 	b.row.Figure("unloaded wait %s, p99 of a refusal %s", callslab.Short(wait), callslab.Short(refused.Percentile(0.99)))
 	b.end()
+}
+
+// placeOrRefused is nil for an order that was placed, errRefused for one that was
+// turned away as it must be.
+func (b *bundle) placeOrRefused(ctx context.Context, at callslab.Part) error {
+	answer, err := b.person.Order(ctx, at, b.user.ID, "")
+	switch {
+	case err != nil:
+		return err
+	case answer.Status == http.StatusServiceUnavailable && answer.RetryAfter != "":
+		return errRefused
+	case answer.Status != http.StatusCreated:
+		return fmt.Errorf("status %d: %s", answer.Status, answer.Body)
+	}
+	return nil
+}
+
+// healthAnswers is nil whatever the verdict: of the last minute it also counts what
+// another test did.
+func (b *bundle) healthAnswers(ctx context.Context, at callslab.Part) error {
+	answer, err := b.person.Send(ctx, at, http.MethodGet, "/health", nil, nil)
+	if err == nil && !strings.Contains(string(answer.Body), `"service":"order-service"`) {
+		err = fmt.Errorf("status %d: %s", answer.Status, answer.Body)
+	}
+	return err
 }

@@ -75,7 +75,7 @@ func TestClocks(t *testing.T) {
 		name := "clock-" + map[bool]string{true: "ahead", false: "behind"}[shift > 0]
 		real := time.Now()
 		synctest.Test(t, func(t *testing.T) {
-			time.Sleep(real.Add(shift).Sub(time.Now())) // the bubble's, at once
+			time.Sleep(time.Until(real.Add(shift))) // the bubble's, at once
 			tally, err := b.stack.Shifted(t.Context(), b.person, name, b.user.ID)
 			if err != nil {
 				t.Fatal(err)
