@@ -58,24 +58,26 @@ func TestMain(m *testing.M) {
 	// make test sets it to another URL each time. Having asked for it, the result
 	// is not cached: go test does not see that the services have changed.
 	_ = os.Getenv("TEST_POSTGRES_URL")
+	before := callslab.LoadAverage()
 	code := m.Run()
-	if err := end(); err != nil {
+	if err := end(before); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		code = max(code, 1)
 	}
 	os.Exit(code)
 }
 
-// end stops the stack and reports.
-func end() error {
+// end stops the stack and reports; before is the load average that the tests met.
+func end(before string) error {
 	var err error
 	if stack != nil {
 		err = stack.Close()
 	}
 	fmt.Println(callslab.Summary(rows))
 	if *write != "" && flag.Lookup("test.run").Value.String() == "" {
-		text := fmt.Sprintf("%s: %s of %s, each fault for %v, on %d processors.\n\n%s",
-			callslab.Summary(rows), "the long form", time.Now().UTC().Format(time.DateOnly), *lasts, runtime.NumCPU(), callslab.Table(rows))
+		text := fmt.Sprintf("%s. Taken on %s, each fault for %v, on %d processors, load average %s before and %s after.\n\n%s",
+			callslab.Summary(rows), time.Now().UTC().Format(time.DateOnly), *lasts, runtime.NumCPU(),
+			before, callslab.LoadAverage(), callslab.Table(rows))
 		err = errors.Join(err, callslab.Write(*write, text))
 	}
 	return err

@@ -33,6 +33,17 @@ func Table(rows []*Row) string {
 	return b.String()
 }
 
+// LoadAverage is how many processes wanted a processor in the last minute,
+// "unknown" where there is no /proc.
+func LoadAverage() string {
+	text, err := os.ReadFile("/proc/loadavg")
+	if err != nil {
+		return "unknown"
+	}
+	average, _, _ := strings.Cut(string(text), " ")
+	return average
+}
+
 // Write puts text into the page at path, between its markers.
 func Write(path, text string) error {
 	page, err := os.ReadFile(path)
