@@ -11,7 +11,7 @@ CODE := pkg services e2e tools $(wildcard bench deploy/door)
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test chaos-events bench up down lint fmt build stack
+.PHONY: help demo test chaos chaos-events bench up down lint fmt build stack
 
 help: ## show this
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
@@ -26,6 +26,12 @@ chaos-events: stack ## harm services, Redis and Postgres under writers, and coun
 	@CGO_ENABLED=1 STACK_BIN=$(CURDIR)/bin/stack go test -race -count=1 -timeout 30m -v ./e2e/crashlab \
 		-users 1000 -kills $(or $(KILLS),20) -crashes 5 -frozen 30s -outage $(or $(OUTAGE),60s) -wipes 5 \
 		-seed $(or $(SEED),0)
+
+# Without the race detector: it would take the processors from what is measured.
+chaos: stack ## kill, freeze, slow and restart what is called, under callers, about 7 minutes, into docs/resilience.md; RUN
+	@go test -c -o bin/callslab.test ./e2e/callslab
+	@cd e2e/callslab && STACK_BIN=$(CURDIR)/bin/stack $(CURDIR)/bin/callslab.test -test.timeout 30m -long \
+		-write $(CURDIR)/docs/resilience.md $(if $(RUN),-test.run '$(RUN)')
 
 bench: stack ## measure beside floors and peers, about five minutes, into docs/performance.md
 	@eval "$$(bin/stack infra --detach)" && go run ./bench/cmd/events -write docs/performance.md && \

@@ -73,6 +73,8 @@ func (r *Registry) check(ctx context.Context, p *pool, inst *instance) {
 // record takes over the result of a check and logs a change.
 func (r *Registry) record(p *pool, inst *instance, err error) {
 	was, now := *inst.state.Load(), healthOf(err)
+	_, says := errors.AsType[ailing](err)
+	inst.ailing.Store(says)
 	if was == Unhealthy && now == Healthy {
 		inst.renew()
 	}
@@ -98,6 +100,11 @@ func (r *Registry) logHealth(p *pool, inst *instance, now Health, err error) {
 type foreign string
 
 func (f foreign) Error() string { return fmt.Sprintf("address answers as service %q", string(f)) }
+
+// ailing is the status with which an instance said itself that it is not well.
+type ailing int
+
+func (a ailing) Error() string { return fmt.Sprintf("health answered %d", int(a)) }
 
 func healthOf(err error) Health {
 	if err == nil {
@@ -130,7 +137,7 @@ func (r *Registry) probe(ctx context.Context, service string, inst *instance) er
 		return foreign(named)
 	}
 	if resp.StatusCode < 200 || resp.StatusCode > 299 {
-		return fmt.Errorf("health answered %d", resp.StatusCode)
+		return ailing(resp.StatusCode)
 	}
 	return nil
 }

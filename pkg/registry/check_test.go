@@ -291,3 +291,34 @@ func TestLessThanHalfAvailableIgnoresEjection(t *testing.T) {
 		}
 	})
 }
+
+// An instance whose dependency was down says for a minute that it is unhealthy. If
+// the only other one dies meanwhile, calls go to it all the same.
+func TestSickIsBetterThanDead(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r, f := running(t, a, b)
+		f.set(a, says(503, `{"status":"unhealthy","service":"user-service"}`))
+		time.Sleep(35 * time.Second)
+		if health(r, a) != registry.Unhealthy || health(r, b) != registry.Healthy {
+			t.Fatalf("%s and %s, want one unhealthy", health(r, a), health(r, b))
+		}
+		if lease, err := r.Pick(user); err != nil || lease.URL != b {
+			t.Errorf("at first: Pick = %q, %v", lease.URL, err)
+		}
+		if !r.Another(user, b) {
+			t.Error("there is no other one to try")
+		}
+		for range 50 {
+			if lease, err := r.Pick(user, b); err != nil || lease.URL != a {
+				t.Fatalf("with the healthy one tried: Pick = %q, %v", lease.URL, err)
+			}
+		}
+		f.set(a, refuses)
+		time.Sleep(2 * time.Second)
+		synctest.Wait()
+		if r.Another(user, b) {
+			t.Error("one that does not answer is another to try")
+		}
+	})
+}

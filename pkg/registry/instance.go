@@ -54,6 +54,7 @@ type instance struct {
 	state     atomic.Pointer[Health]
 	checking  atomic.Bool
 	nextCheck atomic.Int64 // unix ns
+	ailing    atomic.Bool  // it answered its latest check, and that it is not well
 
 	inFlight   atomic.Int64
 	ejectedEnd atomic.Int64 // unix ns

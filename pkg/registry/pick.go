@@ -38,9 +38,9 @@ func (l Lease) Done(outcome breaker.Outcome, d time.Duration) {
 	}
 }
 
-// Pick leases an instance of service name for one call, avoiding the URLs in not when another can be had. While all
-// are known to be unhealthy it still picks one: the call is the fresher check, and the caller's breaker bounds the
-// attempts. Its error, for a service without instances, matches ErrNotAvailable. It does not block, but for the first
+// Pick leases an instance of service name for one call, avoiding the URLs in not when another can be had, be it one
+// that says of itself that it is unhealthy. While all are known to be unhealthy it still picks one: the call is the
+// fresher check, and the caller's breaker bounds the attempts. Its error, for a service without instances, matches ErrNotAvailable. It does not block, but for the first
 // look-up of a name that was not configured (≤ 1 s).
 func (r *Registry) Pick(name string, not ...string) (Lease, error) {
 	p := r.find(name)
@@ -49,6 +49,12 @@ func (r *Registry) Pick(name string, not ...string) (Lease, error) {
 	}
 	now := time.Now()
 	inst := p.pick(not, now)
+	if inst == nil || slices.Contains(not, inst.url) {
+		// What says that it is unwell lives, which is more than is known of one that has just failed.
+		if other := p.among(sick, now, func(i *instance) bool { return !slices.Contains(not, i.url) }); other != nil {
+			inst = other
+		}
+	}
 	if inst == nil {
 		inst = p.among(unwell, now, func(*instance) bool { return true })
 	}
@@ -70,7 +76,7 @@ func (r *Registry) GetService(name string) (string, error) {
 	return "", notAvailable(name)
 }
 
-// Another reports whether service name has an instance that is neither in not nor known to be unhealthy.
+// Another reports whether service name has an instance that is not in not and, when it was last checked, answered.
 func (r *Registry) Another(name string, not ...string) bool {
 	p := r.find(name)
 	return p != nil && slices.ContainsFunc(p.all(), func(i *instance) bool {
@@ -109,7 +115,7 @@ func panicking(members []*instance, now time.Time) bool {
 			continue
 		}
 		size++
-		if rankOf(i) > unwell && !i.ejected(now) {
+		if rankOf(i) > sick && !i.ejected(now) {
 			available++
 		}
 	}
@@ -154,7 +160,8 @@ type rank int
 
 const (
 	foreigner  rank = iota
-	unwell          // known to be unhealthy
+	unwell          // did not answer its health check
+	sick            // answered it, and that it is unhealthy
 	lastResort      // standby
 	unproven        // not checked yet
 	proven
@@ -164,6 +171,8 @@ func rankOf(i *instance) rank {
 	switch {
 	case i.is(Foreign):
 		return foreigner
+	case i.is(Unhealthy) && i.ailing.Load():
+		return sick
 	case i.is(Unhealthy):
 		return unwell
 	case i.origin() == standby:

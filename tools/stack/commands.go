@@ -17,13 +17,13 @@ import (
 
 func commands() []command {
 	return []command{
-		{"up", "[--detach] [--scale SERVICE=N]… [--infra-only] [--ports free] [--json]", "run the stack until Ctrl-C, or in the background", (*app).up, true},
+		{"up", "[--detach] [--scale SERVICE=N]… [--infra-only] [--ports free] [--redis-via HOST:PORT] [--json]", "run the stack until Ctrl-C, or in the background", (*app).up, true},
 		{"down", "", "stop the stack and remove its data", (*app).down, false},
 		{"demo", "", "play the story of the three services, in five checked steps", (*app).demo, true},
 		{"test", "[--run PATTERN] [--short] [PACKAGES]", "run all tests with the race detector on a private Postgres and Redis", (*app).test, false},
 		{"status", "[--json]", "show every part: state, pid, port, memory, time to ready", (*app).status, false},
 		{"logs", "[-f] [NAME]", "show what the parts print", (*app).logs, false},
-		{"chaos", "kill|pause|resume|start NAME", "disturb a part: user-service, user-service-2, postgres, redis", (*app).chaos, false},
+		{"chaos", "kill|stop|pause|resume|start NAME", "disturb a part: user-service, user-service-2, postgres, redis", (*app).chaos, false},
 		{"events", "status|dead|waiting|redrive|discard|replay|pause|resume|groups|forget SERVICE [--id ID|--event NAME|--all] [--reason TEXT] [--service S] [--since TIME|--position N] [--partition N] [--consumer C] [--url URL]", "look after the events that a service consumes, or (groups, forget) who consumes its own", (*app).events, false},
 		{"token", "--service CALLER --audience CALLEE", "print a service token", (*app).token, false},
 		{"infra", "[--detach]", "run Postgres and Redis alone, for go test by hand", (*app).infra, false},

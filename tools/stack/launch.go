@@ -29,6 +29,7 @@ type launchOptions struct {
 	services  []checkout.Service
 	scale     scales
 	freePorts bool
+	redisVia  string // what relays the services to Redis; local processes only
 	variables map[string]string
 }
 
@@ -104,7 +105,7 @@ func (a *app) launch(ctx context.Context, d *docker.Stack, o launchOptions) (*se
 		return a.launchDocker(ctx, d, self)
 	}
 	stack, err := local.New(local.Options{
-		Name: a.name, Root: a.root, Services: o.services, Scale: o.scale, FreePorts: o.freePorts,
+		Name: a.name, Root: a.root, Services: o.services, Scale: o.scale, FreePorts: o.freePorts, RedisVia: o.redisVia,
 		Environ: a.environ, Variables: o.variables, Reaper: []string{self, reaperCommand}, Out: a.say,
 	})
 	if errors.Is(err, checkout.ErrRunning) {

@@ -186,6 +186,10 @@ func TestChaos(t *testing.T) {
 		if after := expect(name, world.Ready); after.Port != before.Port || after.PID == before.PID {
 			t.Errorf("%s came back as %+v, was %+v", name, after, before)
 		}
+		chaos(world.Stop, name)
+		expect(name, world.Exited)
+		chaos(world.Start, name)
+		expect(name, world.Ready)
 	}
 	if r := stack(t, nil, "chaos", "kill", "nobody", "--name", status.Name); r.code != 1 || !strings.Contains(r.err, "redis, postgres") {
 		t.Errorf("chaos on nobody: %+v", r)
@@ -252,7 +256,7 @@ func TestMissingPartsAreListed(t *testing.T) {
 func TestMistakesOnTheCommandLine(t *testing.T) {
 	t.Parallel()
 	for _, line := range []string{
-		"launch", "up --sideways", "up --scale", "up --scale user-service=none", "up --scale nobody=2", "up --ports some",
+		"launch", "up --sideways", "up --scale", "up --scale user-service=none", "up --scale nobody=2", "up --ports some", "up --redis-via nowhere --world local", "up --redis-via :1 --world docker",
 		"status now", "chaos kill", "chaos slap redis", "logs a b", "token", "down --world mars", "status --name No!",
 	} {
 		r := stack(t, nil, strings.Fields(line)...)
@@ -260,7 +264,7 @@ func TestMistakesOnTheCommandLine(t *testing.T) {
 			t.Errorf("stack %s: %+v, want one line and exit code 2", line, r)
 		}
 	}
-	if r := stack(t, nil, "help"); r.code != 0 || !strings.Contains(r.out, "chaos kill|pause|resume|start NAME") {
+	if r := stack(t, nil, "help"); r.code != 0 || !strings.Contains(r.out, "chaos kill|stop|pause|resume|start NAME") {
 		t.Errorf("help: %+v", r)
 	}
 }

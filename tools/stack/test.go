@@ -52,8 +52,9 @@ func (a *app) test(ctx context.Context, args []string) error {
 	return nil
 }
 
-// suites are the packages to test. What drives whole stacks comes last and
-// alone, so that nothing competes with what it times.
+// suites are the packages to test, after flags of their own. What drives whole
+// stacks comes last and alone, one package at a time, so that nothing competes with
+// what it times.
 func (a *app) suites(patterns []string) ([][]string, error) {
 	if len(patterns) > 0 {
 		return [][]string{patterns}, nil
@@ -65,7 +66,7 @@ func (a *app) suites(patterns []string) ([][]string, error) {
 	suites := [][]string{slices.DeleteFunc(slices.Clone(modules), drivesStacks)}
 	for _, module := range modules {
 		if drivesStacks(module) {
-			suites = append(suites, []string{module})
+			suites = append(suites, []string{"-p=1", module})
 		}
 	}
 	return suites, nil

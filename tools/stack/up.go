@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"slices"
 	"strings"
 	"time"
@@ -37,12 +38,16 @@ func (a *app) up(ctx context.Context, args []string) error {
 	fs.BoolVar(&f.infraOnly, "infra-only", false, "")
 	fs.BoolVar(&f.json, "json", false, "")
 	fs.StringVar(&ports, "ports", "own", "")
+	fs.StringVar(&f.redisVia, "redis-via", "", "")
 	fs.Var(f.scale, "scale", "")
 	if _, err := a.parse(fs, args, 0, 0); err != nil {
 		return err
 	}
 	if !slices.Contains([]string{"own", "free"}, ports) {
 		return fmt.Errorf("up: --ports %q is neither own nor free: %w", ports, errUsage)
+	}
+	if _, _, err := net.SplitHostPort(f.redisVia); f.redisVia != "" && (err != nil || a.world != world.Local) {
+		return fmt.Errorf("up: --redis-via wants HOST:PORT and --world local: %w", errUsage)
 	}
 	if err := f.scale.check(a.services); err != nil {
 		return err

@@ -189,7 +189,7 @@ func (s *Stack) Logs(ctx context.Context, out io.Writer, follow bool, name strin
 // Chaos implements [world.World].
 func (s *Stack) Chaos(ctx context.Context, verb, name string) error {
 	command, ok := map[string]string{
-		world.Kill: "kill", world.Pause: "pause", world.Resume: "unpause", world.Start: "start",
+		world.Kill: "kill", world.Stop: "stop", world.Pause: "pause", world.Resume: "unpause", world.Start: "start",
 	}[verb]
 	if !ok {
 		return fmt.Errorf("no verb %q; there are: %s", verb, strings.Join(world.Verbs, ", "))

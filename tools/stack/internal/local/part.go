@@ -126,6 +126,9 @@ func (p *part) chaos(ctx context.Context, k *process.Keeper, verb string) error 
 		}
 		<-proc.Done()
 		return nil
+	case world.Stop:
+		proc.Stop(p.stopSignal, stopGrace)
+		return nil
 	case world.Pause:
 		return p.setPaused(true, proc.SignalTree(syscall.SIGSTOP))
 	case world.Resume:

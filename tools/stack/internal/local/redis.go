@@ -52,7 +52,7 @@ func (s *Stack) newRedis(bin machine.Found, user *syscall.Credential) (*part, er
 	}
 	return &part{
 		name: "redis", service: "redis", version: title + bin.Version, port: port, log: s.logPath("redis"),
-		url:        fmt.Sprintf("redis://:%s@127.0.0.1:%d/0", s.password, port),
+		url:        redisURL(s.password, fmt.Sprintf("127.0.0.1:%d", port)),
 		spec:       process.Spec{Path: bin.Path, Args: []string{conf}, Dir: home, User: user},
 		stopSignal: syscall.SIGTERM,
 		probe:      func(ctx context.Context) error { return probeRedis(ctx, port, s.password) },
@@ -82,4 +82,8 @@ func probeRedis(ctx context.Context, port int, password string) error {
 		return fmt.Errorf("redis answered %q", answer)
 	}
 	return nil
+}
+
+func redisURL(password, address string) string {
+	return fmt.Sprintf("redis://:%s@%s/0", password, address)
 }

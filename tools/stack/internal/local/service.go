@@ -82,7 +82,7 @@ func (s *Stack) environ(service checkout.Service, p *part) []string {
 	set := map[string]string{
 		"SERVICE_NAME": service.Name, "APP_ENV": s.appEnv(), "PORT": strconv.Itoa(p.port), "ADMIN_PORT": strconv.Itoa(p.adminPort),
 		"DB_HOST": "127.0.0.1", "DB_PORT": strconv.Itoa(s.postgres.port), "DB_USER": service.Role(),
-		"DB_PASSWORD": s.password, "DB_SSLMODE": "disable", "REDIS_URL": s.redis.url,
+		"DB_PASSWORD": s.password, "DB_SSLMODE": "disable", "REDIS_URL": s.redisURL(),
 		"REGISTRY": s.registry(), "ADVERTISE_URL": p.url,
 	}
 	// All of them, whom it calls or not: with its default addresses it would reach
@@ -109,6 +109,14 @@ func HasSecret(environ []string) bool {
 		}
 	}
 	return false
+}
+
+// redisURL is where the services find Redis.
+func (s *Stack) redisURL() string {
+	if s.RedisVia == "" {
+		return s.redis.url
+	}
+	return redisURL(s.password, s.RedisVia)
 }
 
 // registry is static as long as every service has one instance. Several find

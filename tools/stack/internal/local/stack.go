@@ -26,6 +26,7 @@ type Options struct {
 	Services  []checkout.Service
 	Scale     map[string]int    // replicas per service; 1 where it says nothing
 	FreePorts bool              // services take any free ports, not their own
+	RedisVia  string            // host:port at which something relays the services to Redis; "" for none
 	Environ   machine.Environ   // of the caller; services get it too
 	Variables map[string]string // set for every service besides
 	Reaper    []string          // the command that becomes the reaper

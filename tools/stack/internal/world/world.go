@@ -30,13 +30,14 @@ const (
 // Verbs of chaos.
 const (
 	Kill   = "kill"   // SIGKILL
+	Stop   = "stop"   // ask it to end, as a deployment does, and wait until it has
 	Pause  = "pause"  // SIGSTOP, or the freezer
 	Resume = "resume" // undo Pause
 	Start  = "start"  // start what has ended, and wait until it is ready
 )
 
 // Verbs lists what Chaos understands.
-var Verbs = []string{Kill, Pause, Resume, Start}
+var Verbs = []string{Kill, Stop, Pause, Resume, Start}
 
 // Part is one server of a stack: a process or a container.
 type Part struct {
