@@ -78,7 +78,7 @@ type experiment struct {
 func (l *lab) experiments() []experiment {
 	c := l.cfg
 	return []experiment{
-		{fmt.Sprintf("%d kills at random", c.Kills), c.Kills > 0, l.killed},
+		{fmt.Sprintf("%d kills, %d freezes at random", c.Kills, c.Freezes), c.Kills > 0, l.killed},
 		{fmt.Sprintf("Postgres crashed %d times", c.Crashes), c.Crashes > 0, l.crashed},
 		{fmt.Sprintf("leading relay stopped for %v", c.Frozen), c.Frozen > 0, l.frozen},
 		{fmt.Sprintf("Redis away for %v", c.Outage), c.Outage > 0, l.outageWithData},
