@@ -18,14 +18,14 @@ import (
 
 // client calls whichever instance answers, as often as it takes.
 type client struct {
-	stack *stack
-	http  *http.Client
+	stack   *stack
+	http    *http.Client
+	timeout time.Duration // of one attempt
 }
 
 const (
-	attemptTime = 3 * time.Second
-	attempts    = 400
-	between     = 25 * time.Millisecond
+	attempts = 400
+	between  = 25 * time.Millisecond
 )
 
 // call sends a request until an instance answers it with less than 500.
@@ -49,7 +49,7 @@ func (c *client) call(ctx context.Context, caller, service, method, path string,
 }
 
 func (c *client) try(ctx context.Context, caller, service, method, path string, in, out any) (int, error) {
-	ctx, cancel := context.WithTimeout(ctx, attemptTime)
+	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
 	body, err := json.Marshal(in)
 	if err != nil {

@@ -48,8 +48,8 @@ func Run(ctx context.Context, cfg Config, out io.Writer) error {
 	defer transport.CloseIdleConnections()
 	l := &lab{
 		cfg: cfg, out: out, stack: s, random: rand.New(rand.NewPCG(cfg.Seed, 0)),
-		client: &client{s, &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}},
-		steady: &client{s, &http.Client{Transport: transport}},
+		client: &client{s, &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}, time.Second},
+		steady: &client{s, &http.Client{Transport: transport}, 5 * time.Second},
 		acked:  map[string]bool{}, log: newHistory(),
 	}
 	return errors.Join(l.run(ctx), s.stop())
