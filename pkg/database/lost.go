@@ -3,7 +3,6 @@ package database
 import (
 	"context"
 	"database/sql/driver"
-	"errors"
 	"fmt"
 	"strings"
 	"sync/atomic"
@@ -42,7 +41,7 @@ func (r *renewal) begin() {
 
 // fate is what became of a transaction, as far as its connection could tell.
 type fate struct {
-	id       string // Postgres' own number of the transaction, "" if not asked for
+	id       string // Postgres' own number of the transaction
 	lost     bool   // the connection ended before the answer
 	doubtful bool   // and the server may have got the COMMIT
 }
@@ -81,14 +80,18 @@ func (c conn) BeginTx(ctx context.Context, opts driver.TxOptions) (driver.Tx, er
 		tx, err := c.pgxConn.BeginTx(ctx, opts)
 		return tx, c.again(ctx, err)
 	}
-	results, err := c.Conn().PgConn().Exec(ctx, `begin; select pg_current_xact_id()`).ReadAll()
-	if err != nil {
+	*f = fate{}
+	results := c.Conn().PgConn().Exec(ctx, `begin; select pg_current_xact_id()`)
+	for results.NextResult() {
+		row := results.ResultReader()
+		for row.NextRow() {
+			f.id = string(row.Values()[0])
+		}
+		_, _ = row.Close() // the error is results'
+	}
+	if err := results.Close(); err != nil {
 		return nil, c.again(ctx, err)
 	}
-	if len(results) != 2 || len(results[1].Rows) != 1 {
-		return nil, errors.New("database: the server did not number the transaction")
-	}
-	*f = fate{id: string(results[1].Rows[0][0])}
 	return driverTx{c, ctx, f}, nil
 }
 
