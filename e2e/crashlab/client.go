@@ -110,7 +110,7 @@ func pages[T any](ctx context.Context, c *client, service, path string) ([]T, er
 		}
 		status, err := c.call(ctx, front.Caller, service, http.MethodGet, at, nil, &page)
 		if err != nil || status != http.StatusOK {
-			return nil, fmt.Errorf("list %s: status %d, %w", path, status, err)
+			return nil, unlike("list "+path, status, err)
 		}
 		all = append(all, page.Items...)
 		if cursor = page.NextCursor; cursor == "" {

@@ -140,5 +140,8 @@ func (l *lab) dropped(ctx context.Context) (string, error) {
 		return ctx.Err()
 	})
 	figures, err := l.arrival(ctx, err)
-	return fmt.Sprintf("%d ended, 0 of %d writes failed; %s", ended, len(writes), figures), err
+	if err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("%d ended, 0 of %d writes failed; %s", ended, len(writes), figures), nil
 }
