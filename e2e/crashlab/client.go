@@ -5,7 +5,9 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"net/http"
 	"strconv"
@@ -33,12 +35,10 @@ func (c *client) call(ctx context.Context, caller, service, method, path string,
 	var last error
 	for range attempts {
 		status, err := c.try(ctx, caller, service, method, path, in, out)
-		if err == nil && status < 500 {
+		if err == nil {
 			return status, nil
 		}
-		if last = err; err == nil {
-			last = fmt.Errorf("status %d", status)
-		}
+		last = err
 		select {
 		case <-ctx.Done():
 			return 0, ctx.Err()
@@ -67,6 +67,10 @@ func (c *client) try(ctx context.Context, caller, service, method, path string, 
 		return 0, err
 	}
 	defer resp.Body.Close()
+	if resp.StatusCode >= 500 {
+		text, err := io.ReadAll(resp.Body)
+		return resp.StatusCode, errors.Join(fmt.Errorf("status %d: %s", resp.StatusCode, text), err)
+	}
 	if resp.StatusCode >= 300 {
 		return resp.StatusCode, nil
 	}

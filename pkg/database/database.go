@@ -56,6 +56,8 @@ func Open(ctx context.Context, cfg Config, name string, opts ...Option) (*DB, er
 	pc.MaxConns, pc.MinConns = int32(cfg.PoolMax), int32(cfg.PoolMin)
 	pc.MaxConnIdleTime = cfg.PoolIdle
 	pc.ConnConfig.ConnectTimeout = connectTimeout
+	var lost watch
+	pc.ShouldPing = lost.shouldPing
 	for _, o := range opts {
 		o(pc)
 	}
@@ -63,11 +65,11 @@ func Open(ctx context.Context, cfg Config, name string, opts ...Option) (*DB, er
 	if err != nil {
 		return nil, fmt.Errorf("open database %s: %w", name, err)
 	}
-	return open(pool, cfg.PoolAcquire, name)
+	return open(pool, &lost, cfg.PoolAcquire, name)
 }
 
-func open(pool *pgxpool.Pool, wait time.Duration, name string) (*DB, error) {
-	db := sql.OpenDB(boundedConnector{stdlib.GetPoolConnector(pool), &renewal{Pool: pool}, wait})
+func open(pool *pgxpool.Pool, w *watch, wait time.Duration, name string) (*DB, error) {
+	db := sql.OpenDB(boundedConnector{stdlib.GetPoolConnector(pool), w, wait})
 	db.SetMaxIdleConns(0) // the pgx pool keeps the idle ones
 	g, err := gorm.Open(postgres.New(postgres.Config{Conn: &connPool{DB: db}}), &gorm.Config{
 		SkipDefaultTransaction: true,
@@ -124,8 +126,8 @@ func (d *DB) Close() error {
 // for one.
 type boundedConnector struct {
 	driver.Connector
-	pool *renewal
-	wait time.Duration
+	watch *watch
+	wait  time.Duration
 }
 
 // Connect implements driver.Connector.
@@ -133,9 +135,12 @@ func (c boundedConnector) Connect(ctx context.Context) (driver.Conn, error) {
 	bounded, cancel := context.WithTimeout(ctx, c.wait)
 	defer cancel()
 	taken, err := c.Connector.Connect(bounded)
+	for n := 1; n < tries && endedEarly(err) && bounded.Err() == nil; n++ {
+		taken, err = c.Connector.Connect(bounded)
+	}
 	switch {
 	case err == nil:
-		return conn{taken.(*pgxConn), c.pool}, nil
+		return conn{taken.(*pgxConn), c.watch}, nil
 	case errors.Is(ctx.Err(), context.Canceled):
 		return nil, ctx.Err() // the caller left; nobody was refused
 	default:

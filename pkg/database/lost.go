@@ -3,12 +3,16 @@ package database
 import (
 	"context"
 	"database/sql/driver"
+	"errors"
 	"fmt"
+	"io"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/jackc/pgx/v5/stdlib"
 )
@@ -20,23 +24,21 @@ type pgxConn = stdlib.Conn
 // driver.ErrBadConn. That is a BEGIN, or a SELECT outside of a transaction.
 type conn struct {
 	*pgxConn
-	pool *renewal
+	watch *watch
 }
 
-// renewal makes the idle connections of a pool anew, once for a loss that
-// strikes several of them.
-type renewal struct {
-	*pgxpool.Pool
-	last atomic.Int64 // Unix time in ns
-}
+// watch remembers that a connection was lost. For a while then, every connection
+// is asked for a sign of life before it is used: others have likely gone the same
+// way.
+type watch struct{ until atomic.Int64 } // Unix time in ns
 
-const renewalPause = 100 * time.Millisecond
+const watchTime = time.Second
 
-func (r *renewal) begin() {
-	now, last := time.Now().UnixNano(), r.last.Load()
-	if now-last > int64(renewalPause) && r.last.CompareAndSwap(last, now) {
-		r.Reset()
-	}
+func (w *watch) begin() { w.until.Store(time.Now().Add(watchTime).UnixNano()) }
+
+// shouldPing is for the pool, which itself asks what was idle for a second.
+func (w *watch) shouldPing(_ context.Context, p pgxpool.ShouldPingParams) bool {
+	return p.IdleDuration > time.Second || time.Now().UnixNano() < w.until.Load()
 }
 
 // fate is what became of a transaction, as far as its connection could tell.
@@ -52,13 +54,12 @@ type fateKey struct{}
 // who leaves closes connections too, and then nobody waits for an answer.
 func (c conn) isLost(ctx context.Context) bool { return c.Conn().IsClosed() && ctx.Err() == nil }
 
-// again marks the error of a lost connection as one of no consequence. Others
-// of the pool have likely gone the same way, and are made anew.
+// again marks the error of a lost connection as one of no consequence.
 func (c conn) again(ctx context.Context, err error) error {
 	if err == nil || !c.isLost(ctx) {
 		return err
 	}
-	c.pool.begin()
+	c.watch.begin()
 	return fmt.Errorf("%w: %w", driver.ErrBadConn, err)
 }
 
@@ -127,7 +128,7 @@ func (t driverTx) Rollback() error {
 
 func (t driverTx) note() {
 	if t.fate.lost = t.isLost(t.ctx); t.fate.lost {
-		t.pool.begin()
+		t.watch.begin()
 	}
 }
 
@@ -136,4 +137,13 @@ func (t driverTx) end() {
 	if t.Conn().PgConn().TxStatus() != 'I' {
 		_ = t.Conn().Close(t.ctx) // the error is told already
 	}
+}
+
+// endedEarly reports that the server accepted a connection and ended it before it
+// was ready. One that is down, starting or full says so otherwise.
+func endedEarly(err error) bool {
+	if refused, ok := errors.AsType[*pgconn.PgError](err); ok {
+		return refused.Code == "57P01" // admin_shutdown
+	}
+	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET)
 }
