@@ -5,7 +5,9 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"net/http"
 	"strconv"
@@ -18,14 +20,14 @@ import (
 
 // client calls whichever instance answers, as often as it takes.
 type client struct {
-	stack *stack
-	http  *http.Client
+	stack   *stack
+	http    *http.Client
+	timeout time.Duration // of one attempt
 }
 
 const (
-	attemptTime = 3 * time.Second
-	attempts    = 400
-	between     = 25 * time.Millisecond
+	attempts = 400
+	between  = 25 * time.Millisecond
 )
 
 // call sends a request until an instance answers it with less than 500.
@@ -33,12 +35,10 @@ func (c *client) call(ctx context.Context, caller, service, method, path string,
 	var last error
 	for range attempts {
 		status, err := c.try(ctx, caller, service, method, path, in, out)
-		if err == nil && status < 500 {
+		if err == nil {
 			return status, nil
 		}
-		if last = err; err == nil {
-			last = fmt.Errorf("status %d", status)
-		}
+		last = err
 		select {
 		case <-ctx.Done():
 			return 0, ctx.Err()
@@ -49,7 +49,7 @@ func (c *client) call(ctx context.Context, caller, service, method, path string,
 }
 
 func (c *client) try(ctx context.Context, caller, service, method, path string, in, out any) (int, error) {
-	ctx, cancel := context.WithTimeout(ctx, attemptTime)
+	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
 	body, err := json.Marshal(in)
 	if err != nil {
@@ -67,6 +67,10 @@ func (c *client) try(ctx context.Context, caller, service, method, path string, 
 		return 0, err
 	}
 	defer resp.Body.Close()
+	if resp.StatusCode >= 500 {
+		text, err := io.ReadAll(resp.Body)
+		return resp.StatusCode, errors.Join(fmt.Errorf("status %d: %s", resp.StatusCode, text), err)
+	}
 	if resp.StatusCode >= 300 {
 		return resp.StatusCode, nil
 	}
@@ -110,7 +114,7 @@ func pages[T any](ctx context.Context, c *client, service, path string) ([]T, er
 		}
 		status, err := c.call(ctx, front.Caller, service, http.MethodGet, at, nil, &page)
 		if err != nil || status != http.StatusOK {
-			return nil, fmt.Errorf("list %s: status %d, %w", path, status, err)
+			return nil, unlike("list "+path, status, err)
 		}
 		all = append(all, page.Items...)
 		if cursor = page.NextCursor; cursor == "" {

@@ -50,10 +50,11 @@ func (l *lab) killed(ctx context.Context) (string, error) {
 	able := l.stack.victims(world.User, world.Profile)
 	harms := l.cfg.Kills + l.cfg.Freezes
 	_, err := l.under(ctx, l.cfg.Users, l.persist, func(ctx context.Context) error {
-		for i := range harms {
+		for i, freezes := 0, l.cfg.Freezes; i < harms; i++ {
 			wait(ctx, l.moment(shortly))
 			h := harm{"kill", "start", l.anyOf(mortal), l.moment(shortly)}
-			if l.cfg.Freezes > 0 && i%(harms/l.cfg.Freezes) == 0 {
+			if freezes > 0 && i%(harms/l.cfg.Freezes) == 0 {
+				freezes--
 				h = harm{"pause", "resume", l.anyOf(able), 6*time.Second + l.moment(2*time.Second)}
 			}
 			if err := l.do(ctx, h); err != nil {
@@ -139,5 +140,8 @@ func (l *lab) dropped(ctx context.Context) (string, error) {
 		return ctx.Err()
 	})
 	figures, err := l.arrival(ctx, err)
-	return fmt.Sprintf("%d ended, 0 of %d writes failed; %s", ended, len(writes), figures), err
+	if err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("%d ended, 0 of %d writes failed; %s", ended, len(writes), figures), nil
 }

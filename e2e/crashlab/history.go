@@ -59,7 +59,7 @@ func (l *lab) readLog(ctx context.Context) error {
 			path := fmt.Sprintf("/events?partition=%d&after=%d&limit=256", part, l.log.last[part])
 			status, err := l.client.call(ctx, world.Profile, world.User, http.MethodGet, path, nil, &page)
 			if err != nil || status != http.StatusOK {
-				return fmt.Errorf("read log: status %d, %w", status, err)
+				return unlike("read log", status, err)
 			}
 			for _, item := range page.Items {
 				var e event
@@ -91,7 +91,7 @@ func (l *lab) missing(ctx context.Context) (int64, error) {
 	}
 	code, err := l.client.call(ctx, front.Caller, world.Profile, http.MethodGet, "/events/status", nil, &status)
 	if err != nil || code != http.StatusOK {
-		return 0, fmt.Errorf("read consumer's status: status %d, %w", code, err)
+		return 0, unlike("read consumer's status", code, err)
 	}
 	var missing int64
 	for part, last := range l.log.last {

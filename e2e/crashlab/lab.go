@@ -48,8 +48,8 @@ func Run(ctx context.Context, cfg Config, out io.Writer) error {
 	defer transport.CloseIdleConnections()
 	l := &lab{
 		cfg: cfg, out: out, stack: s, random: rand.New(rand.NewPCG(cfg.Seed, 0)),
-		client: &client{s, &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}},
-		steady: &client{s, &http.Client{Transport: transport}},
+		client: &client{s, &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}, time.Second},
+		steady: &client{s, &http.Client{Transport: transport}, 5 * time.Second},
 		acked:  map[string]bool{}, log: newHistory(),
 	}
 	return errors.Join(l.run(ctx), s.stop())
@@ -78,7 +78,7 @@ type experiment struct {
 func (l *lab) experiments() []experiment {
 	c := l.cfg
 	return []experiment{
-		{fmt.Sprintf("%d kills at random", c.Kills), c.Kills > 0, l.killed},
+		{fmt.Sprintf("%d kills, %d freezes at random", c.Kills, c.Freezes), c.Kills > 0, l.killed},
 		{fmt.Sprintf("Postgres crashed %d times", c.Crashes), c.Crashes > 0, l.crashed},
 		{fmt.Sprintf("leading relay stopped for %v", c.Frozen), c.Frozen > 0, l.frozen},
 		{fmt.Sprintf("Redis away for %v", c.Outage), c.Outage > 0, l.outageWithData},

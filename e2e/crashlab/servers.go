@@ -42,7 +42,7 @@ func (s *stack) flush(ctx context.Context) error {
 	}
 	defer conn.Close()
 	password, _ := address.User.Password()
-	if err := conn.SetDeadline(time.Now().Add(attemptTime)); err != nil {
+	if err := conn.SetDeadline(time.Now().Add(time.Second)); err != nil {
 		return err
 	}
 	if _, err := fmt.Fprintf(conn, "AUTH %s\r\nFLUSHALL\r\n", password); err != nil {

@@ -64,7 +64,19 @@ func (l *lab) under(ctx context.Context, users int, write func(context.Context, 
 			l.acked[w.id] = true
 		}
 	}
-	return all, errors.Join(failed, <-harmed)
+	err := <-harmed
+	if failed != nil && errors.Is(err, context.Canceled) {
+		err = nil // it was called off
+	}
+	return all, errors.Join(failed, err)
+}
+
+// unlike says that a request was not answered as it should be.
+func unlike(what string, status int, err error) error {
+	if err != nil {
+		return fmt.Errorf("%s: %w", what, err)
+	}
+	return fmt.Errorf("%s: status %d", what, status)
 }
 
 func email(n int) string { return fmt.Sprintf("user-%d@example.com", n) }
@@ -83,12 +95,12 @@ func (l *lab) persist(ctx context.Context, n int) (written, error) {
 		return written{}, nil
 	}
 	if status != http.StatusCreated {
-		return written{}, fmt.Errorf("create %s: status %d", email(n), status)
+		return written{}, unlike("create "+email(n), status, nil)
 	}
 	for _, name := range []string{"second", "third"} {
 		status, err := l.client.call(ctx, front.Caller, world.User, http.MethodPatch, "/users/"+u.ID, map[string]string{"name": name}, &u)
 		if err != nil || status != http.StatusOK {
-			return written{}, fmt.Errorf("rename %s: status %d, %w", email(n), status, err)
+			return written{}, unlike("rename "+email(n), status, err)
 		}
 		l.written.Add(1)
 	}
@@ -106,7 +118,7 @@ func (l *lab) once(ctx context.Context, n int) (written, error) {
 	status, err := l.steady.try(ctx, front.Caller, world.User, http.MethodPost, "/users", user{Email: email(n), Name: "only"}, &u)
 	took := time.Since(began)
 	if err != nil || status != http.StatusCreated {
-		return written{}, fmt.Errorf("create %s: status %d, %w", email(n), status, err)
+		return written{}, unlike("create "+email(n), status, err)
 	}
 	l.written.Add(1)
 	select {

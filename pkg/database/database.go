@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"database/sql/driver"
-	"errors"
 	"fmt"
 	"time"
 
@@ -56,19 +55,19 @@ func Open(ctx context.Context, cfg Config, name string, opts ...Option) (*DB, er
 	pc.MaxConns, pc.MinConns = int32(cfg.PoolMax), int32(cfg.PoolMin)
 	pc.MaxConnIdleTime = cfg.PoolIdle
 	pc.ConnConfig.ConnectTimeout = connectTimeout
+	from := &supply{wait: cfg.PoolAcquire}
+	pc.ShouldPing = from.shouldPing
 	for _, o := range opts {
 		o(pc)
 	}
-	pool, err := pgxpool.NewWithConfig(ctx, pc)
-	if err != nil {
+	if from.pool, err = pgxpool.NewWithConfig(ctx, pc); err != nil {
 		return nil, fmt.Errorf("open database %s: %w", name, err)
 	}
-	return open(pool, cfg.PoolAcquire, name)
+	return open(from, name)
 }
 
-func open(pool *pgxpool.Pool, wait time.Duration, name string) (*DB, error) {
-	from := &supply{pool: pool, wait: wait}
-	db := sql.OpenDB(boundedConnector{stdlib.GetPoolConnector(pool), from})
+func open(from *supply, name string) (*DB, error) {
+	db := sql.OpenDB(boundedConnector{stdlib.GetPoolConnector(from.pool), from})
 	db.SetMaxIdleConns(0) // the pgx pool keeps the idle ones
 	g, err := gorm.Open(postgres.New(postgres.Config{Conn: &connPool{db, from}}), &gorm.Config{
 		SkipDefaultTransaction: true,
@@ -79,10 +78,10 @@ func open(pool *pgxpool.Pool, wait time.Duration, name string) (*DB, error) {
 		NowFunc:                Now,
 	})
 	if err != nil {
-		pool.Close()
+		from.pool.Close()
 		return nil, fmt.Errorf("open database %s: %w", name, err)
 	}
-	return &DB{Gorm: g, name: name, sql: db, pool: pool}, nil
+	return &DB{Gorm: g, name: name, sql: db, pool: from.pool}, nil
 }
 
 // Now is the current time as Postgres keeps it: UTC, in whole microseconds, so
@@ -129,23 +128,9 @@ type boundedConnector struct {
 
 // Connect implements driver.Connector.
 func (c boundedConnector) Connect(ctx context.Context) (driver.Conn, error) {
-	limited, cancel := context.WithTimeout(ctx, c.supply.wait)
-	defer cancel()
-	taken, err := c.Connector.Connect(limited)
+	taken, err := take(ctx, c.supply.wait, c.Connector.Connect)
 	if err != nil {
-		return nil, refusal(ctx, err)
+		return nil, err
 	}
 	return conn{taken.(*pgxConn), c.supply}, nil
-}
-
-// refusal is what a caller with ctx is told when it gets no connection.
-func refusal(ctx context.Context, err error) error {
-	switch {
-	case err == nil:
-		return nil
-	case errors.Is(ctx.Err(), context.Canceled):
-		return ctx.Err() // the caller left; nobody was refused
-	default:
-		return ErrBusy.With(err)
-	}
 }

@@ -3,11 +3,15 @@ package database
 import (
 	"context"
 	"database/sql/driver"
+	"errors"
 	"fmt"
+	"io"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/jackc/pgx/v5/stdlib"
 )
@@ -22,29 +26,55 @@ type conn struct {
 	supply *supply
 }
 
-// supply gives connections of a pool, and waits at most wait for one.
+// supply gives connections of a pool, and waits at most wait for one. When one was
+// lost, others have likely gone the same way: for a while then, every connection is
+// asked for a sign of life before it is used.
 type supply struct {
-	pool    *pgxpool.Pool
-	wait    time.Duration
-	renewed atomic.Int64 // Unix time in ns
+	pool  *pgxpool.Pool
+	wait  time.Duration
+	doubt atomic.Int64 // until when; Unix time in ns
+}
+
+const doubtTime = time.Second
+
+// lost tells that a connection was.
+func (s *supply) lost() { s.doubt.Store(time.Now().Add(doubtTime).UnixNano()) }
+
+// shouldPing is for the pool, which itself asks what was idle for a second.
+func (s *supply) shouldPing(_ context.Context, p pgxpool.ShouldPingParams) bool {
+	return p.IdleDuration > time.Second || time.Now().UnixNano() < s.doubt.Load()
 }
 
 func (s *supply) acquire(ctx context.Context) (*pgxpool.Conn, error) {
-	limited, cancel := context.WithTimeout(ctx, s.wait)
-	defer cancel()
-	conn, err := s.pool.Acquire(limited)
-	return conn, refusal(ctx, err)
+	return take(ctx, s.wait, s.pool.Acquire)
 }
 
-const renewalPause = 100 * time.Millisecond
-
-// renew makes the idle connections anew, once for a loss that strikes several of
-// them: when one is lost, others likely went the same way.
-func (s *supply) renew() {
-	now, last := time.Now().UnixNano(), s.renewed.Load()
-	if now-last > int64(renewalPause) && s.renewed.CompareAndSwap(last, now) {
-		s.pool.Reset()
+// take waits at most wait for a connection, and takes another for one that the
+// server ends while it is made.
+func take[C any](ctx context.Context, wait time.Duration, f func(context.Context) (C, error)) (C, error) {
+	limited, cancel := context.WithTimeout(ctx, wait)
+	defer cancel()
+	taken, err := f(limited)
+	for n := 1; n < tries && endedEarly(err) && limited.Err() == nil; n++ {
+		taken, err = f(limited)
 	}
+	switch {
+	case err == nil:
+		return taken, nil
+	case errors.Is(ctx.Err(), context.Canceled):
+		return taken, ctx.Err() // the caller left; nobody was refused
+	default:
+		return taken, ErrBusy.With(err)
+	}
+}
+
+// endedEarly reports that the server accepted a connection and ended it before it
+// was ready. One that is down, starting or full says so otherwise.
+func endedEarly(err error) bool {
+	if refused, ok := errors.AsType[*pgconn.PgError](err); ok {
+		return refused.Code == "57P01" // admin_shutdown
+	}
+	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET)
 }
 
 // read answers a query outside of a transaction: over again if the connection is
@@ -55,7 +85,7 @@ func (s *supply) read(ctx context.Context, query *statement) error {
 		if !lost || n == tries {
 			return err
 		}
-		s.renew()
+		s.lost()
 	}
 }
 
@@ -86,7 +116,7 @@ func (c conn) QueryContext(ctx context.Context, query string, args []driver.Name
 	idle := c.Conn().PgConn().TxStatus() == 'I'
 	rows, err := c.pgxConn.QueryContext(ctx, query, args)
 	if err != nil && idle && c.isLost(ctx) && strings.HasPrefix(strings.TrimSpace(query), "SELECT ") {
-		c.supply.renew()
+		c.supply.lost()
 		err = fmt.Errorf("%w: %w", driver.ErrBadConn, err)
 	}
 	return rows, err

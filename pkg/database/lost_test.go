@@ -84,6 +84,7 @@ func TestTransactionOutlivesItsConnection(t *testing.T) {
 		verdict  testkit.Verdict
 		runs     int
 	}{
+		{"lost while it is made", "user\x00", testkit.Cut, 1},
 		{"lost at the beginning", "begin", testkit.Cut, 1},
 		{"lost in the answer to the beginning", "begin", testkit.CutReply, 1},
 		{"lost in mid-work", "INSERT", testkit.CutReply, 2},

@@ -166,7 +166,7 @@ func (t *transaction) Rollback() error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.ctx), rollbackTime)
 	defer cancel()
 	if t.lost = t.isLost(); t.lost {
-		t.pool.supply.renew()
+		t.pool.supply.lost()
 		return t.release()
 	}
 	err := t.raw(func(c conn) error {
@@ -226,7 +226,7 @@ func (t *transaction) send(ctx context.Context, last *statement) (tag pgconn.Com
 		if t.noted(ctx, err) == nil || t.id != "" || n == tries || !t.isLost() {
 			return tag, err
 		}
-		t.pool.supply.renew()
+		t.pool.supply.lost()
 		_ = t.conn.Close()
 		if err := t.take(ctx); err != nil {
 			t.over = true
