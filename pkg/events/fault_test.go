@@ -4,7 +4,6 @@ import (
 	"errors"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/redis/go-redis/v9"
 	"gorm.io/gorm"
@@ -144,7 +143,7 @@ func TestUndecodableAndNewerEventsAreDeadAtOnce(t *testing.T) {
 	}
 	b.publish("a", 1, 5)
 	b.expect("a", 5)
-	testkit.Eventually(t, 5*time.Second, func() string {
+	testkit.Eventually(t, patience, func() string {
 		if n := scan[int](b, b.to, `SELECT count(*) FROM event_parked WHERE state = 'dead' AND last_error <> ''`); n != 2 {
 			return "want 2 dead letters"
 		}
@@ -154,7 +153,7 @@ func TestUndecodableAndNewerEventsAreDeadAtOnce(t *testing.T) {
 
 func (b *bus) waitEntries(n int) {
 	b.t.Helper()
-	testkit.Eventually(b.t, 5*time.Second, func() string {
+	testkit.Eventually(b.t, patience, func() string {
 		if b.entries() != n {
 			return "streams are not complete"
 		}

@@ -58,7 +58,7 @@ func (i instance) owns(t *testing.T) int {
 
 func waitShares(t *testing.T, instances []instance, want ...int) {
 	t.Helper()
-	testkit.Eventually(t, 15*time.Second, func() string {
+	testkit.Eventually(t, patience, func() string {
 		var got []int
 		for _, i := range instances {
 			got = append(got, i.owns(t))

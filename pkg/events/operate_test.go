@@ -31,7 +31,7 @@ func (b *bus) operated(h events.Handler[deposit], opts ...events.Option) *events
 func (b *bus) waitParked(c *events.Consumer, state string, n int) []events.Parked {
 	b.t.Helper()
 	var list []events.Parked
-	testkit.Eventually(b.t, 15*time.Second, func() string {
+	testkit.Eventually(b.t, patience, func() string {
 		var err error
 		if list, err = c.Parked(b.t.Context(), state, 0, 100); err != nil {
 			return err.Error()
@@ -104,7 +104,7 @@ func TestDiscardedEventLetsItsKeyGoOn(t *testing.T) {
 		t.Fatalf("discarded %d, %v", n, err)
 	}
 	b.publish("a", 4, 5)
-	testkit.Eventually(t, 10*time.Second, func() string {
+	testkit.Eventually(t, patience, func() string {
 		if got := b.effects("a"); fmt.Sprint(got) != "[2 3 4 5]" {
 			return fmt.Sprint(got)
 		}
@@ -190,7 +190,7 @@ func TestPausedConsumerWaits(t *testing.T) {
 	if err := c.Pause(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	testkit.Eventually(t, 5*time.Second, func() string {
+	testkit.Eventually(t, patience, func() string {
 		n := scan[int](b, b.to, `SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'
 			AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`)
 		if n != 1 { // its membership
@@ -263,7 +263,7 @@ func TestTrimmingWaitsForEveryGroup(t *testing.T) {
 	if err := b.redis.XGroupCreate(t.Context(), stream, "slow", "1-5").Err(); err != nil {
 		t.Fatal(err)
 	}
-	testkit.Eventually(t, 15*time.Second, func() string {
+	testkit.Eventually(t, patience, func() string {
 		if n := b.entries(); n != 15 {
 			return fmt.Sprintf("%d entries", n)
 		}
@@ -272,7 +272,7 @@ func TestTrimmingWaitsForEveryGroup(t *testing.T) {
 	if err := b.idleRelay().Forget(t.Context(), "slow"); err != nil {
 		t.Fatal(err)
 	}
-	testkit.Eventually(t, 15*time.Second, func() string {
+	testkit.Eventually(t, patience, func() string {
 		if n := b.entries(); n != 0 {
 			return fmt.Sprintf("%d entries", n)
 		}
@@ -307,7 +307,7 @@ func TestForgottenGroupHoldsNothingBack(t *testing.T) {
 	b.exec(b.from, `INSERT INTO event_groups (part, consumer, gen, pos, seen_at) VALUES (0, 'gone', 1, 0, now() - interval '1 day')`)
 	b.publish("a", 1, 10)
 	b.expect("a", 10)
-	testkit.Eventually(t, 15*time.Second, func() string {
+	testkit.Eventually(t, patience, func() string {
 		groups, err := relay.Groups(t.Context())
 		if err != nil {
 			t.Fatal(err)
@@ -329,7 +329,7 @@ func TestForgottenGroupHoldsNothingBack(t *testing.T) {
 	}
 	b.publish("a", 11, 20)
 	b.expect("a", 20)
-	testkit.Eventually(t, 15*time.Second, func() string {
+	testkit.Eventually(t, patience, func() string {
 		if n := b.entries(); n != 0 {
 			return fmt.Sprintf("%d entries", n)
 		}

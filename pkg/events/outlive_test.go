@@ -145,7 +145,7 @@ func TestLostAcknowledgement(t *testing.T) {
 				t.Errorf("%d acknowledgements sent, want more", lost.Load())
 			}
 			stream := events.StreamName(publisher, partOf(b, "a"))
-			testkit.Eventually(t, 10*time.Second, func() string {
+			testkit.Eventually(t, patience, func() string {
 				if p := b.redis.XPending(t.Context(), stream, subscriber).Val(); p == nil || p.Count > 0 {
 					return fmt.Sprintf("pending %+v", p)
 				}
@@ -171,7 +171,7 @@ func TestHandlerThatTakesTooLong(t *testing.T) {
 		return nil
 	})
 	b.publish("a", 1, 5)
-	testkit.Eventually(t, 2*events.HandlerTimeout+15*time.Second, func() string { return b.differs("a", 5) })
+	testkit.Eventually(t, 2*events.HandlerTimeout+patience, func() string { return b.differs("a", 5) })
 	if slow.Load() < 2 {
 		t.Errorf("handled %d times", slow.Load())
 	}

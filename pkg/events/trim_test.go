@@ -22,7 +22,7 @@ func TestTrimmingKeepsWhatAMissingGroupNeeds(t *testing.T) {
 	b.relay()
 	b.consume(record)
 	b.expect("a", 20)
-	testkit.Eventually(t, 15*time.Second, func() string {
+	testkit.Eventually(t, patience, func() string {
 		if n := scan[int](b, b.from, `SELECT count(*) FROM event_groups WHERE consumer = 'missing' AND part = ?`, part); n != 1 {
 			return "group is not registered yet"
 		}
