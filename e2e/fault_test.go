@@ -118,6 +118,7 @@ func TestWipedRedisLosesNothing(t *testing.T) {
 		b.front.AwaitProfile(newcomer.ID, recovery, front.Exists)
 		b.front.Buy(user.ID, 5) // anything applied twice shows in the count
 		b.front.AwaitProfile(user.ID, recovery, front.Counted(12))
+		b.logsAreJSON() // what libraries say of the loss included
 	})
 }
 

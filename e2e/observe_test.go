@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"crypto/rand"
 	"encoding/hex"
+	"encoding/json"
 	"io"
 	"net/http"
 	"strconv"
@@ -42,6 +43,20 @@ func (b *bundle) lookups() []float64 {
 		counts = append(counts, total)
 	}
 	return counts
+}
+
+// logsAreJSON checks every line that the services have written.
+func (b *bundle) logsAreJSON() {
+	b.Helper()
+	for _, service := range world.Services {
+		text, err := b.world.Logs(b.Context(), service)
+		b.must(err)
+		for line := range strings.Lines(text) {
+			if !json.Valid([]byte(line)) {
+				b.Errorf("%s logged, not as JSON: %s", service, line)
+			}
+		}
+	}
 }
 
 // randomHex answers n random bytes, as hexadecimal digits.

@@ -130,9 +130,19 @@ func (c *Chassis) openRedis(context.Context) error {
 	opts.ContextTimeoutEnabled = true
 	opts.DialTimeout = time.Second
 	opts.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled} // no server here sends them
+	redis.SetLogger(redisLog{c.Log})
 	c.redis = redis.NewClient(opts)
 	c.closeLater("redis", func(context.Context) error { return c.redis.Close() })
 	return nil
+}
+
+// redisLog writes what go-redis says of itself, lines about lost connections and
+// the like, into the service's log. It is go-redis' for the whole process.
+type redisLog struct{ *slog.Logger }
+
+// Printf implements go-redis' logger.
+func (l redisLog) Printf(ctx context.Context, format string, args ...any) {
+	l.WarnContext(ctx, "redis client", "says", fmt.Sprintf(format, args...))
 }
 
 func (c *Chassis) openRegistry(context.Context) (err error) {
