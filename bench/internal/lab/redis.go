@@ -21,30 +21,47 @@ var ErrNoRedis = errors.New("no Redis database is free")
 // the keys with which testkit's tests do, and empties it. It gives its URL, with
 // the password in it, and what gives it back.
 func (l *Lab) LeaseRedis(ctx context.Context) (address string, giveBack func() error, err error) {
+	directory := l.redisAt(0) // where the leases stand, whichever database is ours
+	defer directory.Close()
 	for n := 1; n < 16; n++ {
 		key := fmt.Sprintf("testkit:lease:%d", n)
-		_, err := l.redis.SetArgs(ctx, key, "bench", redis.SetArgs{Mode: "NX", TTL: leaseTime}).Result()
+		_, err := directory.SetArgs(ctx, key, "bench", redis.SetArgs{Mode: "NX", TTL: leaseTime}).Result()
 		if errors.Is(err, redis.Nil) {
 			continue
 		}
 		if err != nil {
 			return "", nil, fmt.Errorf("lease a Redis database: %w", err)
 		}
-		giveBack := func() error { return errors.Join(l.emptyRedis(n), l.RemoveStreams(key)) }
+		giveBack := func() error { return errors.Join(l.emptyRedis(n), l.endLease(key)) }
 		return l.redisURL(n), giveBack, l.emptyRedis(n)
 	}
 	return "", nil, ErrNoRedis
 }
 
-func (l *Lab) emptyRedis(n int) error {
+func (l *Lab) redisAt(n int) *redis.Client {
 	opts := *l.opts
 	opts.DB = n
-	client := redis.NewClient(&opts)
+	return redis.NewClient(&opts)
+}
+
+func (l *Lab) emptyRedis(n int) error {
+	client := l.redisAt(n)
 	defer client.Close()
 	ctx, cancel := context.WithTimeout(context.Background(), closeTime)
 	defer cancel()
 	if err := client.FlushDB(ctx).Err(); err != nil {
 		return fmt.Errorf("empty a Redis database: %w", err)
+	}
+	return nil
+}
+
+func (l *Lab) endLease(key string) error {
+	directory := l.redisAt(0)
+	defer directory.Close()
+	ctx, cancel := context.WithTimeout(context.Background(), closeTime)
+	defer cancel()
+	if err := directory.Del(ctx, key).Err(); err != nil {
+		return fmt.Errorf("end the lease of a Redis database: %w", err)
 	}
 	return nil
 }
