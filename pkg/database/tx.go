@@ -5,6 +5,8 @@ import (
 	"database/sql"
 	"errors"
 
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5/pgtype"
 	"gorm.io/gorm"
 )
 
@@ -37,7 +39,7 @@ func Later(tx *gorm.DB, query string, args ...any) error {
 	if !ok {
 		return ErrNoTransaction
 	}
-	t.pending = append(t.pending, statement{query: query, args: args})
+	t.pending = append(t.pending, statement{query: query, args: native(args)})
 	return nil
 }
 
@@ -62,7 +64,7 @@ type Row interface{ Scan(dest ...any) error }
 // pgx itself. In a transaction it is one round trip with what waits. Outside of one
 // the query must only read: it is sent again when a connection is found lost.
 func Read(ctx context.Context, tx *gorm.DB, each func(Row) error, query string, args ...any) error {
-	s := &statement{query: query, args: args, each: each}
+	s := &statement{query: query, args: native(args), each: each}
 	switch pool := tx.Statement.ConnPool.(type) {
 	case *transaction:
 		_, err := pool.send(ctx, s)
@@ -72,6 +74,17 @@ func Read(ctx context.Context, tx *gorm.DB, each func(Row) error, query string, 
 	default:
 		return gorm.ErrInvalidDB
 	}
+}
+
+// native spells ids as pgx takes them; as they are they would go by way of their
+// text.
+func native(args []any) []any {
+	for i, arg := range args {
+		if id, ok := arg.(uuid.UUID); ok {
+			args[i] = pgtype.UUID{Bytes: id, Valid: true}
+		}
+	}
+	return args
 }
 
 // connPool is a *sql.DB with transactions of our own.

@@ -116,7 +116,7 @@ func (o *Outbox) insert(tx *gorm.DB, e Envelope) error {
 	case len(raw) > MaxEnvelope:
 		return fmt.Errorf("%w: %s has %d bytes, at most %d are allowed", ErrTooLarge, e.Event, len(raw), MaxEnvelope)
 	}
-	err = database.Later(tx, insertOutbox, partitionOf(e.Key, o.partitions), e.ID.String(), e.Key, string(raw))
+	err = database.Later(tx, insertOutbox, partitionOf(e.Key, o.partitions), e.ID, e.Key, string(raw))
 	if err != nil {
 		return fmt.Errorf("publish %s: %w", e.Event, err)
 	}

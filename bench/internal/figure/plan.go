@@ -19,7 +19,7 @@ type Plan struct {
 
 // Short takes about three minutes.
 var Short = Plan{
-	Rounds: 2, Steady: 3500 * time.Millisecond, Idle: 3 * time.Second, Backlog: 8_000, Stocked: 20_000,
+	Rounds: 3, Steady: 3500 * time.Millisecond, Idle: 3 * time.Second, Backlog: 12_000, Stocked: 20_000,
 	Writers: 32, Write: 3 * time.Second, Insert: time.Second, Takeovers: 3,
 }
 
