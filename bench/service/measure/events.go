@@ -29,12 +29,19 @@ func (b *Bench) events(ctx context.Context) ([]report.Line, error) {
 	if err != nil {
 		return nil, fmt.Errorf("follow events: %w", err)
 	}
-	beside, err := b.besideWriters(ctx, f)
-	if err != nil {
-		return nil, fmt.Errorf("follow events beside writers: %w", err)
+	lines := eventLines("event from request to profile, idle", idle, reference.idle)
+	asMany := fmt.Sprintf("8 writers beside at the reference's %.0f/s", reference.rate[postUser])
+	for _, w := range []struct {
+		name string
+		rate float64 // users a second, in all; 0 for as many as can be
+	}{{asMany, reference.rate[postUser]}, {"8 writers beside at full speed", 0}} {
+		beside, err := b.besideWriters(ctx, f, w.rate)
+		if err != nil {
+			return nil, fmt.Errorf("follow events beside writers: %w", err)
+		}
+		lines = append(lines, eventLines("event from request to profile, "+w.name, beside, reference.beside)...)
 	}
-	return append(eventLines("event from request to profile, idle", idle, reference.idle),
-		eventLines("event from request to profile, 8 writers beside", beside, reference.beside)...), nil
+	return lines, nil
 }
 
 func eventLines(name string, followed []time.Duration, reference float64) []report.Line {
@@ -46,11 +53,21 @@ func eventLines(name string, followed []time.Duration, reference float64) []repo
 	}
 }
 
-// besideWriters follows events while others are written as fast as they can be.
-func (b *Bench) besideWriters(ctx context.Context, f *follower) ([]time.Duration, error) {
+// besideWriters follows events while others are written, so many a second or as
+// fast as they can be.
+func (b *Bench) besideWriters(ctx context.Context, f *follower, rate float64) ([]time.Duration, error) {
 	writers, err := b.postUser(ctx, report.Ours)
 	if err != nil {
 		return nil, err
+	}
+	if rate > 0 {
+		tick := time.NewTicker(time.Duration(float64(time.Second) / rate))
+		defer tick.Stop()
+		next := writers.job.Next
+		writers.job.Next = func() []byte {
+			<-tick.C
+			return next()
+		}
 	}
 	written := make(chan error, 1)
 	go func() {
