@@ -60,15 +60,19 @@ func TestEveryProblemIsDocumented(t *testing.T) {
 	}
 }
 
-// TestEveryMetricIsDocumented compares the names in the code, but for those of
-// events, with the table in the architecture page.
+// TestEveryMetricIsDocumented compares the names in the code with the tables of
+// the pages.
 func TestEveryMetricIsDocumented(t *testing.T) {
 	t.Parallel()
-	page, err := os.ReadFile("../docs/architecture.md")
-	if err != nil {
-		t.Fatal(err)
+	var page []byte
+	for _, name := range []string{"../docs/architecture.md", "../docs/events.md"} {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		page = append(page, text...)
 	}
-	const name = `((?:http_server|http_client|circuit_breaker|registry|db_pool)_[a-z_]+)`
+	const name = `((?:http_server|http_client|circuit_breaker|registry|db_pool|event_(?:relay|outbox|stream|consumer|handler|parked))[a-z_]*)`
 	shipped := sources(t, func(path string) bool { return !isTest(path) }, "pkg", "services")
 	found := func(pattern, text string) map[string]bool {
 		names := map[string]bool{}
@@ -80,12 +84,12 @@ func TestEveryMetricIsDocumented(t *testing.T) {
 	exposed, documented := found(`"`+name+`"`, shipped), found("`"+name+"`", string(page))
 	for name := range exposed {
 		if !documented[name] {
-			t.Errorf("docs/architecture.md lacks the metric %s", name)
+			t.Errorf("the tables lack the metric %s", name)
 		}
 	}
 	for name := range documented {
 		if !exposed[name] {
-			t.Errorf("docs/architecture.md has the metric %s, which no code exposes", name)
+			t.Errorf("the tables have the metric %s, which no code exposes", name)
 		}
 	}
 }

@@ -14,7 +14,7 @@ const (
 	memory       = 1500 * time.Millisecond // time constant of the latency average, and in which failures are forgiven
 	successStep  = 0.2                     // weight of one outcome in the success rate
 	worstSuccess = 0.2
-	latencyFloor = float64(time.Millisecond) // differences below are noise
+	latencyFloor = float64(5 * time.Millisecond) // differences below are noise of schedulers and collectors
 
 	ejectAfter    = 5 // consecutive failures
 	ejectFor      = 10 * time.Second
