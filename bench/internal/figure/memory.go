@@ -20,6 +20,7 @@ const (
 	memorySettle = 20_000
 	memoryPoll   = 100 * time.Millisecond
 	memoryLimit  = 30 * time.Minute
+	memorySlow   = 100 * time.Microsecond // a handler that falls behind the relay, so that the backlog stands in Redis
 )
 
 // memory measures by how much this process, with relay and consumer in it,
@@ -86,6 +87,7 @@ func (c *counter) handle(e road.Event) {
 	if e.Slice != c.slice {
 		return
 	}
+	time.Sleep(memorySlow)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.n++
