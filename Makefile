@@ -22,18 +22,18 @@ demo: stack ## see it all run, in five steps
 test: stack ## run every test, with the race detector
 	@bin/stack test
 
-chaos-events: stack ## harm services, Redis and Postgres under writers, and count, six minutes; KILLS, FREEZES, OUTAGE, SEED
+chaos-events: stack ## harm services, Redis and Postgres under writers, and count, about five minutes; KILLS, FREEZES, OUTAGE, SEED
 	@CGO_ENABLED=1 STACK_BIN=$(CURDIR)/bin/stack go test -race -count=1 -timeout 30m -v ./e2e/crashlab \
 		-users 1000 -kills $(or $(KILLS),20) -freezes $(or $(FREEZES),3) -crashes 5 -frozen 30s -outage $(or $(OUTAGE),60s) -wipes 5 \
 		-seed $(or $(SEED),0)
 
 # Without the race detector: it would take the processors from what is measured.
-chaos: stack ## kill, freeze, slow and restart what is called, under callers, about 7 minutes, into docs/resilience.md; RUN
+chaos: stack ## kill, freeze, slow and restart what is called, under callers, about six minutes, into docs/resilience.md; RUN
 	@go test -c -o bin/callslab.test ./e2e/callslab
 	@cd e2e/callslab && STACK_BIN=$(CURDIR)/bin/stack $(CURDIR)/bin/callslab.test -test.timeout 30m -long \
 		-write $(CURDIR)/docs/resilience.md $(if $(RUN),-test.run '$(RUN)')
 
-bench: stack ## measure beside floors and peers, about five minutes, into docs/performance.md
+bench: stack ## measure beside floors and peers, about six minutes, into docs/performance.md
 	@eval "$$(bin/stack infra --detach)" && go run ./bench/cmd/events -write docs/performance.md && \
 		go run ./bench/cmd/services -write docs/performance.md; \
 		status=$$?; bin/stack down --name troika-infra; exit $$status

@@ -7,7 +7,6 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"path/filepath"
 	"runtime"
 	"strings"
 	"sync"
@@ -16,6 +15,7 @@ import (
 
 	"github.com/go-troika/troika/e2e/callslab"
 	"github.com/go-troika/troika/e2e/world"
+	"github.com/go-troika/troika/e2e/world/processes"
 	"github.com/go-troika/troika/pkg/contracts"
 	"github.com/go-troika/troika/pkg/serviceclient"
 )
@@ -185,15 +185,9 @@ func running(t *testing.T) *callslab.Stack {
 
 func stackCommand(t *testing.T) string {
 	t.Helper()
-	if path := os.Getenv("STACK_BIN"); path != "" {
-		return path
-	}
-	path, err := filepath.Abs("../../bin/stack")
+	path, err := processes.Command("../..", os.Getenv("STACK_BIN"))
 	if err != nil {
 		t.Fatal(err)
-	}
-	if _, err := os.Stat(path); err != nil {
-		t.Fatalf("%v: \"make test\" builds it, or set STACK_BIN", err)
 	}
 	return path
 }

@@ -5,12 +5,12 @@ import (
 	"flag"
 	mathrand "math/rand/v2"
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/go-troika/troika/e2e/crashlab"
+	"github.com/go-troika/troika/e2e/world/processes"
 )
 
 var (
@@ -48,15 +48,9 @@ func TestNothingIsLostWhateverIsKilled(t *testing.T) {
 
 func stackCommand(t *testing.T) string {
 	t.Helper()
-	if path := os.Getenv("STACK_BIN"); path != "" {
-		return path
-	}
-	path, err := filepath.Abs("../../bin/stack")
+	path, err := processes.Command("../..", os.Getenv("STACK_BIN"))
 	if err != nil {
 		t.Fatal(err)
-	}
-	if _, err := os.Stat(path); err != nil {
-		t.Fatalf("%v: \"make test\" builds it, or set STACK_BIN", err)
 	}
 	return path
 }

@@ -37,7 +37,7 @@ func TestFlags(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if o.plan.Rounds != figure.Full.Rounds || o.plan.Memory != 1000 || len(o.plan.Only) != 2 || !o.strict {
+	if o.plan.Rounds != figure.Full.Rounds || o.plan.Memory != 1000 || len(o.plan.Only) != 2 || !o.Strict {
 		t.Errorf("got %+v", o)
 	}
 	if _, err := parse([]string{"-only", "drain", "-write", "page.md"}); err == nil {

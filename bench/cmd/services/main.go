@@ -6,55 +6,31 @@ import (
 	"context"
 	"errors"
 	"flag"
-	"fmt"
 	"io"
 	"log/slog"
 	"os"
-	"os/signal"
-	"syscall"
-	"time"
 
-	"github.com/go-troika/troika/bench/internal/conditions"
 	"github.com/go-troika/troika/bench/internal/lab"
 	"github.com/go-troika/troika/bench/internal/report"
+	"github.com/go-troika/troika/bench/internal/session"
 	"github.com/go-troika/troika/bench/service/fleet"
 	"github.com/go-troika/troika/bench/service/measure"
-	"github.com/go-troika/troika/pkg/env"
 )
 
-const (
-	markers = "bench:services"
-
-	// Of a machine where others take more than this share of the time, figures
-	// are shown but not written down.
-	quiet = 0.2
-)
-
-func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	if err := run(ctx, os.Args[1:], os.Environ(), os.Stdout); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-}
+func main() { session.Main(run) }
 
 type options struct {
+	session.Options
 	plan     measure.Plan
-	write    string
 	profiles string
-	busy     bool
-	strict   bool
 }
 
 func parse(args []string) (options, error) {
 	var o options
 	fs := flag.NewFlagSet("services", flag.ContinueOnError)
 	full := fs.Bool("full", false, "more and longer rounds: about six minutes instead of two")
-	fs.StringVar(&o.write, "write", "", "put the table into this page, between the markers "+markers)
+	o.Register(fs, "bench:services")
 	fs.StringVar(&o.profiles, "profiles", "", "put CPU profiles of the services into this folder, one for each route")
-	fs.BoolVar(&o.busy, "busy", false, "write even what was measured while other programs kept the machine busy")
-	fs.BoolVar(&o.strict, "strict", false, "fail if a target is missed")
 	err := fs.Parse(args)
 	o.plan = measure.Short
 	if *full {
@@ -68,35 +44,18 @@ func run(ctx context.Context, args, environ []string, out io.Writer) (err error)
 	if err != nil {
 		return err
 	}
-	servers, err := env.Load[lab.Servers](environ)
-	if err != nil {
-		return err
-	}
-	l, err := open(ctx, servers)
+	l, setup, err := session.Open(ctx, environ, slog.New(slog.DiscardHandler))
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, l.Close()) }()
-	setup, err := l.Setup(ctx)
-	switch {
-	case err != nil:
-		return err
-	case setup.Unsafe != "":
-		return fmt.Errorf("%s: figures from such servers say nothing about those that keep what they confirm", setup.Unsafe)
-	}
-	return withFleet(ctx, l, func(f *fleet.Fleet) error { return take(ctx, f, setup, o, out) })
-}
-
-func open(ctx context.Context, s lab.Servers) (*lab.Lab, error) {
-	cfg, name, err := s.PostgresConfig()
-	if err != nil {
-		return nil, err
-	}
-	opts, err := s.RedisOptions()
-	if err != nil {
-		return nil, err
-	}
-	return lab.Open(ctx, cfg, name, opts, slog.New(slog.DiscardHandler))
+	return withFleet(ctx, l, func(f *fleet.Fleet) error {
+		return o.Take(setup, describe(setup, o.plan), out, func(say func(report.Line)) (session.Measured, error) {
+			b := &measure.Bench{Fleet: f, Plan: o.plan, Profiles: o.profiles, Say: say}
+			lines, err := b.Run(ctx)
+			return session.Measured{Lines: lines}, err
+		})
+	})
 }
 
 // withFleet builds what is measured, and takes it away again.
@@ -117,25 +76,4 @@ func withFleet(ctx context.Context, l *lab.Lab, do func(*fleet.Fleet) error) (er
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
 	return do(f)
-}
-
-func take(ctx context.Context, f *fleet.Fleet, setup lab.Setup, o options, out io.Writer) error {
-	preface := describe(setup, o.plan)
-	fmt.Fprintf(out, "%s\n\n", preface)
-	began := time.Now()
-	watch := conditions.Begin(setup.Postmaster, setup.RedisPID)
-	b := &measure.Bench{Fleet: f, Plan: o.plan, Profiles: o.profiles, Say: func(line report.Line) { fmt.Fprintln(out, line) }}
-	lines, err := b.Run(ctx)
-	weather := watch.Stop()
-	if err != nil {
-		return err
-	}
-	note := fmt.Sprintf("The run took %v on %s.", time.Since(began).Round(time.Second), weather.Text)
-	fmt.Fprintf(out, "\n%s\nother programs: %s\n", note, weather.Others)
-	if o.write != "" && !o.busy && weather.Disturbed > quiet {
-		fmt.Fprintf(out, "not written to %s: others took %.0f %% of the processors' time (-busy writes it all the same)\n",
-			o.write, 100*weather.Disturbed)
-		o.write = ""
-	}
-	return conclude(o, out, preface, note, lines)
 }

@@ -24,7 +24,7 @@ func TestMissingServersAreNamed(t *testing.T) {
 func TestFlags(t *testing.T) {
 	t.Parallel()
 	o, err := parse([]string{"-full", "-strict", "-write", "page.md"})
-	if err != nil || o.plan != measure.Full || !o.strict || o.write != "page.md" {
+	if err != nil || o.plan != measure.Full || !o.Strict || o.Write != "page.md" {
 		t.Errorf("got %+v, error %v", o, err)
 	}
 	if o, err := parse(nil); err != nil || o.plan != measure.Short {

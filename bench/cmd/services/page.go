@@ -2,11 +2,8 @@ package main
 
 import (
 	"fmt"
-	"io"
-	"strings"
 
 	"github.com/go-troika/troika/bench/internal/lab"
-	"github.com/go-troika/troika/bench/internal/report"
 	"github.com/go-troika/troika/bench/service/measure"
 )
 
@@ -19,27 +16,4 @@ func describe(s lab.Setup, p measure.Plan) string {
 		"events on. CPU is user and system time of the services asked, from /proc; that of the generator, of Postgres "+
 		"and of Redis is not in it. Reference: the same system in Node.js (express, axios, ioredis, sequelize), "+
 		"taken earlier on two such cores, not in this run.", s, p.Rounds, p.Slice, measure.Callers)
-}
-
-// conclude writes the page and tells of missed targets.
-func conclude(o options, out io.Writer, preface, note string, lines []report.Line) error {
-	var missed []string
-	for _, l := range lines {
-		if l.Missed() {
-			missed = append(missed, l.Name)
-		}
-	}
-	if len(missed) > 0 {
-		fmt.Fprintf(out, "missed: %s\n", strings.Join(missed, "; "))
-	}
-	if o.write != "" {
-		if err := report.Write(o.write, markers, preface+"\n\n"+report.Table(lines)+"\n"+note); err != nil {
-			return err
-		}
-		fmt.Fprintf(out, "wrote %s\n", o.write)
-	}
-	if o.strict && len(missed) > 0 {
-		return fmt.Errorf("%d targets were missed", len(missed))
-	}
-	return nil
 }

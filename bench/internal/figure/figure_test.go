@@ -1,16 +1,16 @@
 package figure_test
 
 import (
-	"log/slog"
 	"testing"
 	"time"
+
+	"github.com/go-troika/troika/bench/internal/lab/labtest"
 
 	"go.uber.org/goleak"
 
 	"github.com/go-troika/troika/bench/internal/figure"
 	"github.com/go-troika/troika/bench/internal/lab"
 	"github.com/go-troika/troika/bench/internal/report"
-	"github.com/go-troika/troika/pkg/testkit"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -23,17 +23,7 @@ var tiny = figure.Plan{
 
 func TestEveryFigureIsTaken(t *testing.T) {
 	t.Parallel()
-	name := lab.NewName()
-	testkit.CreateDatabase(t, name)
-	l, err := lab.Open(t.Context(), testkit.Config(t), name, testkit.Redis(t).Options(), slog.New(slog.DiscardHandler))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := l.Close(); err != nil {
-			t.Error(err)
-		}
-	})
+	l := labtest.Open(t)
 	for _, name := range figure.Names() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

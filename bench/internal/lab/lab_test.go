@@ -1,34 +1,16 @@
 package lab_test
 
 import (
-	"log/slog"
 	"strings"
 	"testing"
 
+	"github.com/go-troika/troika/bench/internal/lab/labtest"
+
 	"github.com/jackc/pgx/v5"
 	"go.uber.org/goleak"
-
-	"github.com/go-troika/troika/bench/internal/lab"
-	"github.com/go-troika/troika/pkg/testkit"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
-
-func open(t *testing.T) *lab.Lab {
-	t.Helper()
-	name := lab.NewName()
-	testkit.CreateDatabase(t, name)
-	l, err := lab.Open(t.Context(), testkit.Config(t), name, testkit.Redis(t).Options(), slog.New(slog.DiscardHandler))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := l.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return l
-}
 
 // exec runs a query on a connection of its own.
 func exec(t *testing.T, url, query string) error {
@@ -44,7 +26,7 @@ func exec(t *testing.T, url, query string) error {
 
 func TestReturnedDatabasesAreTakenAgainEmpty(t *testing.T) {
 	t.Parallel()
-	l := open(t)
+	l := labtest.Open(t)
 	first, err := l.TakeDatabase(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -70,7 +52,7 @@ func TestReturnedDatabasesAreTakenAgainEmpty(t *testing.T) {
 
 func TestSetupNamesServersAndTheirPromise(t *testing.T) {
 	t.Parallel()
-	setup, err := open(t).Setup(t.Context())
+	setup, err := labtest.Open(t).Setup(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -81,7 +63,7 @@ func TestSetupNamesServersAndTheirPromise(t *testing.T) {
 
 func TestLeasedRedisIsNobodyElses(t *testing.T) {
 	t.Parallel()
-	l := open(t)
+	l := labtest.Open(t)
 	first, giveBack, err := l.LeaseRedis(t.Context())
 	if err != nil {
 		t.Fatal(err)

@@ -4,14 +4,14 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"log/slog"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/go-troika/troika/bench/internal/lab/labtest"
+
 	"go.uber.org/goleak"
 
-	"github.com/go-troika/troika/bench/internal/lab"
 	"github.com/go-troika/troika/bench/internal/road"
 	"github.com/go-troika/troika/pkg/testkit"
 )
@@ -26,22 +26,6 @@ func TestEventsHaveTheirSize(t *testing.T) {
 			t.Errorf("event %d has %d bytes, error %v", e.N, len(data), err)
 		}
 	}
-}
-
-func openLab(t *testing.T) *lab.Lab {
-	t.Helper()
-	name := lab.NewName()
-	testkit.CreateDatabase(t, name)
-	l, err := lab.Open(t.Context(), testkit.Config(t), name, testkit.Redis(t).Options(), slog.New(slog.DiscardHandler))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := l.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return l
 }
 
 // seen counts deliveries of each event.
@@ -70,7 +54,7 @@ func (s *seen) lacks(n int) string {
 
 func TestEveryRoadDeliversAll(t *testing.T) {
 	t.Parallel()
-	l := openLab(t)
+	l := labtest.Open(t)
 	for name, open := range map[string]func(context.Context) (road.Road, error){
 		"floor":   func(ctx context.Context) (road.Road, error) { return road.NewFloor(ctx, l) },
 		"ours":    func(ctx context.Context) (road.Road, error) { return road.NewOurs(ctx, l) },
@@ -122,7 +106,7 @@ func deliversAll(t *testing.T, r road.Road) {
 
 func TestAnotherInstanceTakesOver(t *testing.T) {
 	t.Parallel()
-	ours, err := road.NewOurs(t.Context(), openLab(t))
+	ours, err := road.NewOurs(t.Context(), labtest.Open(t))
 	if err != nil {
 		t.Fatal(err)
 	}

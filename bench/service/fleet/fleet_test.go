@@ -3,7 +3,6 @@ package fleet_test
 import (
 	"encoding/json"
 	"io"
-	"log/slog"
 	"maps"
 	"net/http"
 	"os"
@@ -12,13 +11,13 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/go-troika/troika/bench/internal/lab/labtest"
+
 	"github.com/google/go-cmp/cmp"
 	"go.uber.org/goleak"
 
-	"github.com/go-troika/troika/bench/internal/lab"
 	"github.com/go-troika/troika/bench/service/fleet"
 	"github.com/go-troika/troika/pkg/contracts"
-	"github.com/go-troika/troika/pkg/testkit"
 )
 
 func TestMain(m *testing.M) {
@@ -45,17 +44,7 @@ func TestServicesAreBuiltAsTheirImagesAre(t *testing.T) {
 // open gives a fleet that does not run yet.
 func open(t *testing.T) *fleet.Fleet {
 	t.Helper()
-	name := lab.NewName()
-	testkit.CreateDatabase(t, name)
-	l, err := lab.Open(t.Context(), testkit.Config(t), name, testkit.Redis(t).Options(), slog.New(slog.DiscardHandler))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := l.Close(); err != nil {
-			t.Error(err)
-		}
-	})
+	l := labtest.Open(t)
 	address, giveBack, err := l.LeaseRedis(t.Context())
 	if err != nil {
 		t.Fatal(err)

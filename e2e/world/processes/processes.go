@@ -3,6 +3,7 @@
 package processes
 
 import (
+	"cmp"
 	"bytes"
 	"context"
 	"crypto/rand"
@@ -35,6 +36,19 @@ type part struct {
 	AdminPort int    `json:"adminPort"`
 }
 
+// Command finds the stack command of the checkout at root: at path, or, if that is
+// "", where make builds it.
+func Command(root, path string) (string, error) {
+	path, err := filepath.Abs(cmp.Or(path, filepath.Join(root, "bin", "stack")))
+	if err != nil {
+		return "", err
+	}
+	if _, err := os.Stat(path); err != nil {
+		return "", fmt.Errorf("%w: \"make test\" builds it, or set STACK_BIN", err)
+	}
+	return path, nil
+}
+
 // Start runs the stack of the checkout at root on free ports. stack is the path
 // of the stack command; "" means bin/stack of the checkout.
 func Start(ctx context.Context, root, stack string) (world.World, error) {
@@ -42,11 +56,8 @@ func Start(ctx context.Context, root, stack string) (world.World, error) {
 	if err != nil {
 		return nil, err
 	}
-	if stack == "" {
-		stack = filepath.Join(root, "bin", "stack")
-	}
-	if _, err := os.Stat(stack); err != nil {
-		return nil, fmt.Errorf("%w: \"make test\" builds it, or set STACK_BIN", err)
+	if stack, err = Command(root, stack); err != nil {
+		return nil, err
 	}
 	p := &processes{root: root, stack: stack, name: "e2e-" + strings.ToLower(rand.Text()[:6])}
 	text, err := p.run(ctx, "up", "--detach", "--json", "--world", "local", "--ports", "free",
