@@ -134,3 +134,7 @@ func (c boundedConnector) Connect(ctx context.Context) (driver.Conn, error) {
 	}
 	return conn{taken.(*pgxConn), c.supply}, nil
 }
+
+// Pool returns the connections themselves, for statements that do not go through
+// GORM.
+func (d *DB) Pool() *pgxpool.Pool { return d.pool }

@@ -6,7 +6,7 @@ import (
 )
 
 // Permanent marks an error of a handler that no further attempt can change: the
-// event is a dead letter at once. It gives nil for nil.
+// event becomes a dead letter at once. It returns nil for nil.
 func Permanent(err error) error {
 	if err == nil {
 		return nil
@@ -14,14 +14,20 @@ func Permanent(err error) error {
 	return &permanentError{err}
 }
 
+// IsPermanent reports whether an error was marked by [Permanent].
+func IsPermanent(err error) bool {
+	_, ok := errors.AsType[*permanentError](err)
+	return ok
+}
+
 type permanentError struct{ error }
 
-// Unwrap gives the marked error.
+// Unwrap returns the marked error.
 func (e *permanentError) Unwrap() error { return e.error }
 
-// RetryAfter marks an error of a handler that needs at least d to pass, such as
-// a Retry-After of what it calls: the event is parked without further quick
-// attempts, and the next one comes after d. It gives nil for nil.
+// RetryAfter marks an error of a handler whose next attempt should not come
+// before d has passed, such as a Retry-After of what it calls. It returns nil
+// for nil.
 func RetryAfter(err error, d time.Duration) error {
 	if err == nil {
 		return nil
@@ -29,38 +35,18 @@ func RetryAfter(err error, d time.Duration) error {
 	return &retryAfterError{err, d}
 }
 
+// RetryDelay returns the wait that [RetryAfter] attached to an error, 0 for none.
+func RetryDelay(err error) time.Duration {
+	if later, ok := errors.AsType[*retryAfterError](err); ok {
+		return max(later.after, 0)
+	}
+	return 0
+}
+
 type retryAfterError struct {
 	error
 	after time.Duration
 }
 
-// Unwrap gives the marked error.
+// Unwrap returns the marked error.
 func (e *retryAfterError) Unwrap() error { return e.error }
-
-// handlerError says which delivery of a batch failed in its handler, and how.
-type handlerError struct {
-	index int
-	err   error
-}
-
-func (e *handlerError) Error() string { return e.err.Error() }
-
-// hopeless reports that another attempt cannot succeed.
-func (e *handlerError) hopeless() bool {
-	_, permanent := errors.AsType[*permanentError](e.err)
-	return permanent
-}
-
-// patient reports that an attempt soon cannot succeed.
-func (e *handlerError) patient() bool {
-	_, later := errors.AsType[*retryAfterError](e.err)
-	return later || e.hopeless()
-}
-
-// delay is the wait before the next attempt, after the given number of them.
-func (e *handlerError) delay(attempts int) time.Duration {
-	if later, ok := errors.AsType[*retryAfterError](e.err); ok {
-		return max(later.after, 0)
-	}
-	return backoff(attempts)
-}

@@ -17,13 +17,13 @@ import (
 // Errors of Publish that are mistakes in the program.
 var (
 	// ErrNoTransaction: tx is not inside a transaction, so the event could
-	// outlive or miss the change it tells of.
+	// outlive or miss the change that it announces.
 	ErrNoTransaction = database.ErrNoTransaction
 	// ErrNoOutbox: the database has no Outbox (gorm's db.Use).
 	ErrNoOutbox = errors.New("events: database has no outbox")
 	// ErrForeignType: the type belongs to another service.
 	ErrForeignType = errors.New("events: type is published by another service")
-	// ErrTooLarge: the event is over MaxEnvelope.
+	// ErrTooLarge: the event is over MaxEnvelope, or its key over MaxKey.
 	ErrTooLarge = errors.New("events: event is too large")
 )
 
@@ -32,20 +32,21 @@ const pluginName = "troika:events"
 // Outbox makes a database one that a service can publish from. Install it with
 // gorm's Use. It is safe for concurrent use.
 type Outbox struct {
-	service    string
-	partitions int
-	logDays    int
-	streamCap  int64
-	wake       chan struct{}
+	service string
+	wake    chan struct{}
 }
 
-// NewOutbox makes the outbox of a service.
-func NewOutbox(service string, cfg Config) *Outbox {
-	return &Outbox{
-		service: service, partitions: cfg.Partitions, logDays: cfg.LogDays, streamCap: cfg.StreamCap,
-		wake: make(chan struct{}, 1),
-	}
+// NewOutbox returns the outbox of a service.
+func NewOutbox(service string) *Outbox {
+	return &Outbox{service: service, wake: make(chan struct{}, 1)}
 }
+
+// Service returns the name of the service that publishes.
+func (o *Outbox) Service() string { return o.service }
+
+// Committed receives after transactions of this process have committed events.
+// One value may stand for several commits.
+func (o *Outbox) Committed() <-chan struct{} { return o.wake }
 
 // Name implements gorm.Plugin.
 func (o *Outbox) Name() string { return pluginName }
@@ -53,8 +54,6 @@ func (o *Outbox) Name() string { return pluginName }
 // Initialize implements gorm.Plugin.
 func (o *Outbox) Initialize(*gorm.DB) error { return nil }
 
-// signal tells this process's relay that something was committed. It never
-// blocks: a signal that nobody has taken yet stands for this one too.
 func (o *Outbox) signal() {
 	select {
 	case o.wake <- struct{}{}:
@@ -66,9 +65,9 @@ func (o *Outbox) signal() {
 // tx commits, and not at all if it is rolled back. It costs one insert. Several
 // events of one transaction keep their order per key.
 //
-// Transactions that publish about the same key must exclude each other by a row
-// lock taken before, or the order of their events is not defined. Updating or
-// locking the aggregate's row does it; so does inserting it.
+// Transactions that publish about the same key wait for each other until they
+// commit, so that the order of a key's events is the order of its commits. The
+// wait ends with the transaction's lock timeout.
 func Publish[T any](ctx context.Context, tx *gorm.DB, t Type[T], payload T) error {
 	o, ok := tx.Config.Plugins[pluginName].(*Outbox)
 	switch {
@@ -84,7 +83,7 @@ func Publish[T any](ctx context.Context, tx *gorm.DB, t Type[T], payload T) erro
 	if err != nil {
 		return fmt.Errorf("publish %s: %w", t.name, err)
 	}
-	return o.insert(tx, e)
+	return insert(tx, e)
 }
 
 func seal[T any](ctx context.Context, t Type[T], payload T) (Envelope, error) {
@@ -104,20 +103,24 @@ func seal[T any](ctx context.Context, t Type[T], payload T) (Envelope, error) {
 	return e, nil
 }
 
-const insertOutbox = `INSERT INTO event_outbox (part, event_id, key, envelope) VALUES ($1, $2, $3, $4)`
+// The lock is taken before the row's id, and both after the transaction has its
+// number: so ids follow commits per key, and no id is taken before a number.
+const insertOutbox = `
+INSERT INTO event_outbox (event_id, key, hash, envelope)
+SELECT ?, ?, ?, ? FROM (
+	SELECT pg_current_xact_id(), pg_advisory_xact_lock(hashtextextended(?, 15))) locked`
 
-// insert leaves the row to the transaction's next round trip, mostly that of the
-// commit, where a failure shows.
-func (o *Outbox) insert(tx *gorm.DB, e Envelope) error {
+func insert(tx *gorm.DB, e Envelope) error {
 	raw, err := jsonv2.Marshal(e)
 	switch {
 	case err != nil:
 		return fmt.Errorf("publish %s: %w", e.Event, err)
 	case len(raw) > MaxEnvelope:
 		return fmt.Errorf("%w: %s has %d bytes, at most %d are allowed", ErrTooLarge, e.Event, len(raw), MaxEnvelope)
+	case len(e.Key) > MaxKey:
+		return fmt.Errorf("%w: the key of %s has %d bytes, at most %d are allowed", ErrTooLarge, e.Event, len(e.Key), MaxKey)
 	}
-	err = database.Later(tx, insertOutbox, partitionOf(e.Key, o.partitions), e.ID, e.Key, string(raw))
-	if err != nil {
+	if err := tx.Exec(insertOutbox, e.ID, e.Key, hash(e.Key), string(raw), e.Key).Error; err != nil {
 		return fmt.Errorf("publish %s: %w", e.Event, err)
 	}
 	return nil

@@ -1,89 +1,86 @@
 package events
 
 import (
-	"context"
 	"fmt"
-
-	"github.com/redis/go-redis/v9"
+	"strconv"
+	"strings"
 )
 
-// Fields of a stream entry.
+// StreamName returns the Redis stream of one part of a service's events in an
+// environment. The braces make it one hash slot of a Redis Cluster.
+func StreamName(env, service string, part int64) string {
+	return fmt.Sprintf("%s:events:{%s:%d}", env, service, part)
+}
+
+// WakeChannel returns the Redis channel on which instances of a service hint to
+// each other that there is something to do: to relays that an event was
+// committed, to consumers that an instance has stopped.
+func WakeChannel(env, service string) string {
+	return fmt.Sprintf("%s:events:wake:%s", env, service)
+}
+
+// MaxEntry is the most bytes of an envelope that a stream entry carries. A
+// larger one stays in the log alone; the entry only announces it.
+const MaxEntry = 16 << 10
+
+// Fields of a stream entry. Its id is "0-<position>".
 const (
-	fieldID       = "id"       // the event's id, to compare without parsing
-	fieldEnvelope = "envelope" // the envelope, in JSON
+	fieldMark     = "m"
+	fieldPrev     = "p"
+	fieldEnvelope = "e" // absent if it is over MaxEntry
 )
 
-// record is one event at its position, as it stands in event_log.
-type record struct {
-	at       position
-	id       string
-	envelope string
+// EntryID returns the id of the entry at a position.
+func EntryID(pos int64) string { return "0-" + strconv.FormatInt(pos, 10) }
+
+// ParseEntryID returns the position of an entry, false for an id that no relay
+// writes.
+func ParseEntryID(id string) (int64, bool) {
+	digits, ok := strings.CutPrefix(id, "0-")
+	if !ok {
+		return 0, false
+	}
+	pos, err := strconv.ParseInt(digits, 10, 64)
+	return pos, err == nil && pos > 0
 }
 
-// appendScript appends entries to the stream KEYS[1] if its last id is ARGV[1],
-// and stops at the first that is refused. The rest of ARGV is id, event id and
-// envelope of each entry. It answers how many were appended, the last id and
-// what stopped it.
-//
-// The last id of a stream survives trimming and deleting entries; a stream that
-// is gone answers 0-0.
-var appendScript = redis.NewScript(`
-local last = '0-0'
-local info = redis.pcall('XINFO', 'STREAM', KEYS[1])
-if info.err then
-	if not string.find(info.err, 'no such key') then return {0, '', info.err} end
-else
-	for i = 1, #info, 2 do
-		if info[i] == 'last-generated-id' then last = info[i + 1] end
-	end
-end
-if last ~= ARGV[1] then return {0, last, ''} end
-local n = 0
-for i = 2, #ARGV, 3 do
-	local added = redis.pcall('XADD', KEYS[1], ARGV[i], 'id', ARGV[i + 1], 'envelope', ARGV[i + 2])
-	if type(added) == 'table' and added.err then return {n, last, added.err} end
-	last = ARGV[i]
-	n = n + 1
-end
-return {n, last, ''}
-`)
-
-// appendResult is the answer of a compare-and-append.
-type appendResult struct {
-	appended int
-	last     string // the stream's last id now
+// EncodeEntry returns the fields of r's entry as XADD takes them.
+func EncodeEntry(r Record) []any {
+	fields := []any{fieldMark, int64(r.Mark), fieldPrev, int64(r.Prev)}
+	if len(r.Envelope) <= MaxEntry {
+		fields = append(fields, fieldEnvelope, r.Envelope)
+	}
+	return fields
 }
 
-// compareAndAppend appends records to the stream if its last id is expected.
-// With none to append it only reads the last id.
-func compareAndAppend(ctx context.Context, rdb redis.UniversalClient, stream, expected string, records []record) (appendResult, error) {
-	argv := make([]any, 1, 1+3*len(records))
-	argv[0] = expected
-	for _, r := range records {
-		argv = append(argv, r.at.String(), r.id, r.envelope)
-	}
-	reply, err := appendScript.Run(ctx, rdb, []string{stream}, argv...).Slice()
-	if err != nil {
-		return appendResult{}, fmt.Errorf("append to %s: %w", stream, err)
-	}
-	n, okN := reply[0].(int64)
-	last, okLast := reply[1].(string)
-	refusal, okRefusal := reply[2].(string)
-	switch {
-	case !okN || !okLast || !okRefusal:
-		return appendResult{}, fmt.Errorf("append to %s: unexpected reply %v", stream, reply)
-	case refusal != "":
-		return appendResult{}, fmt.Errorf("append to %s: %s", stream, refusal)
-	}
-	return appendResult{int(n), last}, nil
+// Entry is a stream entry as it was read. Nothing in it is proved.
+type Entry struct {
+	Position
+	Prev     Mark
+	Envelope string // "" if the entry only announces it
 }
 
-// lastEntries gives the newest n entries of a stream, newest first. Of a stream
-// that is gone there are none.
-func lastEntries(ctx context.Context, rdb redis.UniversalClient, stream, end string, n int64) ([]redis.XMessage, error) {
-	entries, err := rdb.XRevRangeN(ctx, stream, end, "-", n).Result()
-	if err != nil {
-		return nil, fmt.Errorf("read end of %s: %w", stream, err)
+// DecodeEntry reads an entry. The second result is false for one that no relay
+// writes.
+func DecodeEntry(id string, values map[string]any) (Entry, bool) {
+	pos, ok := ParseEntryID(id)
+	if !ok {
+		return Entry{}, false
 	}
-	return entries, nil
+	mark, okMark := parseMark(values[fieldMark])
+	prev, okPrev := parseMark(values[fieldPrev])
+	envelope, _ := values[fieldEnvelope].(string)
+	if len(envelope) > MaxEntry {
+		return Entry{}, false
+	}
+	return Entry{Position{pos, mark}, prev, envelope}, okMark && okPrev
+}
+
+func parseMark(v any) (Mark, bool) {
+	s, ok := v.(string)
+	if !ok {
+		return 0, false
+	}
+	n, err := strconv.ParseInt(s, 10, 64)
+	return Mark(n), err == nil
 }

@@ -9,25 +9,61 @@ import (
 	"gorm.io/gorm"
 )
 
-// handler is a registered Handler without its type.
-type handler struct {
-	version int
-	lifts   map[int]lift // by the version they lift from
-	call    func(ctx context.Context, tx *gorm.DB, data json.RawMessage) error
+// Handler applies an event. What it writes with tx takes effect exactly once. It
+// must not keep tx, and should return when ctx is done: a first attempt has one
+// second, later ones have ten.
+type Handler[T any] func(ctx context.Context, tx *gorm.DB, payload T) error
+
+// Subscriptions are the event types that a service handles. Fill them with On
+// before the consumer runs; after that they are safe for concurrent use.
+type Subscriptions struct {
+	types   map[TypeName]*Subscription
+	sources []string
+}
+
+// TypeName names an event type: event names belong to their source.
+type TypeName struct{ Source, Event string }
+
+// Subscription is a registered Handler without its type.
+type Subscription struct {
+	TypeName
+	// Version is the newest version of the payload that the handler knows.
+	Version int
+	// Supersedes is set by the option of that name.
+	Supersedes bool
+
+	lifts map[int]lift // by the version that they lift from
+	call  func(ctx context.Context, tx *gorm.DB, data json.RawMessage) error
 }
 
 // lift turns a payload of one version into one of the next.
 type lift func(json.RawMessage) (json.RawMessage, error)
 
-// Option changes how events of a type are read.
-type Option func(*handler)
+// NewSubscriptions returns none.
+func NewSubscriptions() *Subscriptions {
+	return &Subscriptions{types: map[TypeName]*Subscription{}}
+}
+
+// Sources returns the services whose events are subscribed to.
+func (s *Subscriptions) Sources() []string { return s.sources }
+
+// Find returns the subscription to an event type, nil for none.
+func (s *Subscriptions) Find(source, event string) *Subscription {
+	return s.types[TypeName{source, event}]
+}
+
+// All returns the subscriptions by type.
+func (s *Subscriptions) All() map[TypeName]*Subscription { return s.types }
+
+// Option changes how events of a type are handled.
+type Option func(*Subscription)
 
 // Upcast has payloads of version from, which are of type Old, turned into the
 // next version's, of type New, before they are decoded further. Versions without
 // an Upcast are decoded as they are: fields they lack stay zero.
 func Upcast[Old, New any](from int, f func(Old) (New, error)) Option {
-	return func(h *handler) {
-		h.lifts[from] = func(data json.RawMessage) (json.RawMessage, error) {
+	return func(s *Subscription) {
+		s.lifts[from] = func(data json.RawMessage) (json.RawMessage, error) {
 			var old Old
 			if err := json.Unmarshal(data, &old); err != nil {
 				return nil, err
@@ -41,20 +77,25 @@ func Upcast[Old, New any](from int, f func(Old) (New, error)) Option {
 	}
 }
 
-// On has h called for every event of type t, those published before the service
+// Supersedes says that an event of this type makes all earlier ones of its key
+// pointless, as a deletion does: what is parked of the key is removed, contents
+// included, and the event is handled instead of waiting behind it.
+func Supersedes() Option { return func(s *Subscription) { s.Supersedes = true } }
+
+// On registers h for every event of type t, those published before the service
 // first ran included, as far as the producer's log reaches. Payload fields that
-// T does not know are ignored. What h cannot be given is set aside as a dead
-// letter: a payload that does not decode, or of a version newer than t's.
+// T does not know are ignored. A payload that does not decode is a dead letter.
+// Events of types that no instance of the service subscribes to pass by.
 //
 // On panics if t has a handler already.
-func On[T any](c *Consumer, t Type[T], h Handler[T], opts ...Option) {
-	if _, taken := c.handlers[t.name]; taken {
+func On[T any](s *Subscriptions, t Type[T], h Handler[T], opts ...Option) {
+	name := TypeName{t.source, t.name}
+	if s.types[name] != nil {
 		panic(fmt.Sprintf("events: two handlers for %s", t.name))
 	}
-	c.follow(t.source)
-	registered := handler{version: t.version, lifts: map[int]lift{}}
+	registered := &Subscription{TypeName: name, Version: t.version, lifts: map[int]lift{}}
 	for _, o := range opts {
-		o(&registered)
+		o(registered)
 	}
 	registered.call = func(ctx context.Context, tx *gorm.DB, data json.RawMessage) error {
 		var payload T
@@ -63,42 +104,22 @@ func On[T any](c *Consumer, t Type[T], h Handler[T], opts ...Option) {
 		}
 		return h(ctx, tx, payload)
 	}
-	c.handlers[t.name] = registered
-}
-
-// Named is a Type whatever it carries.
-type Named interface {
-	Name() string
-	Source() string
-}
-
-// Ignore declares events that the service knows and has no use for. An event of
-// a source that the service subscribes to, and that is neither handled nor
-// ignored, is of a type unknown to it: it is set aside as a dead letter, so that
-// nothing which a newer producer says is dropped unseen.
-func Ignore(c *Consumer, types ...Named) {
-	for _, t := range types {
-		c.follow(t.Source())
-		c.ignored[t.Name()] = true
+	s.types[name] = registered
+	if !slices.Contains(s.sources, t.source) {
+		s.sources = append(s.sources, t.source)
 	}
 }
 
-func (c *Consumer) follow(source string) {
-	if !slices.Contains(c.sources, source) {
-		c.sources = append(c.sources, source)
-	}
-}
-
-// upcast brings a payload to the handler's version.
-func (h handler) upcast(e Envelope) (json.RawMessage, error) {
+// Handle calls the handler with the payload of e, lifted to its version.
+func (s *Subscription) Handle(ctx context.Context, tx *gorm.DB, e Envelope) error {
 	data := e.Data
-	for version := e.Version; version < h.version; version++ {
-		if up, ok := h.lifts[version]; ok {
+	for version := e.Version; version < s.Version; version++ {
+		if up, ok := s.lifts[version]; ok {
 			var err error
 			if data, err = up(data); err != nil {
-				return nil, Permanent(fmt.Errorf("upcast %s from version %d: %w", e.Event, version, err))
+				return Permanent(fmt.Errorf("upcast %s from version %d: %w", e.Event, version, err))
 			}
 		}
 	}
-	return data, nil
+	return s.call(ctx, tx, data)
 }

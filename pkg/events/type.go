@@ -12,8 +12,11 @@ import (
 	"github.com/google/uuid"
 )
 
-// MaxEnvelope is the size in bytes that an event may have, with its envelope.
-const MaxEnvelope = 256 << 10
+// Limits of what can be published.
+const (
+	MaxEnvelope = 256 << 10 // bytes of an event with its envelope
+	MaxKey      = 512       // bytes of a key
+)
 
 // Type is a kind of event: who publishes it, under which name, what it carries.
 // Publisher and subscribers share one Type value. It is immutable.
@@ -25,16 +28,16 @@ type Type[T any] struct {
 }
 
 // NewType describes the event name, published by the service source, with a
-// payload T in the given version of its schema. key gives the id of the
+// payload T in the given version of its schema. key returns the id of the
 // aggregate that the event is about: events with equal keys stay in order.
 func NewType[T any](source, name string, version int, key func(T) string) Type[T] {
 	return Type[T]{source: source, name: name, version: version, key: key}
 }
 
-// Name is the event's name, e.g. "user.created".
+// Name returns the event's name, e.g. "user.created".
 func (t Type[T]) Name() string { return t.name }
 
-// Source is the service that publishes the event.
+// Source returns the name of the service that publishes the event.
 func (t Type[T]) Source() string { return t.source }
 
 // Envelope is an event as it travels, in JSON.
@@ -50,8 +53,8 @@ type Envelope struct {
 	Tracestate  string          `json:"tracestate,omitempty"`
 }
 
-// ParseEnvelope reads an envelope. Unknown fields are ignored; the error says
-// which needed one is missing or malformed.
+// ParseEnvelope reads an envelope. Unknown fields are ignored; the error names
+// the required field that is missing or malformed.
 func ParseEnvelope(data []byte) (Envelope, error) {
 	var e Envelope
 	if len(data) > MaxEnvelope {
@@ -82,28 +85,27 @@ type Meta struct {
 	Key string
 	// Published is when the event was published.
 	Published time.Time
-	// Attempt counts the deliveries to the handler that were recorded, from 1.
+	// Attempt counts the recorded deliveries to the handler, from 1.
 	Attempt int
 }
 
 type metaKey struct{}
 
-// FromContext gives the event that a handler's ctx belongs to. The second
+// WithMeta returns the context of a handler.
+func WithMeta(ctx context.Context, m Meta) context.Context {
+	return context.WithValue(ctx, metaKey{}, m)
+}
+
+// FromContext returns the event that a handler's ctx belongs to. The second
 // result is false outside of a handler.
 func FromContext(ctx context.Context) (Meta, bool) {
 	m, ok := ctx.Value(metaKey{}).(Meta)
 	return m, ok
 }
 
-// partitionOf spreads keys over n partitions, the same way in every process.
-func partitionOf(key string, n int) int {
+// hash spreads keys over parts, the same way in every process and release.
+func hash(key string) int64 {
 	h := fnv.New32a()
 	_, _ = h.Write([]byte(key))
-	return int(h.Sum32() % uint32(n))
-}
-
-// StreamName is the Redis stream of one partition of a service's events. The
-// braces make it one hash slot, so that scripts work on Redis Cluster.
-func StreamName(service string, part int) string {
-	return fmt.Sprintf("events:{%s:%d}", service, part)
+	return int64(h.Sum32())
 }

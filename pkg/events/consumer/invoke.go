@@ -1,0 +1,82 @@
+package consumer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"runtime/debug"
+	"time"
+
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/go-troika/troika/pkg/events"
+	"github.com/go-troika/troika/pkg/tracing"
+)
+
+// errOverrun is the failure of a handler that took longer than it may.
+var errOverrun = errors.New("handler took too long")
+
+// invoke calls the handler of an event, in the event's trace, for at most limit.
+func (c *Consumer) invoke(ctx context.Context, tx Tx, s *events.Subscription, e events.Envelope, attempt int, limit time.Duration) (err error) {
+	if c.Deps.Tracer != nil {
+		opts := []trace.SpanStartOption{trace.WithSpanKind(trace.SpanKindConsumer)}
+		if origin := tracing.FromCarrier(ctx, e.Traceparent, e.Tracestate); origin.IsValid() {
+			opts = append(opts, trace.WithLinks(trace.Link{SpanContext: origin}))
+		}
+		var span trace.Span
+		ctx, span = c.Deps.Tracer.Start(spanContext(ctx, e, attempt), "process "+e.Event, opts...)
+		defer span.End()
+	}
+	ctx = events.WithMeta(ctx, events.Meta{ID: e.ID, Key: e.Key, Published: e.Timestamp, Attempt: attempt})
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	began := time.Now()
+	defer func() {
+		c.metrics.duration.WithLabelValues(e.Event).Observe(time.Since(began).Seconds())
+		if p := recover(); p != nil {
+			err = fmt.Errorf("handler panicked: %v\n%s", p, debug.Stack())
+		}
+		if errors.Is(ctx.Err(), context.DeadlineExceeded) { // whatever it returned: its transaction is gone
+			err = fmt.Errorf("%w: more than %v: %w", errOverrun, limit, errors.Join(err, ctx.Err()))
+		}
+		if c.Deps.Log.Enabled(ctx, slog.LevelDebug) {
+			c.Deps.Log.DebugContext(ctx, "event handled", "event", e.Event, "event_id", e.ID.String(),
+				"attempt", attempt, "took", time.Since(began), "failed", err != nil)
+		}
+	}()
+	return tx.Handle(ctx, s, e)
+}
+
+// spanContext makes what follows a child of the publishing span on a first
+// delivery. Later ones are traces of their own, linked to it.
+func spanContext(ctx context.Context, e events.Envelope, attempt int) context.Context {
+	if attempt > 1 {
+		return ctx
+	}
+	return tracing.WithCarrier(ctx, e.Traceparent, e.Tracestate)
+}
+
+// backoff doubles the wait between failures, and logs when they begin and end.
+type backoff struct {
+	wait time.Duration
+	what string
+}
+
+func (b *backoff) failed(ctx context.Context, log *slog.Logger, err error) time.Duration {
+	if ctx.Err() != nil {
+		return retryMin
+	}
+	if b.wait == 0 {
+		log.WarnContext(ctx, b.what+" failed; will retry", "error", err)
+	}
+	b.wait = min(max(2*b.wait, retryMin), retryMax/5)
+	return b.wait
+}
+
+func (b *backoff) succeeded(ctx context.Context, log *slog.Logger) {
+	if b.wait != 0 {
+		log.InfoContext(ctx, b.what+" works again")
+	}
+	b.wait = 0
+}

@@ -1,0 +1,352 @@
+package consumer
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"gorm.io/gorm"
+
+	"github.com/go-troika/troika/pkg/database"
+	"github.com/go-troika/troika/pkg/events"
+)
+
+// liveTime is how long after its last heartbeat an instance counts as alive. A
+// heartbeat further ahead than that counts as past: clocks step.
+const liveTime = 3 * beatTime
+
+// Postgres is where one consumer's offsets, inbox and parked events stand, beside
+// the rows that its handlers write.
+type Postgres struct {
+	db   *database.DB
+	name string
+}
+
+// NewPostgres returns the tables of the consumer name in db, whose pool should not
+// be the one that serves requests.
+func NewPostgres(db *database.DB, name string) *Postgres { return &Postgres{db, name} }
+
+const beat = `
+WITH gone AS (
+	DELETE FROM event_instances WHERE consumer = $1 AND seen_at NOT BETWEEN clock_timestamp() - interval '1 hour' AND clock_timestamp() + interval '1 hour'
+)
+INSERT INTO event_instances (consumer, instance, seen_at) VALUES ($1, $2, clock_timestamp())
+ON CONFLICT (consumer, instance) DO UPDATE SET seen_at = excluded.seen_at`
+
+// One statement, so that an idle consumer costs little. A key whose next attempt
+// is further ahead than any can have been set is due.
+const readGroup = `
+SELECT 'live', '', '', instance, 0, 0, 0 FROM event_instances
+WHERE consumer = $1 AND seen_at BETWEEN clock_timestamp() - $2 * interval '1 second' AND clock_timestamp() + $2 * interval '1 second'
+UNION ALL SELECT 'paused', '', '', 0, 0, 0, 0 FROM event_consumers WHERE consumer = $1 AND paused
+UNION ALL SELECT 'type', source, event, version, 0, 0, 0 FROM event_types WHERE consumer = $1
+UNION ALL SELECT 'due', '', '', min(CASE WHEN next_at > clock_timestamp() + interval '15 minutes' THEN 0
+	ELSE greatest(extract(epoch FROM next_at - clock_timestamp()) * 1000, 0) END)::bigint, 0, 0, 0
+	FROM event_keys WHERE consumer = $1 AND state <> 'dead' HAVING count(*) > 0
+UNION ALL SELECT 'offset', source, '', part, pos, mark, owner FROM event_offsets WHERE consumer = $1
+ORDER BY 1, 2, 4`
+
+// Beat implements [Database].
+func (p *Postgres) Beat(ctx context.Context, me int64) (Group, error) {
+	g := Group{Declared: map[events.TypeName]int{}, Due: -1}
+	batch := &pgx.Batch{}
+	batch.Queue(beat, p.name, me)
+	batch.Queue(readGroup, p.name, liveTime.Seconds())
+	results := p.db.Pool().SendBatch(ctx, batch)
+	defer results.Close()
+	if _, err := results.Exec(); err != nil {
+		return g, fmt.Errorf("heartbeat: %w", err)
+	}
+	rows, err := results.Query()
+	if err != nil {
+		return g, fmt.Errorf("read consumer group: %w", err)
+	}
+	var kind, source, event string
+	var a, b, c, d int64
+	_, err = pgx.ForEachRow(rows, []any{&kind, &source, &event, &a, &b, &c, &d}, func() error {
+		switch kind {
+		case "live":
+			g.Live = append(g.Live, a)
+		case "paused":
+			g.Paused = true
+		case "type":
+			g.Declared[events.TypeName{Source: source, Event: event}] = int(a)
+		case "due":
+			g.Due = time.Duration(a) * time.Millisecond
+		case "offset":
+			g.Offsets = append(g.Offsets, Offset{source, a, events.Position{Pos: b, Mark: events.Mark(c)}, d})
+		}
+		return nil
+	})
+	if err == nil {
+		err = results.Close()
+	}
+	if err != nil {
+		return g, fmt.Errorf("read consumer group: %w", err)
+	}
+	return g, nil
+}
+
+// exec runs a statement that stands for itself.
+func (p *Postgres) exec(ctx context.Context, doing, query string, args ...any) (int64, error) {
+	tag, err := p.db.Pool().Exec(ctx, query, args...)
+	if err != nil {
+		return 0, fmt.Errorf("%s: %w", doing, err)
+	}
+	return tag.RowsAffected(), nil
+}
+
+// Leave implements [Database].
+func (p *Postgres) Leave(ctx context.Context, me int64) error {
+	_, err := p.exec(ctx, "leave consumer group", `
+WITH me AS (DELETE FROM event_instances WHERE consumer = $1 AND instance = $2)
+UPDATE event_offsets SET owner = 0 WHERE consumer = $1 AND owner = $2`, p.name, me)
+	return err
+}
+
+// Adopt implements [Database].
+func (p *Postgres) Adopt(ctx context.Context, source string, parts []int64) error {
+	_, err := p.exec(ctx, "add offsets", `
+INSERT INTO event_offsets (consumer, source, part) SELECT $1, $2, unnest($3::bigint[]) ON CONFLICT DO NOTHING`, p.name, source, parts)
+	return err
+}
+
+// Own implements [Database].
+func (p *Postgres) Own(ctx context.Context, o Offset, owner int64) (Offset, bool, error) {
+	row := o
+	row.Owner = owner
+	err := p.db.Pool().QueryRow(ctx, `
+UPDATE event_offsets SET owner = $5 WHERE consumer = $1 AND source = $2 AND part = $3 AND owner = $4
+RETURNING pos, mark`, p.name, o.Source, o.Part, o.Owner, owner).Scan(&row.Pos, &row.Mark)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return o, false, nil
+	}
+	if err != nil {
+		return o, false, fmt.Errorf("change owner of offset: %w", err)
+	}
+	return row, true, nil
+}
+
+// GoBack implements [Database].
+func (p *Postgres) GoBack(ctx context.Context, o Offset, to events.Position) (bool, error) {
+	n, err := p.exec(ctx, "set offset back", `
+WITH back AS (
+	UPDATE event_offsets SET pos = $6, mark = $7
+	WHERE consumer = $1 AND source = $2 AND part = $3 AND pos = $4 AND mark = $5 AND owner = $8 RETURNING 1
+), placeless AS (
+	UPDATE event_inbox SET pos = $6, mark = 0
+	WHERE consumer = $1 AND source = $2 AND part = $3 AND pos > $6 AND EXISTS (SELECT 1 FROM back)
+)
+SELECT * FROM back`, p.name, o.Source, o.Part, o.Pos, o.Mark, to.Pos, to.Mark, o.Owner)
+	return n == 1, err
+}
+
+// Older implements [Database].
+func (p *Postgres) Older(ctx context.Context, source string, part, pos int64) ([]events.Position, error) {
+	const place = `SELECT pos, mark FROM event_inbox WHERE consumer = $1 AND source = $2 AND part = $3 AND mark <> 0`
+	rows, err := p.db.Pool().Query(ctx, `
+SELECT i.pos, i.mark FROM generate_series(0, 30) k
+CROSS JOIN LATERAL (`+place+` AND pos <= $4 - (1::bigint << k) ORDER BY pos DESC LIMIT 1) i
+UNION (`+place+` AND pos < $4 ORDER BY pos LIMIT 1) ORDER BY pos`, p.name, source, part, pos)
+	if err != nil {
+		return nil, fmt.Errorf("read places from the inbox: %w", err)
+	}
+	places, err := pgx.CollectRows(rows, pgx.RowToStructByPos[events.Position])
+	if err != nil {
+		return nil, fmt.Errorf("read places from the inbox: %w", err)
+	}
+	return places, nil
+}
+
+// Purge implements [Database].
+func (p *Postgres) Purge(ctx context.Context, source string, part, pos int64) (bool, error) {
+	const limit = 5000
+	n, err := p.exec(ctx, "purge inbox", `
+DELETE FROM event_inbox WHERE ctid = ANY (ARRAY(
+	SELECT ctid FROM event_inbox WHERE consumer = $1 AND source = $2 AND part = $3 AND pos < $4 ORDER BY pos LIMIT $5))`,
+		p.name, source, part, pos, limit)
+	return n == limit, err
+}
+
+// DropKey implements [Database]. The foreign key decides the race with a
+// transaction that parks another event of the key.
+func (p *Postgres) DropKey(ctx context.Context, source, key string) error {
+	_, err := p.exec(ctx, "delete key without parked events", `
+DELETE FROM event_keys k WHERE consumer = $1 AND source = $2 AND key = $3 AND NOT EXISTS (
+	SELECT 1 FROM event_parked p WHERE p.consumer = k.consumer AND p.source = k.source AND p.key = k.key)`, p.name, source, key)
+	if database.IsForeignKey(err) {
+		return nil
+	}
+	return err
+}
+
+// Declare records which event types this release handles, in place of those of
+// the release before.
+func (p *Postgres) Declare(ctx context.Context, s *events.Subscriptions) error {
+	return pgx.BeginFunc(ctx, p.db.Pool(), func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, `DELETE FROM event_types WHERE consumer = $1`, p.name); err != nil {
+			return fmt.Errorf("declare event types: %w", err)
+		}
+		for name, sub := range s.All() {
+			_, err := tx.Exec(ctx, `INSERT INTO event_types (consumer, source, event, version) VALUES ($1, $2, $3, $4)`,
+				p.name, name.Source, name.Event, sub.Version)
+			if err != nil {
+				return fmt.Errorf("declare event types: %w", err)
+			}
+		}
+		return nil
+	})
+}
+
+// Transact implements [Database].
+func (p *Postgres) Transact(ctx context.Context, f func(Tx) error) error {
+	return database.Transaction(ctx, p.db.Gorm, func(tx *gorm.DB) error {
+		return f(&transaction{ctx, tx, tx.Statement.ConnPool, p.name})
+	})
+}
+
+// transaction implements [Tx].
+type transaction struct {
+	ctx  context.Context
+	gorm *gorm.DB
+	conn gorm.ConnPool
+	name string
+}
+
+// LockOffset implements [Tx].
+func (t *transaction) LockOffset(source string, part int64) (Offset, error) {
+	o := Offset{Source: source, Part: part}
+	err := t.conn.QueryRowContext(t.ctx, `
+SELECT pos, mark, owner FROM event_offsets WHERE consumer = $1 AND source = $2 AND part = $3 FOR UPDATE`,
+		t.name, source, part).Scan(&o.Pos, &o.Mark, &o.Owner)
+	if errors.Is(err, sql.ErrNoRows) {
+		return Offset{Source: source, Part: part}, nil // a database put back; nobody's until it is adopted
+	}
+	if err != nil {
+		return o, fmt.Errorf("lock offset: %w", err)
+	}
+	return o, nil
+}
+
+// rows calls each for every row of a query.
+func (t *transaction) rows(doing, query string, args []any, each func(*sql.Rows) error) error {
+	rows, err := t.conn.QueryContext(t.ctx, query, args...)
+	if err != nil {
+		return fmt.Errorf("%s: %w", doing, err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		if err := each(rows); err != nil {
+			return fmt.Errorf("%s: %w", doing, err)
+		}
+	}
+	if err := rows.Err(); err != nil {
+		return fmt.Errorf("%s: %w", doing, err)
+	}
+	return nil
+}
+
+// Offsets implements [Tx].
+func (t *transaction) Offsets(source string) (map[int64]events.Position, error) {
+	offsets := map[int64]events.Position{}
+	err := t.rows("read offsets", `SELECT part, pos, mark FROM event_offsets WHERE consumer = $1 AND source = $2`,
+		[]any{t.name, source}, func(rows *sql.Rows) error {
+			var part int64
+			var at events.Position
+			err := rows.Scan(&part, &at.Pos, &at.Mark)
+			offsets[part] = at
+			return err
+		})
+	return offsets, err
+}
+
+// Look implements [Tx].
+func (t *transaction) Look(source string, ids []uuid.UUID, keys []string) (seen map[uuid.UUID]bool, waits map[string]bool, err error) {
+	seen, waits = map[uuid.UUID]bool{}, map[string]bool{}
+	if len(ids) == 0 {
+		return seen, waits, nil
+	}
+	err = t.rows("look into the inbox", `
+SELECT event_id::text, NULL FROM event_inbox WHERE consumer = $1 AND event_id = ANY ($2::uuid[])
+UNION ALL SELECT NULL, key FROM event_keys WHERE consumer = $1 AND source = $3 AND key = ANY ($4::text[])`,
+		[]any{t.name, texts(ids), source, keys}, func(rows *sql.Rows) error {
+			var id uuid.NullUUID
+			var key sql.NullString
+			err := rows.Scan(&id, &key)
+			if id.Valid {
+				seen[id.UUID] = true
+			} else {
+				waits[key.String] = true
+			}
+			return err
+		})
+	return seen, waits, err
+}
+
+func texts(ids []uuid.UUID) []string {
+	list := make([]string, len(ids))
+	for i, id := range ids {
+		list[i] = id.String()
+	}
+	return list
+}
+
+// Take implements [Tx].
+func (t *transaction) Take(o Offset, to events.Position, taken []Taken) (fresh int, err error) {
+	last := make(map[uuid.UUID]int, len(taken)) // an event may stand at two places: the later counts
+	for i, e := range taken {
+		last[e.ID] = i
+	}
+	var ids []uuid.UUID
+	var positions, marks []int64
+	var passed []bool
+	for i, e := range taken {
+		if last[e.ID] == i {
+			ids, positions, marks, passed = append(ids, e.ID), append(positions, e.Pos), append(marks, int64(e.Mark)), append(passed, e.Passed)
+		}
+	}
+	err = t.conn.QueryRowContext(t.ctx, `
+WITH moved AS (
+	UPDATE event_offsets SET pos = $4, mark = $5 WHERE consumer = $1 AND source = $2 AND part = $3
+), taken AS (
+	INSERT INTO event_inbox (consumer, event_id, source, part, pos, mark, passed)
+	SELECT $1, id, $2, $3, pos, mark, passed FROM unnest($6::uuid[], $7::bigint[], $8::bigint[], $9::boolean[]) e (id, pos, mark, passed)
+	ON CONFLICT (consumer, event_id) DO UPDATE SET source = excluded.source, part = excluded.part, pos = excluded.pos, mark = excluded.mark
+	RETURNING xmax = 0 AS fresh
+)
+SELECT count(*) FILTER (WHERE fresh) FROM taken`,
+		t.name, o.Source, o.Part, to.Pos, int64(to.Mark), texts(ids), positions, marks, passed).Scan(&fresh)
+	if err != nil {
+		return 0, fmt.Errorf("move offset: %w", err)
+	}
+	return fresh, nil
+}
+
+// Savepoint implements [Tx].
+func (t *transaction) Savepoint(f func() error) (handlerErr, err error) {
+	const name = "handler"
+	if err := t.gorm.SavePoint(name).Error; err != nil {
+		return nil, fmt.Errorf("set savepoint: %w", err)
+	}
+	if handlerErr = f(); handlerErr == nil {
+		if _, err := t.conn.ExecContext(t.ctx, "RELEASE SAVEPOINT "+name); err != nil {
+			// A statement of the handler had failed, and it returned nil all the same.
+			handlerErr = fmt.Errorf("handler's transaction had failed: %w", err)
+		}
+	}
+	if handlerErr != nil {
+		if err := t.gorm.RollbackTo(name).Error; err != nil {
+			return handlerErr, fmt.Errorf("roll back to savepoint: %w", errors.Join(err, handlerErr))
+		}
+	}
+	return handlerErr, nil
+}
+
+// Handle implements [Tx].
+func (t *transaction) Handle(ctx context.Context, s *events.Subscription, e events.Envelope) error {
+	return s.Handle(ctx, t.gorm.WithContext(ctx), e)
+}

@@ -1,0 +1,200 @@
+package consumer
+
+import (
+	"context"
+	"time"
+
+	"github.com/go-troika/troika/pkg/events"
+)
+
+const (
+	retryMin  = 50 * time.Millisecond
+	retryMax  = 5 * time.Second
+	pageRest  = time.Second            // after a page that brought nothing new
+	layoutTry = 200 * time.Millisecond // while earlier layouts are read
+)
+
+// reader reads one part. It serves one goroutine.
+type reader struct {
+	c        *Consumer
+	key      readerKey
+	stream   StreamReader
+	at       Offset        // as last seen
+	changed  time.Duration // when at was last compared with the row
+	logUntil int64         // read the log, not the stream, up to here
+	askAgain time.Duration // no page of the log before
+	behind   bool          // the stream lacks what comes next
+	failures int           // keys that failed one after the other
+	rests    int           // waits because of that
+	setAside map[int64]error
+	trouble  backoff
+}
+
+// delivery is an event at hand.
+type delivery struct {
+	events.Record
+	env  events.Envelope
+	stub bool  // the envelope is not at hand
+	bad  error // the envelope cannot be read
+}
+
+// batch is what is applied next: events that follow start.
+type batch struct {
+	start  events.Position
+	events []delivery
+}
+
+// step reads and applies one batch, and returns the wait until the next.
+func (r *reader) step(ctx context.Context) time.Duration {
+	r.trouble.what = "reading of events"
+	b, wait, err := r.fetch(ctx)
+	if err == nil && (len(b.events) > 0 || b.start != r.at.Position) {
+		wait, err = r.apply(context.WithoutCancel(ctx), b)
+	}
+	if err != nil {
+		return r.trouble.failed(ctx, r.c.Deps.Log.With("source", r.at.Source, "part", r.at.Part), err)
+	}
+	r.trouble.succeeded(ctx, r.c.Deps.Log)
+	return wait
+}
+
+// fetch returns what comes next, from the stream, or else from the log. Without
+// anything it returns the wait.
+func (r *reader) fetch(ctx context.Context) (batch, time.Duration, error) {
+	r.refresh()
+	if r.c.isDiverged(r.key) {
+		return batch{start: r.at.Position}, 0, r.repair(ctx)
+	}
+	part := find(r.c.parts(r.key.source), r.key.part)
+	switch {
+	case part == nil: // ignored: see heard
+		return batch{start: r.at.Position}, pageRest, nil
+	case part.Closed || r.at.Pos < r.logUntil || r.behind:
+		return r.fromLog(ctx)
+	}
+	entries, err := r.stream.Read(ctx, r.at.Pos)
+	if err == nil && len(entries) > 0 {
+		run, gap := next(r.at.Position, decode(r.key.source, entries))
+		if len(run) > 0 {
+			return batch{r.at.Position, run}, 0, nil
+		}
+		r.behind = gap
+	}
+	if r.behind || part.Head.Pos > r.at.Pos {
+		r.behind = r.behind || err != nil
+		return r.fromLog(ctx)
+	}
+	if err != nil { // no Redis: askStep hears of new events
+		return batch{start: r.at.Position}, pageRest / 4, nil
+	}
+	return batch{start: r.at.Position}, 0, nil
+}
+
+// refresh takes over what the row was last seen to be: a replay, or a database put
+// back, has changed it.
+func (r *reader) refresh() {
+	g := r.c.group.Load()
+	if g == nil || g.at <= r.changed {
+		return
+	}
+	if o := offsetOf(g.Offsets, r.key.source, r.key.part); o != nil && *o != r.at {
+		r.moved(*o)
+	}
+}
+
+// moved begins anew at a row that somebody else has changed: from the log, since
+// the stream may hold what only seems to follow.
+func (r *reader) moved(row Offset) {
+	r.at, r.changed, r.behind, r.askAgain = row, r.c.Now(), false, 0
+	if p := find(r.c.parts(r.key.source), r.key.part); p != nil {
+		r.logUntil = p.Head.Pos
+	}
+}
+
+// fromLog reads a page of the producer's log.
+func (r *reader) fromLog(ctx context.Context) (batch, time.Duration, error) {
+	none := batch{start: r.at.Position}
+	if rest := r.askAgain - r.c.Now(); rest > 0 {
+		return none, min(rest, pageRest/4), nil
+	}
+	r.askAgain = r.c.Now() + pageRest
+	limited, cancel := context.WithTimeout(ctx, askLimit)
+	defer cancel()
+	page, err := r.c.Source.Read(limited, r.key.source, r.key.part, r.at.Pos)
+	if err != nil {
+		r.askAgain = 0
+		return none, 0, err
+	}
+	v, start := judge(r.at.Position, page)
+	switch {
+	case v == differs, v == unknown: // askStep finds out
+		return none, pageRest / 4, nil
+	case v == follows && len(page.Records) == 0:
+		r.behind, r.logUntil = false, 0
+		return none, pageRest / 4, nil
+	}
+	r.c.metrics.pages.Inc()
+	r.askAgain = 0
+	if len(page.Records) > 0 && page.Records[len(page.Records)-1].Pos == page.Head.Pos {
+		r.behind = false
+	}
+	return batch{start, open(r.key.source, page.Records)}, 0, nil
+}
+
+// repair goes back to the last place that is on the producer's history.
+func (r *reader) repair(ctx context.Context) error {
+	older, err := r.c.DB.Older(ctx, r.key.source, r.key.part, r.at.Pos)
+	if err != nil {
+		return err
+	}
+	limited, cancel := context.WithTimeout(ctx, askLimit)
+	defer cancel()
+	parts, err := r.c.Source.Ask(limited, r.key.source, []events.Question{{Part: r.key.part, Places: append(older, r.at.Position)}})
+	if err != nil {
+		return err
+	}
+	r.c.forgetDoubt(r.key)
+	p := find(parts, r.key.part)
+	if p == nil || onHistory(r.at.Position, *p) {
+		return nil
+	}
+	to, proved := back(*p)
+	row := r.at
+	row.Position = to
+	ok, err := r.c.DB.GoBack(ctx, r.at, to)
+	if err != nil || !ok {
+		return err
+	}
+	r.c.metrics.repairs.Inc()
+	r.c.Deps.Log.ErrorContext(ctx, "producer's history has changed; going back", "source", r.key.source, "part", r.key.part,
+		"from", r.at.Pos, "to", to.Pos, "head", p.Head.Pos, "proved", proved)
+	r.moved(row)
+	r.logUntil = p.Head.Pos
+	return nil
+}
+
+// decode reads entries of a stream. What cannot be read is judged only as the log
+// has it.
+func decode(source string, entries []events.Entry) []delivery {
+	list := make([]delivery, len(entries))
+	for i, e := range entries {
+		d := &list[i]
+		d.Record = events.Record{Position: e.Position, Prev: e.Prev, Envelope: e.Envelope}
+		env, err := events.ParseEnvelope([]byte(e.Envelope))
+		d.stub = e.Envelope == "" || err != nil || env.Service != source
+		d.env, d.ID, d.Key = env, env.ID, env.Key
+	}
+	return list
+}
+
+// open reads records of the log.
+func open(source string, records []events.Record) []delivery {
+	list := make([]delivery, len(records))
+	for i, rec := range records {
+		d := delivery{Record: rec}
+		d.env, d.bad = events.ParseEnvelope([]byte(rec.Envelope))
+		d.env.Service, d.env.ID, d.env.Key = source, rec.ID, rec.Key // the log's word
+		list[i] = d
+	}
+	return list
+}

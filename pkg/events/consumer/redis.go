@@ -1,0 +1,73 @@
+package consumer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/go-troika/troika/pkg/events"
+)
+
+const (
+	readCount = 256
+	readBlock = 500 * time.Millisecond
+)
+
+// Redis is the streams of an environment.
+type Redis struct {
+	dial func() redis.UniversalClient
+	env  string
+}
+
+// NewRedis returns the streams of an environment. dial returns a client of its own
+// for each reader, which waits on its only connection.
+func NewRedis(dial func() redis.UniversalClient, env string) *Redis { return &Redis{dial, env} }
+
+// Open implements [Streams].
+func (r *Redis) Open(source string, part int64) StreamReader {
+	return &streamReader{client: r.dial(), stream: events.StreamName(r.env, source, part)}
+}
+
+type streamReader struct {
+	client redis.UniversalClient
+	stream string
+}
+
+// Read implements [StreamReader]. An entry that no relay writes reads as one that
+// does not follow. A key that is not a stream reads as an error.
+func (r *streamReader) Read(ctx context.Context, pos int64) ([]events.Entry, error) {
+	// The client does not give up a blocked read when its context ends.
+	defer context.AfterFunc(ctx, func() { r.client.Close() })()
+	bounded, cancel := context.WithTimeout(ctx, 10*readBlock)
+	defer cancel()
+	streams, err := r.client.XRead(bounded, &redis.XReadArgs{
+		Streams: []string{r.stream, events.EntryID(pos)}, Count: readCount, Block: readBlock,
+	}).Result()
+	if errors.Is(err, redis.Nil) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", r.stream, err)
+	}
+	var entries []events.Entry
+	for _, m := range streams[0].Messages {
+		e, ok := events.DecodeEntry(m.ID, m.Values)
+		if !ok {
+			e = events.Entry{Position: events.Position{Pos: math.MaxInt64}}
+		}
+		entries = append(entries, e)
+	}
+	return entries, nil
+}
+
+// Close implements [StreamReader].
+func (r *streamReader) Close() error {
+	if err := r.client.Close(); !errors.Is(err, redis.ErrClosed) {
+		return err
+	}
+	return nil
+}

@@ -1,0 +1,140 @@
+package consumer
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/go-troika/troika/pkg/events"
+)
+
+// Offset is where a consumer stands in a part, and the instance that works there.
+type Offset struct {
+	Source string
+	Part   int64
+	events.Position
+	Owner int64 // 0 for none
+}
+
+// Group is what an instance knows of its service as a consumer.
+type Group struct {
+	Live     []int64 // instances that are alive, sorted
+	Paused   bool
+	Offsets  []Offset // by source and part
+	Declared map[events.TypeName]int
+	// Due is the time until a parked key is due, below 0 if none waits.
+	Due time.Duration
+}
+
+// Key is a key with parked events.
+type Key struct {
+	Source, Key string
+	State       string
+	Attempts    int           // of its first event
+	Age         time.Duration // since the first of them
+}
+
+// Taken is an event that goes into the inbox.
+type Taken struct {
+	events.Position
+	ID     uuid.UUID
+	Passed bool // no release handled its type
+}
+
+// ErrKeyGone is returned by Park when the key's row was deleted meanwhile. The
+// transaction is lost, and can be repeated.
+var ErrKeyGone = errors.New("key with parked events was deleted meanwhile")
+
+// States of a Key.
+const (
+	StateWaiting = "waiting" // for its next attempt
+	StateAhead   = "ahead"   // for an instance that knows its first event's type
+	StateDead    = "dead"    // for a person's decision
+)
+
+// Parked is an event that waits, with what is known of its place.
+type Parked struct {
+	Number int64 // in the order of parking
+	Part   int64
+	events.Record
+}
+
+// Database is the consumer's Postgres. Each method is one transaction; it is safe
+// for concurrent use.
+type Database interface {
+	// Beat records that the instance me is alive, and returns the group.
+	Beat(ctx context.Context, me int64) (Group, error)
+	// Leave records that me has stopped: it is not alive and owns nothing.
+	Leave(ctx context.Context, me int64) error
+	// Adopt adds offsets before the first event for parts that have none.
+	Adopt(ctx context.Context, source string, parts []int64) error
+	// Own changes the owner of an offset from o.Owner, unless it was changed
+	// meanwhile, and returns the row as it is then.
+	Own(ctx context.Context, o Offset, owner int64) (row Offset, ok bool, err error)
+	// GoBack sets an offset to a place, if the row is still as o says. Inbox rows
+	// above it lose their places until their events are met again.
+	GoBack(ctx context.Context, o Offset, to events.Position) (bool, error)
+	// Older returns places of a part from the inbox, at most
+	// events.MaxPlaces-1: at doubling distances below pos, and always the oldest.
+	Older(ctx context.Context, source string, part, pos int64) ([]events.Position, error)
+	// Purge deletes inbox rows of a part below pos, a limited number, and reports
+	// whether some are left.
+	Purge(ctx context.Context, source string, part, pos int64) (bool, error)
+	// DropKey deletes the row of a key that has no parked events.
+	DropKey(ctx context.Context, source, key string) error
+	// Transact runs f in a transaction. f may run again if nothing was done.
+	Transact(ctx context.Context, f func(Tx) error) error
+}
+
+// Tx is a transaction of a [Database].
+type Tx interface {
+	// LockOffset reads and locks the offset of a part.
+	LockOffset(source string, part int64) (Offset, error)
+	// Offsets reads where the consumer stands in all parts of a source.
+	Offsets(source string) (map[int64]events.Position, error)
+	// Look returns which of the events are in the inbox, and which of the keys wait.
+	Look(source string, ids []uuid.UUID, keys []string) (seen map[uuid.UUID]bool, waits map[string]bool, err error)
+	// Take puts events into the inbox, or updates the places of those that are
+	// there, and returns how many were new. It moves the offset o to the place to.
+	Take(o Offset, to events.Position, taken []Taken) (fresh int, err error)
+
+	// Savepoint runs f, and undoes what it did with this transaction if it fails.
+	// handlerErr is f's error; err says that the transaction is lost.
+	Savepoint(f func() error) (handlerErr, err error)
+	// Handle calls the handler of a subscription.
+	Handle(ctx context.Context, s *events.Subscription, e events.Envelope) error
+
+	// Park puts an event behind those of its key. If the key does not wait yet,
+	// it begins to, as k says, with its next attempt after d.
+	Park(k Key, d time.Duration, reason string, p Parked, event string) error
+	// Unpark removes all that is parked of a key, and the key's row.
+	Unpark(source, key string) error
+
+	// LockDue locks a key that is due and that no other transaction has locked.
+	LockDue() (k Key, ok bool, err error)
+	// First returns the first parked event of a key.
+	First(source, key string) (p Parked, ok bool, err error)
+	// Remove deletes a parked event, and starts the key's attempts anew.
+	Remove(source, key string, number int64) error
+	// Postpone sets a key's state, attempts and next attempt after d.
+	Postpone(k Key, d time.Duration, reason string) error
+	// LockKey locks a key, and reports whether it still waits.
+	LockKey(source, key string) (k Key, ok bool, err error)
+}
+
+// Streams is the consumer's side of Redis.
+type Streams interface {
+	// Open returns a reader of the stream of a part.
+	Open(source string, part int64) StreamReader
+}
+
+// StreamReader reads one stream. It serves one goroutine.
+type StreamReader interface {
+	// Read returns entries above pos: some of them, in order. With none it waits
+	// for half a second, or until ctx is done.
+	Read(ctx context.Context, pos int64) ([]events.Entry, error)
+	// Close frees what the reader holds.
+	Close() error
+}

@@ -1,0 +1,174 @@
+package relay
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/go-troika/troika/pkg/events"
+)
+
+// mover gives committed events their places in the log.
+type mover struct {
+	r       *Relay
+	me      int64
+	fresh   *handover
+	leads   bool
+	retry   atomic.Bool   // look at the lease at once
+	looked  time.Duration // at the lease
+	swept   time.Duration
+	poll    time.Duration
+	trouble backoff
+}
+
+// MoveStep leads, or tries to, and moves one batch. It returns the wait until the
+// next step; a wake-up ends it early.
+func (r *Relay) MoveStep(ctx context.Context) time.Duration {
+	m := &r.mover
+	wait, err := m.step(ctx)
+	if err != nil {
+		m.trouble.what = "moving events to the log"
+		return m.trouble.failed(ctx, r.Deps.Log, err)
+	}
+	m.trouble.succeeded(ctx, r.Deps.Log)
+	return wait
+}
+
+func (m *mover) step(ctx context.Context) (time.Duration, error) {
+	if err := m.lead(ctx); err != nil {
+		return 0, err
+	}
+	if !m.leads {
+		return leaseLook, nil
+	}
+	now := m.r.Now()
+	sweep := now-m.swept >= time.Second
+	moved, full, err := m.r.DB.Move(ctx, sweep)
+	if err != nil {
+		return 0, err
+	}
+	if sweep {
+		m.swept = now
+	}
+	n := m.fresh.put(moved)
+	m.r.metrics.moved.Add(float64(n))
+	switch {
+	case full:
+		return 0, nil
+	case n > 0:
+		m.poll = pollMin
+	default:
+		m.poll = min(max(2*m.poll, pollMin), pollMax)
+	}
+	return m.poll, nil
+}
+
+// lead takes or renews the lease when it is time to.
+func (m *mover) lead(ctx context.Context) error {
+	now := m.r.Now()
+	if !m.retry.Swap(false) && m.looked != 0 && now-m.looked < leaseLook {
+		return nil
+	}
+	led := m.leads
+	m.leads = false // unless the database says so
+	leads, err := m.r.DB.Lead(ctx, m.me, leaseTime)
+	if err != nil {
+		m.fresh.lead(false)
+		return err
+	}
+	m.looked, m.leads = max(now, 1), leads
+	m.fresh.lead(leads)
+	if led == leads {
+		return nil
+	}
+	if leads {
+		m.r.metrics.leading.Set(1)
+		m.r.Deps.Log.InfoContext(ctx, "became relay leader")
+	} else {
+		m.r.metrics.leading.Set(0)
+		m.r.Deps.Log.InfoContext(ctx, "another instance is relay leader")
+	}
+	return nil
+}
+
+// resign lets another instance lead at once.
+func (m *mover) resign(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+	defer cancel()
+	if m.leads && m.r.DB.Resign(ctx, m.me) == nil {
+		m.r.Hints.Send(ctx, events.HintStopped) // if this fails, the lease runs out
+	}
+	m.fresh.lead(false)
+	m.r.metrics.leading.Set(0)
+}
+
+// handover passes just placed events from the mover to the appender, to save
+// reading them back. What does not fit is dropped: the log has it.
+type handover struct {
+	mu     sync.Mutex
+	leads  bool
+	term   int // counts the beginnings of leadership
+	parts  map[int64][]events.Record
+	bytes  int
+	filled chan struct{}
+}
+
+// handoverBytes bounds what waits between mover and appender.
+const handoverBytes = 16 << 20
+
+// put adds moved and returns the number of events in it.
+func (h *handover) put(moved map[int64][]events.Record) (n int) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for part, records := range moved {
+		n += len(records)
+		for _, r := range records {
+			h.bytes += len(r.Envelope)
+		}
+		if have := h.parts[part]; len(have) > 0 && records[0].Follows(have[len(have)-1].Position) {
+			records = append(have, records...)
+		}
+		h.parts[part] = records
+	}
+	if h.bytes > handoverBytes {
+		h.drop()
+	}
+	if n > 0 {
+		select {
+		case h.filled <- struct{}{}:
+		default:
+		}
+	}
+	return n
+}
+
+func (h *handover) drop() { h.parts, h.bytes = map[int64][]events.Record{}, 0 }
+
+// take returns what was put since the last take.
+func (h *handover) take() (parts map[int64][]events.Record, leads bool, term int) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	parts = h.parts
+	if len(parts) > 0 {
+		h.drop()
+	}
+	return parts, h.leads, h.term
+}
+
+// leading reports whether this instance leads.
+func (h *handover) leading() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.leads
+}
+
+func (h *handover) lead(leads bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if leads && !h.leads {
+		h.term++
+		h.drop()
+	}
+	h.leads = leads
+}

@@ -1,0 +1,345 @@
+package relay
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/go-troika/troika/pkg/events"
+)
+
+// Postgres is a producer's outbox and log.
+type Postgres struct {
+	pool      *pgxpool.Pool
+	watermark watermark // of the one goroutine that moves
+}
+
+// NewPostgres returns the outbox and log in the database of pool.
+func NewPostgres(pool *pgxpool.Pool) *Postgres { return &Postgres{pool: pool} }
+
+// settings bound a transaction's waits, and have the planner use the keys: what it
+// knows of a queue is from when it was last analyzed.
+const settings = `SELECT set_config('lock_timeout', '1s', true), set_config('statement_timeout', '5s', true),
+	set_config('enable_seqscan', 'off', true), set_config('jit', 'off', true)`
+
+// Lead implements [Database]. A lease that ends later than any can have been
+// taken for counts as over: clocks step.
+func (p *Postgres) Lead(ctx context.Context, me int64, d time.Duration) (bool, error) {
+	batch := &pgx.Batch{}
+	batch.Queue(settings)
+	batch.Queue(`
+UPDATE event_source SET relay = $1, relay_until = clock_timestamp() + $2 * interval '1 second'
+WHERE relay = $1 OR relay_until < clock_timestamp() OR relay_until > clock_timestamp() + $2 * interval '1 second'`, me, d.Seconds())
+	results := p.pool.SendBatch(ctx, batch)
+	defer results.Close()
+	if _, err := results.Exec(); err != nil {
+		return false, fmt.Errorf("lease relay: %w", err)
+	}
+	tag, err := results.Exec()
+	if err == nil {
+		err = results.Close()
+	}
+	if err != nil {
+		return false, fmt.Errorf("lease relay: %w", err)
+	}
+	return tag.RowsAffected() == 1, nil
+}
+
+// Resign implements [Database].
+func (p *Postgres) Resign(ctx context.Context, me int64) error {
+	_, err := p.pool.Exec(ctx, `UPDATE event_source SET relay = 0, relay_until = '-infinity' WHERE relay = $1`, me)
+	if err != nil {
+		return fmt.Errorf("give up relay's lease: %w", err)
+	}
+	return nil
+}
+
+// A move is one transaction and one round trip. The first statement locks the
+// layout against other movers and changes of it, if there is anything to move; the
+// second sees what was committed by then. Giving places at the move and not at the
+// insert is what keeps a transaction that commits late from being passed over.
+const (
+	lockSource = `SELECT 1 FROM event_source WHERE EXISTS (SELECT 1 FROM event_outbox WHERE id > $1) FOR UPDATE`
+
+	moveOutbox = `
+WITH oldest AS (
+	SELECT ctid AS place, octet_length(envelope) AS size, id FROM event_outbox WHERE id > $1 ORDER BY id LIMIT $2
+), fitting AS (
+	SELECT place FROM (SELECT place, sum(size) OVER (ORDER BY id) AS bytes, row_number() OVER (ORDER BY id) AS n FROM oldest) o
+	WHERE bytes <= $3 OR n = 1
+), taken AS MATERIALIZED (
+	DELETE FROM event_outbox WHERE ctid = ANY (ARRAY(SELECT place FROM fitting))
+	RETURNING id, event_id, key, coalesce(hash, part::bigint) AS hash, envelope, (random() * 9007199254740992)::bigint AS mark
+), placed AS (
+	SELECT t.*, p.part, p.last_pos + row_number() OVER own AS pos, coalesce(lag(t.mark) OVER own, p.last_mark) AS prev_mark
+	FROM taken t CROSS JOIN event_source s JOIN event_parts p ON p.part = s.base + t.hash % s.count
+	WINDOW own AS (PARTITION BY p.part ORDER BY t.id)
+), logged AS (
+	INSERT INTO event_log (part, pos, mark, prev_mark, event_id, key, envelope)
+	SELECT part, pos, mark, prev_mark, event_id, key, envelope FROM placed
+), advanced AS (
+	UPDATE event_parts p SET last_pos = n.pos, last_mark = n.mark
+	FROM (SELECT DISTINCT ON (part) part, pos, mark FROM placed ORDER BY part, pos DESC) n WHERE p.part = n.part
+)
+SELECT part, pos, mark, prev_mark, event_id, key, envelope, id, (SELECT count(*) FROM oldest),
+	(SELECT pg_current_xact_id()::text::bigint), (SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint)
+FROM placed ORDER BY part, pos`
+)
+
+// Move implements [Database].
+func (p *Postgres) Move(ctx context.Context, sweep bool) (map[int64][]events.Record, bool, error) {
+	above := p.watermark.id
+	if sweep {
+		above = 0
+	}
+	batch := &pgx.Batch{}
+	batch.Queue(settings)
+	batch.Queue(lockSource, above)
+	batch.Queue(moveOutbox, above, moveCount, moveBytes)
+	results := p.pool.SendBatch(ctx, batch)
+	defer results.Close()
+	for range 2 {
+		if _, err := results.Exec(); err != nil {
+			return nil, false, fmt.Errorf("lock event source: %w", err)
+		}
+	}
+	moved, full, err := p.moved(results)
+	if err == nil {
+		err = results.Close() // the commit
+	}
+	if err != nil {
+		return nil, false, fmt.Errorf("move outbox: %w", err)
+	}
+	return moved, full, nil
+}
+
+func (p *Postgres) moved(results pgx.BatchResults) (map[int64][]events.Record, bool, error) {
+	rows, err := results.Query()
+	if err != nil {
+		return nil, false, err
+	}
+	moved := map[int64][]events.Record{}
+	var part, id, highest, found, xact, xmin int64
+	var event pgtype.UUID
+	var r events.Record
+	n := int64(0)
+	_, err = pgx.ForEachRow(rows, []any{&part, &r.Pos, &r.Mark, &r.Prev, &event, &r.Key, &r.Envelope, &id, &found, &xact, &xmin}, func() error {
+		r.ID = uuid.UUID(event.Bytes)
+		moved[part] = append(moved[part], r)
+		highest = max(highest, id)
+		n++
+		return nil
+	})
+	full := n > 0 && (found == moveCount || n < found)
+	if err == nil && n > 0 {
+		p.watermark.moved(highest, full, xact, xmin)
+	}
+	return moved, full, err
+}
+
+// errStandby is returned by a server that only follows another: what it lacks
+// proves nothing.
+var errStandby = errors.New("this server is a standby")
+
+// askLog looks each place up by its key. The place before the oldest event is
+// known by that event's prev_mark.
+const askLog = `
+SELECT p.part, p.layout, p.closed, p.last_pos, p.last_mark, coalesce(f.pos - 1, p.last_pos), coalesce(f.prev_mark, p.last_mark),
+	k.pos, k.mark, pg_is_in_recovery()
+FROM event_parts p
+LEFT JOIN LATERAL (SELECT pos, prev_mark FROM event_log l WHERE l.part = p.part ORDER BY pos LIMIT 1) f ON true
+LEFT JOIN LATERAL (
+	SELECT q.pos, q.mark FROM unnest($1::bigint[], $2::bigint[], $3::bigint[]) q (part, pos, mark)
+	WHERE q.part = p.part AND (
+		(q.pos = coalesce(f.pos - 1, p.last_pos) AND q.mark = coalesce(f.prev_mark, p.last_mark))
+		OR EXISTS (SELECT 1 FROM event_log l WHERE l.part = q.part AND l.pos = q.pos AND l.mark = q.mark))
+	ORDER BY q.pos DESC LIMIT 1) k ON true
+ORDER BY p.layout, p.part`
+
+// Ask implements [Database].
+func (p *Postgres) Ask(ctx context.Context, questions []events.Question) ([]events.Part, error) {
+	parts, positions, marks := []int64{}, []int64{}, []int64{}
+	for _, q := range questions {
+		for _, at := range q.Places {
+			parts, positions, marks = append(parts, q.Part), append(positions, at.Pos), append(marks, int64(at.Mark))
+		}
+	}
+	rows, err := p.pool.Query(ctx, askLog, parts, positions, marks)
+	if err != nil {
+		return nil, fmt.Errorf("ask event log: %w", err)
+	}
+	answer, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (a events.Part, err error) {
+		var pos, mark *int64
+		var standby bool
+		err = row.Scan(&a.Number, &a.Layout, &a.Closed, &a.Head.Pos, &a.Head.Mark, &a.Base.Pos, &a.Base.Mark, &pos, &mark, &standby)
+		if err == nil && standby {
+			err = errStandby
+		}
+		if pos != nil {
+			a.HasKnown, a.Known = true, events.Position{Pos: *pos, Mark: events.Mark(*mark)}
+		}
+		return a, err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("ask event log: %w", err)
+	}
+	return answer, nil
+}
+
+const readLog = `
+SELECT pos, mark, prev_mark, event_id, key, envelope FROM (
+	SELECT *, sum(octet_length(envelope)) OVER (ORDER BY pos) AS bytes, row_number() OVER (ORDER BY pos) AS n FROM (
+		SELECT * FROM event_log WHERE part = $1 AND pos BETWEEN $2 AND $3 ORDER BY pos LIMIT $4) l) s
+WHERE bytes <= $5 OR n = 1 ORDER BY pos`
+
+// Read implements [Database].
+func (p *Postgres) Read(ctx context.Context, part, from, to int64) ([]events.Record, error) {
+	rows, err := p.pool.Query(ctx, readLog, part, from, to, events.PageCount, events.PageBytes)
+	if err != nil {
+		return nil, fmt.Errorf("read event log: %w", err)
+	}
+	records, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (r events.Record, err error) {
+		var event pgtype.UUID
+		err = row.Scan(&r.Pos, &r.Mark, &r.Prev, &event, &r.Key, &r.Envelope)
+		r.ID = uuid.UUID(event.Bytes)
+		return r, err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read event log: %w", err)
+	}
+	return records, nil
+}
+
+// One statement, and so one moment: a head that is newer than the rows would read
+// as rows that were deleted.
+const readPage = `
+SELECT p.last_pos, p.last_mark, pg_is_in_recovery(), l.pos, l.mark, l.prev_mark, l.event_id, l.key, l.envelope
+FROM event_parts p LEFT JOIN LATERAL (
+	SELECT * FROM (
+		SELECT pos, mark, prev_mark, event_id, key, envelope,
+			sum(octet_length(envelope)) OVER (ORDER BY pos) AS bytes, row_number() OVER (ORDER BY pos) AS n
+		FROM (SELECT * FROM event_log WHERE part = $1 AND pos > $2 ORDER BY pos LIMIT $3) oldest) sized
+	WHERE bytes <= $4 OR n = 1) l ON true
+WHERE p.part = $1 ORDER BY l.pos`
+
+// Page returns what consumers ask for: see [events.Source].
+func (p *Postgres) Page(ctx context.Context, part, pos int64) (events.Page, error) {
+	page := events.Page{Records: []events.Record{}}
+	rows, err := p.pool.Query(ctx, readPage, part, pos, events.PageCount, events.PageBytes)
+	if err != nil {
+		return page, fmt.Errorf("read event log: %w", err)
+	}
+	var standby bool
+	var at, mark, prev *int64
+	var event pgtype.UUID
+	var key, envelope *string
+	_, err = pgx.ForEachRow(rows, []any{&page.Head.Pos, &page.Head.Mark, &standby, &at, &mark, &prev, &event, &key, &envelope}, func() error {
+		page.Known = true
+		if standby {
+			return errStandby
+		}
+		if at != nil {
+			page.Records = append(page.Records, events.Record{
+				Position: events.Position{Pos: *at, Mark: events.Mark(*mark)}, Prev: events.Mark(*prev),
+				ID: uuid.UUID(event.Bytes), Key: *key, Envelope: *envelope,
+			})
+		}
+		return nil
+	})
+	if err != nil {
+		return page, fmt.Errorf("read event log: %w", err)
+	}
+	return page, nil
+}
+
+// Backlog implements [Database].
+func (p *Postgres) Backlog(ctx context.Context) (int64, time.Duration, error) {
+	var n int64
+	var seconds float64
+	err := p.pool.QueryRow(ctx, `
+SELECT (SELECT count(*) FROM (SELECT 1 FROM event_outbox LIMIT 100000) o),
+	coalesce((SELECT extract(epoch FROM clock_timestamp() - created_at) FROM event_outbox ORDER BY id LIMIT 1), 0)`).Scan(&n, &seconds)
+	if err != nil {
+		return 0, 0, fmt.Errorf("count outbox: %w", err)
+	}
+	return n, time.Duration(max(seconds, 0) * float64(time.Second)), nil
+}
+
+// Trim implements [Database].
+func (p *Postgres) Trim(ctx context.Context, part, n int64, age time.Duration) (int64, error) {
+	tag, err := p.pool.Exec(ctx, `
+WITH oldest AS (SELECT pos, moved_at FROM event_log WHERE part = $1 ORDER BY pos LIMIT $2)
+DELETE FROM event_log WHERE part = $1 AND pos < coalesce(
+	(SELECT min(pos) FROM oldest WHERE moved_at >= clock_timestamp() - $3 * interval '1 second'),
+	(SELECT max(pos) + 1 FROM oldest))`, part, n, age.Seconds())
+	if err != nil {
+		return 0, fmt.Errorf("trim event log: %w", err)
+	}
+	return tag.RowsAffected(), nil
+}
+
+// ErrOldRows is returned by Repartition while rows of the first edition wait.
+var ErrOldRows = errors.New("events of an older release wait in the outbox")
+
+// Repartition divides the log into count parts from the next event on. It
+// returns the number of the new layout.
+func (p *Postgres) Repartition(ctx context.Context, count int) (layout int64, err error) {
+	err = pgx.BeginFunc(ctx, p.pool, func(tx pgx.Tx) error {
+		for _, query := range []string{settings, `SELECT 1 FROM event_source FOR UPDATE`} {
+			if _, err := tx.Exec(ctx, query); err != nil {
+				return err
+			}
+		}
+		var old bool
+		if err := tx.QueryRow(ctx, `SELECT EXISTS (SELECT 1 FROM event_outbox WHERE hash IS NULL)`).Scan(&old); err != nil {
+			return err
+		}
+		if old {
+			return ErrOldRows
+		}
+		if _, err := tx.Exec(ctx, `UPDATE event_parts SET closed = true WHERE NOT closed`); err != nil {
+			return err
+		}
+		err := tx.QueryRow(ctx, `
+UPDATE event_source SET layout = layout + 1, base = (random() * 4611686018427387904)::bigint, count = $1 RETURNING layout`, count).Scan(&layout)
+		if err != nil {
+			return err
+		}
+		_, err = tx.Exec(ctx, `
+INSERT INTO event_parts (part, layout) SELECT base + n, layout FROM event_source, generate_series(0, count - 1) n`)
+		return err
+	})
+	if err != nil {
+		return 0, fmt.Errorf("change number of parts: %w", err)
+	}
+	return layout, nil
+}
+
+// Seek returns the place behind which a part's events since t stand. It takes for
+// granted that later events were placed later; where a clock was set back it may
+// be off by what was placed meanwhile.
+func (p *Postgres) Seek(ctx context.Context, part events.Part, t time.Time) (int64, error) {
+	low, high := part.Base.Pos, part.Head.Pos
+	for low < high { // events up to low are older
+		middle := low + (high-low+1)/2
+		var older bool
+		err := p.pool.QueryRow(ctx, `SELECT moved_at < $3 FROM event_log WHERE part = $1 AND pos = $2`, part.Number, middle, t).Scan(&older)
+		switch {
+		case errors.Is(err, pgx.ErrNoRows): // deleted meanwhile
+			low = middle
+		case err != nil:
+			return 0, fmt.Errorf("seek in event log: %w", err)
+		case older:
+			low = middle
+		default:
+			high = middle - 1
+		}
+	}
+	return low, nil
+}

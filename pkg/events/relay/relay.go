@@ -1,0 +1,191 @@
+package relay
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/go-troika/troika/pkg/events"
+)
+
+const (
+	moveCount = 500     // events placed at once
+	moveBytes = 4 << 20 // and their bytes, but for one event
+	pollMin   = 20 * time.Millisecond
+	pollMax   = 500 * time.Millisecond
+	leaseTime = 2500 * time.Millisecond
+	leaseLook = time.Second // how often the leader renews and others try
+	idleLook  = time.Second // how often an idle stream's end is looked at
+	retryMin  = 50 * time.Millisecond
+	retryMax  = time.Second
+	tidyTime  = 5 * time.Second
+)
+
+// Database is the relay's side of the producer's Postgres. Each method is one
+// transaction. It is safe for concurrent use.
+type Database interface {
+	// Lead takes or renews the lease of the relay me, and reports whether me has it.
+	Lead(ctx context.Context, me int64, d time.Duration) (bool, error)
+	// Resign gives the lease of me up.
+	Resign(ctx context.Context, me int64) error
+	// Move places what was committed, in the order of the outbox's ids, and
+	// returns it by part. full reports that more may be left. Without sweep it may
+	// pass over rows that came late.
+	Move(ctx context.Context, sweep bool) (moved map[int64][]events.Record, full bool, err error)
+	// Ask answers as [events.Source] does.
+	Ask(ctx context.Context, questions []events.Question) ([]events.Part, error)
+	// Read returns the events of a part from position from on, at most up to to:
+	// some of them, in order.
+	Read(ctx context.Context, part, from, to int64) ([]events.Record, error)
+	// Backlog returns the size of the outbox, counted up to 100,000, and the age of
+	// its oldest row.
+	Backlog(ctx context.Context) (int64, time.Duration, error)
+	// Trim deletes at most n of a part's oldest events, those older than age, and
+	// returns how many.
+	Trim(ctx context.Context, part, n int64, age time.Duration) (int64, error)
+}
+
+// Streams is the relay's side of Redis. It is safe for concurrent use.
+type Streams interface {
+	// Ends returns what the streams of parts end with.
+	Ends(ctx context.Context, parts []int64) ([]End, error)
+	// Append adds records to streams, each stream's at once, and trims them to
+	// about limit entries. It returns the parts whose stream refused one: its last
+	// id is not below.
+	Append(ctx context.Context, records map[int64][]events.Record, limit int64) (refused []int64, err error)
+	// Delete removes the streams of parts.
+	Delete(ctx context.Context, parts []int64) error
+}
+
+// Relay carries events until its Run ends. It runs once.
+type Relay struct {
+	Options
+	mover    mover
+	appender appender
+	tidy     tidy
+	metrics  *relayMetrics
+}
+
+// Options are what a Relay works with. Committed, Hints and Now may be nil.
+type Options struct {
+	DB      Database
+	Streams Streams
+	Config  events.Config
+	Deps    events.Deps
+	// Instance identifies this relay among those of the service; not 0.
+	Instance int64
+	// Committed receives after this instance has committed events.
+	Committed <-chan struct{}
+	// Hints connects the instances of the service.
+	Hints *events.Hints
+	// Now is a monotonic time; nil is the time since New.
+	Now func() time.Duration
+}
+
+// New returns a relay that does nothing until Run.
+func New(o Options) *Relay {
+	if o.Now == nil {
+		began := time.Now()
+		o.Now = func() time.Duration { return time.Since(began) }
+	}
+	r := &Relay{Options: o, metrics: newMetrics(o.Deps.Metrics)}
+	fresh := &handover{parts: map[int64][]events.Record{}, filled: make(chan struct{}, 1)}
+	r.mover = mover{r: r, me: o.Instance, fresh: fresh}
+	r.appender = appender{r: r, fresh: fresh, tails: map[int64]*tail{}}
+	return r
+}
+
+// Run carries events until ctx is done, and then returns nil. It survives a
+// Postgres or a Redis that is away.
+func (r *Relay) Run(ctx context.Context) error {
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	wg.Go(func() { loop(ctx, r.appender.fresh.filled, r.AppendStep) })
+	wg.Go(func() { loop(ctx, nil, r.TidyStep) })
+	wake := make(chan struct{}, 1)
+	wg.Go(func() { r.forward(ctx, wake) })
+	loop(ctx, wake, r.MoveStep)
+	r.mover.resign(ctx)
+	return nil
+}
+
+// forward wakes the leading relay, here or in another instance.
+func (r *Relay) forward(ctx context.Context, wake chan<- struct{}) {
+	hints, stop := r.Hints.Listen(ctx)
+	defer stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-r.Committed:
+			if !r.mover.fresh.leading() {
+				r.Hints.Send(ctx, events.HintCommitted)
+				pause(ctx, hintPause)
+				continue
+			}
+		case hint := <-hints:
+			if hint == events.HintStopped {
+				r.mover.retry.Store(true)
+			}
+		}
+		select {
+		case wake <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// hintPause lets one hint stand for what commits together.
+const hintPause = time.Millisecond
+
+func pause(ctx context.Context, d time.Duration) {
+	select {
+	case <-ctx.Done():
+	case <-time.After(d):
+	}
+}
+
+// loop repeats step after the wait that it returns, or when woken, until ctx is
+// done.
+func loop(ctx context.Context, wake <-chan struct{}, step func(context.Context) time.Duration) {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	<-timer.C
+	for ctx.Err() == nil {
+		wait := step(ctx)
+		if wait <= 0 {
+			continue
+		}
+		timer.Reset(wait)
+		select {
+		case <-ctx.Done():
+		case <-wake:
+		case <-timer.C:
+		}
+	}
+}
+
+// backoff doubles the wait between failures, and logs when they begin and end.
+type backoff struct {
+	wait time.Duration
+	what string
+}
+
+func (b *backoff) failed(ctx context.Context, log *slog.Logger, err error) time.Duration {
+	if ctx.Err() != nil {
+		return retryMin
+	}
+	if b.wait == 0 {
+		log.WarnContext(ctx, b.what+" failed; will retry", "error", err)
+	}
+	b.wait = min(max(2*b.wait, retryMin), retryMax)
+	return b.wait
+}
+
+func (b *backoff) succeeded(ctx context.Context, log *slog.Logger) {
+	if b.wait != 0 {
+		log.InfoContext(ctx, b.what+" works again")
+	}
+	b.wait = 0
+}

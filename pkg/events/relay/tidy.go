@@ -1,0 +1,69 @@
+package relay
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// tidy is what retention remembers between steps.
+type tidy struct {
+	allowed map[int64]*allowance
+	trouble backoff
+}
+
+// TidyStep measures what waits, in every instance, and where it leads deletes what
+// the log need not keep. Moving and appending do not wait for it.
+func (r *Relay) TidyStep(ctx context.Context) time.Duration {
+	r.tidy.trouble.what = "retention of the event log"
+	if err := errors.Join(r.measure(ctx), r.retain(ctx)); err != nil {
+		r.tidy.trouble.failed(ctx, r.Deps.Log, err)
+	} else {
+		r.tidy.trouble.succeeded(ctx, r.Deps.Log)
+	}
+	return tidyTime
+}
+
+func (r *Relay) measure(ctx context.Context) error {
+	n, age, err := r.DB.Backlog(ctx)
+	if err == nil {
+		r.metrics.backlog.Set(float64(n))
+		r.metrics.oldest.Set(age.Seconds())
+	}
+	return err
+}
+
+func (r *Relay) retain(ctx context.Context) error {
+	if !r.appender.fresh.leading() {
+		r.tidy.allowed = nil
+		return nil
+	}
+	parts, err := r.DB.Ask(ctx, nil)
+	if err != nil {
+		return err
+	}
+	if r.tidy.allowed == nil {
+		r.tidy.allowed = map[int64]*allowance{}
+	}
+	age := time.Duration(r.Config.LogDays) * 24 * time.Hour
+	for _, p := range parts {
+		a := r.tidy.allowed[p.Number]
+		if a == nil {
+			a = &allowance{}
+			r.tidy.allowed[p.Number] = a
+		}
+		a.grow(r.Now(), p.Len())
+		if n := deletable(p, r.Config.StreamCap, a.rows); n > 0 {
+			deleted, err := r.DB.Trim(ctx, p.Number, min(n, trimCount), age)
+			if err != nil {
+				return err
+			}
+			a.rows -= float64(deleted)
+			r.metrics.trimmed.Add(float64(deleted))
+		}
+	}
+	return nil
+}
+
+// trimCount is the most events deleted of a part at once.
+const trimCount = 10_000
