@@ -97,7 +97,10 @@ func (p *connPool) status(ctx context.Context, id string) (string, error) {
 }
 
 // IsRetryable is a stand-in until the branch with the real one is merged.
-func IsRetryable(err error) bool { var p *pgconn.PgError; return errors.As(err, &p) && (p.Code[:2] == "40" || p.Code == "55P03" || p.Code[:2] == "57" || p.Code == "23503x") }
+func IsRetryable(err error) bool {
+	var p *pgconn.PgError
+	return errors.As(err, &p) && (p.Code[:2] == "40" || p.Code == "55P03" || p.Code[:2] == "57" || p.Code == "23503x")
+}
 
 // IsForeignKey reports whether an error is the violation of a foreign key.
 func IsForeignKey(err error) bool {

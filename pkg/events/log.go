@@ -2,6 +2,7 @@ package events
 
 import (
 	"context"
+	"time"
 
 	"github.com/google/uuid"
 )
@@ -78,4 +79,6 @@ type Source interface {
 	Ask(ctx context.Context, producer string, questions []Question) ([]Part, error)
 	// Read returns what the log holds of a part above pos.
 	Read(ctx context.Context, producer string, part, pos int64) (Page, error)
+	// Seek returns the position in a part behind which the events since t stand.
+	Seek(ctx context.Context, producer string, part int64, t time.Time) (int64, error)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"log/slog"
+	"math/rand/v2"
 	"testing"
 	"time"
 
@@ -12,6 +13,8 @@ import (
 
 	"github.com/go-troika/troika/pkg/database"
 	"github.com/go-troika/troika/pkg/events"
+	"github.com/go-troika/troika/pkg/events/consumer"
+	"github.com/go-troika/troika/pkg/events/relay"
 	"github.com/go-troika/troika/pkg/tracing"
 )
 
@@ -57,54 +60,69 @@ ORDER BY moved_at, part, pos`).Rows()
 	return published
 }
 
+// Env is the environment of the tests' streams.
+const Env = "test"
+
 // Relay runs the relay of what service publishes into db, until the result is
 // called or the test ends.
 func Relay(t testing.TB, service string, db *database.DB, rdb redis.UniversalClient) (stop func()) {
+	t.Helper()
+	return RelayFor(t, EventConfig(), service, db, rdb)
+}
+
+// RelayFor is Relay for another configuration than the default.
+func RelayFor(t testing.TB, cfg events.Config, service string, db *database.DB, rdb redis.UniversalClient) (stop func()) {
 	t.Helper()
 	outbox, ok := db.Gorm.Config.Plugins[(&events.Outbox{}).Name()].(*events.Outbox)
 	if !ok {
 		t.Fatal("database has no outbox")
 	}
-	relay := events.NewRelay(outbox, db, rdb, EventDeps(t))
-	return Run(t, relay.Run)
+	r := relay.New(relay.Options{
+		Instance: rand.Int64(), DB: relay.NewPostgres(db.Pool()), Streams: relay.NewRedis(rdb, Env, service),
+		Config: cfg, Deps: EventDeps(t), Committed: outbox.Committed(), Hints: events.NewHints(rdb, Env, service),
+	})
+	return Run(t, r.Run)
 }
+
+// EventConfig is the configuration of an empty environment.
+func EventConfig() events.Config { return events.Config{LogDays: 7, StreamCap: 10_000, Retries: 4} }
 
 // Consumer runs a consumer of the service name, with the handlers that
 // subscribe registers, until the result is called or the test ends.
-func Consumer(t testing.TB, name string, db *database.DB, rdb *redis.Client, history events.History, subscribe func(*events.Consumer)) (stop func()) {
+func Consumer(t testing.TB, name string, db *database.DB, rdb *redis.Client, source events.Source, subscribe func(*events.Subscriptions)) (stop func()) {
 	t.Helper()
-	return ConsumerFor(t, events.DefaultConfig(), name, db, rdb, history, subscribe)
-}
-
-// ConsumerFor is Consumer for another configuration than the default.
-func ConsumerFor(t testing.TB, cfg events.Config, name string, db *database.DB, rdb *redis.Client, history events.History, subscribe func(*events.Consumer)) (stop func()) {
-	t.Helper()
-	c := events.NewConsumer(events.ConsumerOptions{
-		Name: name, DB: db, Redis: rdb, History: history,
-		Dial: func() redis.UniversalClient {
+	subscriptions := events.NewSubscriptions()
+	subscribe(subscriptions)
+	c := consumer.New(consumer.Options{
+		Name: name, Instance: rand.Int64(), DB: consumer.NewPostgres(db, name), Source: source, Subscriptions: subscriptions,
+		Streams: consumer.NewRedis(func() redis.UniversalClient {
 			own := *rdb.Options()
 			own.PoolSize = 1
 			return redis.NewClient(&own)
-		},
-		Config: cfg, Deps: EventDeps(t),
+		}, Env),
+		Config: EventConfig(), Deps: EventDeps(t), Hints: events.NewHints(rdb, Env, name),
 	})
-	subscribe(c)
 	return Run(t, c.Run)
 }
 
-// LogOf is a History that reads the log in a test's database.
-func LogOf(db *database.DB) events.History { return logOf{db} }
+// LogOf is a Source that reads the log in a test's database.
+func LogOf(db *database.DB) events.Source { return logOf{relay.NewPostgres(db.Pool())} }
 
-type logOf struct{ db *database.DB }
+type logOf struct{ log *relay.Postgres }
 
-// Read implements events.History.
-func (l logOf) Read(ctx context.Context, _ string, part int, after int64, limit int) ([]events.Recorded, error) {
-	return events.ReadLog(ctx, l.db.Gorm, part, after, limit)
+// Ask implements events.Source.
+func (l logOf) Ask(ctx context.Context, _ string, questions []events.Question) ([]events.Part, error) {
+	return l.log.Ask(ctx, questions)
 }
 
-// Seek implements events.History.
-func (l logOf) Seek(ctx context.Context, _ string, part int, t time.Time) (int64, error) {
-	return events.SeekLog(ctx, l.db.Gorm, part, t)
+// Read implements events.Source.
+func (l logOf) Read(ctx context.Context, _ string, part, pos int64) (events.Page, error) {
+	return l.log.Page(ctx, part, pos)
+}
+
+// Seek implements events.Source.
+func (l logOf) Seek(ctx context.Context, _ string, part int64, t time.Time) (int64, error) {
+	return l.log.Seek(ctx, part, t)
 }
 
 // Run runs something long-lived until the result is called or the test ends,

@@ -42,12 +42,6 @@ const advice = "is not set: run the tests by `make test`, or start servers for t
 // dropped when the test ends.
 func Postgres(t testing.TB, service string, schema fs.FS) *database.DB {
 	t.Helper()
-	return PostgresFor(t, service, schema, events.DefaultConfig())
-}
-
-// PostgresFor is Postgres for events of another configuration than the default.
-func PostgresFor(t testing.TB, service string, schema fs.FS, cfg events.Config) *database.DB {
-	t.Helper()
 	admin := adminURL(t)
 	schemas := []database.Schema{events.Schema()}
 	if schema != nil {
@@ -59,7 +53,7 @@ func PostgresFor(t testing.TB, service string, schema fs.FS, cfg events.Config) 
 	t.Cleanup(func() { onServer(t, admin, `DROP DATABASE IF EXISTS `+name+` WITH (FORCE)`) })
 
 	db := Open(t, name)
-	if err := db.Gorm.Use(events.NewOutbox(service, cfg)); err != nil {
+	if err := db.Gorm.Use(events.NewOutbox(service)); err != nil {
 		t.Fatal(err)
 	}
 	return db

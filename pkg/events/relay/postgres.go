@@ -321,25 +321,31 @@ INSERT INTO event_parts (part, layout) SELECT base + n, layout FROM event_source
 	return layout, nil
 }
 
-// Seek returns the place behind which a part's events since t stand. It takes for
-// granted that later events were placed later; where a clock was set back it may
-// be off by what was placed meanwhile.
-func (p *Postgres) Seek(ctx context.Context, part events.Part, t time.Time) (int64, error) {
-	low, high := part.Base.Pos, part.Head.Pos
-	for low < high { // events up to low are older
-		middle := low + (high-low+1)/2
-		var older bool
-		err := p.pool.QueryRow(ctx, `SELECT moved_at < $3 FROM event_log WHERE part = $1 AND pos = $2`, part.Number, middle, t).Scan(&older)
-		switch {
-		case errors.Is(err, pgx.ErrNoRows): // deleted meanwhile
+// Seek returns the position in a part behind which the events since t stand. It
+// takes for granted that later events were placed later: where a clock was set
+// back, it may be off by what was placed meanwhile.
+func (p *Postgres) Seek(ctx context.Context, part int64, t time.Time) (int64, error) {
+	var low, high int64
+	err := p.pool.QueryRow(ctx, `
+SELECT coalesce((SELECT pos - 1 FROM event_log WHERE part = $1 ORDER BY pos LIMIT 1), last_pos), last_pos
+FROM event_parts WHERE part = $1`, part).Scan(&low, &high)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return 0, nil
+	}
+	for err == nil && low < high { // what stands up to low is older
+		middle, older := low+(high-low+1)/2, false
+		err = p.pool.QueryRow(ctx, `SELECT moved_at < $3 FROM event_log WHERE part = $1 AND pos = $2`, part, middle, t).Scan(&older)
+		if errors.Is(err, pgx.ErrNoRows) { // deleted meanwhile
+			older, err = true, nil
+		}
+		if older {
 			low = middle
-		case err != nil:
-			return 0, fmt.Errorf("seek in event log: %w", err)
-		case older:
-			low = middle
-		default:
+		} else {
 			high = middle - 1
 		}
+	}
+	if err != nil {
+		return 0, fmt.Errorf("seek in event log: %w", err)
 	}
 	return low, nil
 }
