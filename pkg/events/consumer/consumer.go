@@ -36,7 +36,6 @@ type Consumer struct {
 	retry   chan struct{} // due was brought forward
 	beat    chan struct{} // look at the group at once
 	trouble backoff
-	retries backoff
 }
 
 // Options are what a Consumer works with. Hints, Now and Spawn may be nil.
@@ -85,7 +84,7 @@ func New(o Options) *Consumer {
 		Options: o, metrics: newMetrics(o.Deps.Metrics), views: map[string]*view{}, readers: map[readerKey]*running{},
 		doubts: map[readerKey]doubt{},
 		retry:  make(chan struct{}, 1), beat: make(chan struct{}, 1),
-		trouble: backoff{what: "consumer's database"}, retries: backoff{what: "retry of parked events"},
+		trouble: backoff{what: "consumer's database"},
 	}
 	c.due.Store(math.MaxInt64)
 	for _, source := range o.Subscriptions.Sources() {
@@ -125,7 +124,8 @@ func (c *Consumer) Run(ctx context.Context) error {
 func (c *Consumer) Start() (stop func()) {
 	stops := []func(){}
 	for range c.Config.Retries {
-		stops = append(stops, c.Spawn(c.retry, c.RetryStep))
+		trouble := &backoff{what: "retry of parked events"}
+		stops = append(stops, c.Spawn(c.retry, func(ctx context.Context) time.Duration { return c.retryStep(ctx, trouble) }))
 	}
 	stops = append(stops, c.Spawn(nil, c.tidyStep))
 	for _, source := range c.Subscriptions.Sources() {

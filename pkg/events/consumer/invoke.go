@@ -35,7 +35,8 @@ func (c *Consumer) invoke(ctx context.Context, tx Tx, s *events.Subscription, e 
 	defer func() {
 		c.metrics.duration.WithLabelValues(e.Event).Observe(time.Since(began).Seconds())
 		if p := recover(); p != nil {
-			err = fmt.Errorf("handler panicked: %v\n%s", p, debug.Stack())
+			err = fmt.Errorf("handler panicked: %v", p)
+			c.Deps.Log.ErrorContext(ctx, "handler panicked", "event", e.Event, "event_id", e.ID.String(), "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
 		}
 		if errors.Is(ctx.Err(), context.DeadlineExceeded) { // whatever it returned: its transaction is gone
 			err = fmt.Errorf("%w: more than %v: %w", errOverrun, limit, errors.Join(err, ctx.Err()))

@@ -17,9 +17,9 @@ const (
 	retryPoll  = time.Second
 )
 
-// RetryStep gives the keys that are due further attempts. It returns the wait until
+// retryStep gives the keys that are due further attempts. It returns the wait until
 // the next one.
-func (c *Consumer) RetryStep(ctx context.Context) time.Duration {
+func (c *Consumer) retryStep(ctx context.Context, trouble *backoff) time.Duration {
 	if g := c.group.Load(); g == nil || g.Paused {
 		return beatTime
 	}
@@ -29,9 +29,9 @@ func (c *Consumer) RetryStep(ctx context.Context) time.Duration {
 	c.due.Store(math.MaxInt64)
 	found, err := c.retryKey(context.WithoutCancel(ctx))
 	if err != nil {
-		return c.retries.failed(ctx, c.Deps.Log, err)
+		return trouble.failed(ctx, c.Deps.Log, err)
 	}
-	c.retries.succeeded(ctx, c.Deps.Log)
+	trouble.succeeded(ctx, c.Deps.Log)
 	if found {
 		c.expectRetry(0) // there may be more
 		return 0

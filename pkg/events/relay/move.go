@@ -149,8 +149,8 @@ func (h *handover) drop() { h.parts, h.bytes = map[int64][]events.Record{}, 0 }
 func (h *handover) take() (parts map[int64][]events.Record, leads bool, term int) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	parts = h.parts
-	if len(parts) > 0 {
+	if len(h.parts) > 0 {
+		parts = h.parts
 		h.drop()
 	}
 	return parts, h.leads, h.term
