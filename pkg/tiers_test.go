@@ -14,7 +14,7 @@ func TestTiers(t *testing.T) {
 		layout.Tiers(
 			[]string{"env", "fault", "tracing", "breaker", "metrics"},
 			[]string{"logging", "database", "serviceauth", "registry"},
-			[]string{"events"},
+			[]string{"events", "events/relay", "events/consumer", "events/admin"},
 			[]string{"httpserver", "serviceclient", "contracts"},
 			[]string{"chassis", "testkit"},
 		),

@@ -8,15 +8,16 @@ import (
 	"io/fs"
 	"log/slog"
 	"sync"
-	"time"
 
 	"github.com/redis/go-redis/v9"
-	"github.com/redis/go-redis/v9/maintnotifications"
 	"go.opentelemetry.io/otel"
 	"gorm.io/gorm"
 
 	"github.com/go-troika/troika/pkg/database"
 	"github.com/go-troika/troika/pkg/events"
+	"github.com/go-troika/troika/pkg/events/admin"
+	"github.com/go-troika/troika/pkg/events/consumer"
+	"github.com/go-troika/troika/pkg/events/relay"
 	"github.com/go-troika/troika/pkg/httpserver"
 	"github.com/go-troika/troika/pkg/logging"
 	"github.com/go-troika/troika/pkg/metrics"
@@ -40,12 +41,14 @@ type Chassis struct {
 	Registry *registry.Registry
 
 	db       *database.DB
-	redis    *redis.Client
+	redis    redis.UniversalClient
 	outbox   *events.Outbox
 	mu       sync.Mutex
 	clients  map[string]*serviceclient.Client
-	relay    *events.Relay
-	consumer *events.Consumer
+	logs     map[string]*serviceclient.Client // of producers, by name
+	relay    *relay.Relay
+	consumer *consumer.Consumer
+	operator *admin.Operator
 	more     []*part  // of the service's own
 	closers  []closer // in the order of opening
 }
@@ -61,7 +64,7 @@ type closer struct {
 // service starts without them and is ready (/readyz) once its database answers
 // and has been migrated. The error is about the configuration.
 func Open(ctx context.Context, cfg Config, out io.Writer, schema fs.FS) (*Chassis, error) {
-	c := &Chassis{Config: cfg, clients: map[string]*serviceclient.Client{}}
+	c := &Chassis{Config: cfg, clients: map[string]*serviceclient.Client{}, logs: map[string]*serviceclient.Client{}}
 	c.Log = logging.New(out, cfg.Service, cfg.Log.Level)
 	c.Metrics = metrics.New(cfg.Service)
 	for _, open := range []func(context.Context) error{c.openTracer, c.openKeys, c.openDatabase, c.openRedis, c.openRegistry} {
@@ -114,35 +117,12 @@ func (c *Chassis) openPool(ctx context.Context, cfg database.Config, opts ...dat
 	}
 	c.closeLater("database", func(context.Context) error { return db.Close() })
 	if c.outbox == nil {
-		c.outbox = events.NewOutbox(c.Config.Service, c.Config.Events)
+		c.outbox = events.NewOutbox(c.Config.Service)
 	}
 	if err := db.Gorm.Use(c.outbox); err != nil {
 		return nil, fmt.Errorf("install outbox: %w", err)
 	}
 	return db, nil
-}
-
-func (c *Chassis) openRedis(context.Context) error {
-	opts, err := redis.ParseURL(c.Config.RedisURL.Reveal())
-	if err != nil {
-		return errors.New("parse REDIS_URL") // the error would show the password
-	}
-	opts.ContextTimeoutEnabled = true
-	opts.DialTimeout = time.Second
-	opts.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled} // no server here sends them
-	redis.SetLogger(redisLog{c.Log})
-	c.redis = redis.NewClient(opts)
-	c.closeLater("redis", func(context.Context) error { return c.redis.Close() })
-	return nil
-}
-
-// redisLog writes what go-redis says of itself, lines about lost connections and
-// the like, into the service's log. It is go-redis' for the whole process.
-type redisLog struct{ *slog.Logger }
-
-// Printf implements go-redis' logger.
-func (l redisLog) Printf(ctx context.Context, format string, args ...any) {
-	l.WarnContext(ctx, "redis client", "says", fmt.Sprintf(format, args...))
 }
 
 func (c *Chassis) openRegistry(context.Context) (err error) {
@@ -173,14 +153,19 @@ func (c *Chassis) openHTTP(schema fs.FS) {
 func (c *Chassis) Client(target string, cfg serviceclient.Config) *serviceclient.Client {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if client, ok := c.clients[target]; ok {
+	return c.client(c.clients, target, cfg)
+}
+
+// client returns the client of a target among those of one purpose.
+func (c *Chassis) client(among map[string]*serviceclient.Client, target string, cfg serviceclient.Config) *serviceclient.Client {
+	if client, ok := among[target]; ok {
 		return client
 	}
 	client := serviceclient.New(target, cfg, serviceclient.Deps{
 		Service: c.Config.Service, Registry: c.Registry, Signer: c.Signer,
 		Tracer: c.Tracer, Metrics: c.Metrics, Log: c.Log,
 	})
-	c.clients[target] = client
+	among[target] = client
 	return client
 }
 

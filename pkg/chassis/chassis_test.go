@@ -46,36 +46,66 @@ func TestServiceIsReadyOnceItsDatabaseIsMigrated(t *testing.T) {
 	})
 }
 
-func TestEventLogIsForSubscribers(t *testing.T) {
+// Any service may read the log, and nobody else: no producer knows its consumers.
+func TestEventLogIsForServices(t *testing.T) {
 	t.Parallel()
 	s := newService(t)
 	s.migrate()
-	i := start(t, s.environ, func(ch *chassis.Chassis) { ch.Relay("reader-service") })
+	i := start(t, s.environ, func(ch *chassis.Chassis) { relays(t, ch) })
 	spoken := events.NewType(s.name, "word.spoken", 1, func(w string) string { return w })
 	err := i.DB.Transaction(func(tx *gorm.DB) error { return events.Publish(t.Context(), tx, spoken, "hello") })
 	if err != nil {
 		t.Fatal(err)
 	}
-	const path = "/events?partition=0&after=0&limit=10"
-	if got := i.status(path); got != http.StatusUnauthorized {
+	if got := i.status("/events/log?part=0&after=0"); got != http.StatusUnauthorized {
 		t.Errorf("no token: %d", got)
 	}
-	if got := i.status(path, serviceauth.Header, s.token("stranger-service")); got != http.StatusForbidden {
-		t.Errorf("another service: %d", got)
+	token := s.token("reader-service")
+	if got := i.status("/events/log?part=x&after=0", serviceauth.Header, token); got != http.StatusBadRequest {
+		t.Errorf("no number: %d", got)
 	}
-	if got := i.status("/events?partition=9&after=0&limit=10", serviceauth.Header, s.token("reader-service")); got != http.StatusBadRequest {
-		t.Errorf("no such partition: %d", got)
+	if got := i.body("/events/log?part=9&after=0", token); !strings.Contains(got, `"known":false`) {
+		t.Errorf("no such part: %s", got)
 	}
 	testkit.Eventually(t, 5*time.Second, func() string {
-		found := ""
-		for _, part := range "0123" {
-			found += i.body("/events?after=0&limit=10&partition="+string(part), s.token("reader-service"))
+		status, answer := i.post("/events/log/ask", token, `{"questions":[]}`)
+		var log struct{ Parts []struct{ Part string } }
+		if err := json.Unmarshal([]byte(answer), &log); err != nil || status != http.StatusOK {
+			t.Fatal(status, answer)
 		}
-		if !strings.Contains(found, `"event":"word.spoken"`) {
+		found := ""
+		for _, p := range log.Parts {
+			found += i.body("/events/log?after=0&part="+p.Part, token)
+		}
+		if !strings.Contains(found, "word.spoken") {
 			return "event is not in the log: " + found
 		}
 		return ""
 	})
+}
+
+func TestPartitionsChangeWhileTheServiceRuns(t *testing.T) {
+	t.Parallel()
+	s := newService(t)
+	s.migrate()
+	i := start(t, s.environ, func(ch *chassis.Chassis) { relays(t, ch) })
+	for _, c := range []struct {
+		caller, body string
+		status       int
+		says         string
+	}{
+		{"reader-service", `{"count":8}`, http.StatusForbidden, "forbidden"},
+		{"gateway", `{"count":0}`, http.StatusBadRequest, "count"},
+		{"gateway", `{"count":257}`, http.StatusBadRequest, "count"},
+		{"gateway", `{"count":8}`, http.StatusOK, `"layout":2`},
+	} {
+		if status, body := i.post("/events/partitions", s.token(c.caller), c.body); status != c.status || !strings.Contains(body, c.says) {
+			t.Errorf("%s %s: %d %s", c.caller, c.body, status, body)
+		}
+	}
+	if _, body := i.post("/events/log/ask", s.token("reader-service"), `{"questions":[]}`); strings.Count(body, `"layout":2`) != 8 {
+		t.Errorf("8 parts of a second layout are wanted: %s", body)
+	}
 }
 
 func TestStopFinishesWhatIsInHand(t *testing.T) {

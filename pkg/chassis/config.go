@@ -7,8 +7,6 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/redis/go-redis/v9"
-
 	"github.com/go-troika/troika/pkg/contracts"
 	"github.com/go-troika/troika/pkg/database"
 	"github.com/go-troika/troika/pkg/env"
@@ -64,8 +62,8 @@ func (c Config) Validate() error {
 	if c.HTTP.Port != 0 && c.HTTP.Port == c.AdminPort {
 		errs = append(errs, env.Invalid("ADMIN_PORT", "is the same as PORT"))
 	}
-	if _, err := redis.ParseURL(c.RedisURL.Reveal()); err != nil {
-		errs = append(errs, env.Invalid("REDIS_URL", "is not a Redis URL (redis://[user:password@]host:port[/db])"))
+	if _, err := redisOptions(c.RedisURL.Reveal()); err != nil {
+		errs = append(errs, env.Invalid("REDIS_URL", "%v", err))
 	}
 	if !c.isDemo() && c.Database.Password.Reveal() == database.DemoPassword {
 		errs = append(errs, env.Invalid("DB_PASSWORD", "is the demo's, which is public"))

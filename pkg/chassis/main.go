@@ -18,6 +18,8 @@ import (
 
 	"github.com/go-troika/troika/pkg/database"
 	"github.com/go-troika/troika/pkg/env"
+	"github.com/go-troika/troika/pkg/events"
+	"github.com/go-troika/troika/pkg/events/consumer"
 )
 
 // Version is the release, set when linking
@@ -31,6 +33,9 @@ type App struct {
 	Defaults []string
 	// Schema holds the service's migrations.
 	Schema fs.FS
+	// Subscriptions are the event types that the service handles; nil for none.
+	// migrate records them, so that a release knows what the next one will handle.
+	Subscriptions *events.Subscriptions
 	// Serve runs the service until ctx is done.
 	Serve func(ctx context.Context, environ []string, out io.Writer) error
 }
@@ -123,6 +128,11 @@ func (app App) migrate(ctx context.Context, environ []string, out io.Writer) err
 	defer db.Close()
 	if err := db.Migrate(ctx, schemas(app.Schema)...); err != nil {
 		return err
+	}
+	if app.Subscriptions != nil {
+		if err := consumer.NewPostgres(db, cfg.Service).Declare(ctx, app.Subscriptions); err != nil {
+			return err
+		}
 	}
 	_, err = fmt.Fprintf(out, "%s is up to date\n", name)
 	return err

@@ -2,12 +2,14 @@ package chassis
 
 import (
 	"net/http"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/gin-gonic/gin"
 	"github.com/google/uuid"
 
-	"github.com/go-troika/troika/pkg/events"
+	"github.com/go-troika/troika/pkg/events/admin"
 	"github.com/go-troika/troika/pkg/fault"
 	"github.com/go-troika/troika/pkg/httpserver"
 )
@@ -15,8 +17,8 @@ import (
 // operator is the caller that people's tools sign as.
 const operator = "gateway"
 
-// operateEvents adds the routes by which a person looks after the consumer.
-func (c *Chassis) operateEvents() {
+// operateConsumer adds the routes by which a person looks after the consumer.
+func (c *Chassis) operateConsumer() {
 	r, people := c.HTTP.Router(), c.HTTP.Callers(operator)
 	r.GET("/events/status", people, httpserver.Handle(c.eventStatus))
 	r.GET("/events/parked", people, httpserver.Handle(c.listParked))
@@ -27,36 +29,8 @@ func (c *Chassis) operateEvents() {
 	r.POST("/events/resume", people, httpserver.Handle(c.resume))
 }
 
-// groupList is what GET /events/groups answers.
-type groupList struct {
-	Items []events.Group `json:"items"`
-}
-
-func (c *Chassis) listGroups(g *gin.Context) error {
-	groups, err := c.relay.Groups(g.Request.Context())
-	if err != nil {
-		return err
-	}
-	return httpserver.JSON(g, http.StatusOK, groupList{groups})
-}
-
-type forgetRequest struct {
-	Consumer string `json:"consumer" validate:"required,max=100"`
-}
-
-func (c *Chassis) forgetGroup(g *gin.Context) error {
-	in, err := httpserver.Bind[forgetRequest](g)
-	if err != nil {
-		return err
-	}
-	if err := c.relay.Forget(g.Request.Context(), in.Consumer); err != nil {
-		return err
-	}
-	return httpserver.NoContent(g)
-}
-
 func (c *Chassis) eventStatus(g *gin.Context) error {
-	status, err := c.consumer.Status(g.Request.Context())
+	status, err := c.operator.Status(g.Request.Context())
 	if err != nil {
 		return err
 	}
@@ -66,8 +40,8 @@ func (c *Chassis) eventStatus(g *gin.Context) error {
 // parkedPage is what GET /events/parked answers; next, if not 0, is the after
 // of the page behind it.
 type parkedPage struct {
-	Items []events.Parked `json:"items"`
-	Next  int64           `json:"next,omitzero"`
+	Items []admin.Parked `json:"items"`
+	Next  int64          `json:"next,omitzero"`
 }
 
 const parkedLimit = 100
@@ -76,15 +50,15 @@ func (c *Chassis) listParked(g *gin.Context) error {
 	after := int64(0)
 	if g.Query("after") != "" {
 		var err error
-		if after, err = queryInt(g, "after", 0, 1<<62); err != nil {
+		if after, err = queryInt(g, "after"); err != nil {
 			return err
 		}
 	}
 	state := g.Query("state")
-	if state != "" && state != "waiting" && state != "dead" && state != "discarded" {
-		return ErrInvalidQuery.WithFields(fault.Field{Name: "state", Message: "must be waiting, dead or discarded"})
+	if state != "" && !slices.Contains(admin.States, state) {
+		return ErrInvalidQuery.WithFields(fault.Field{Name: "state", Message: "must be one of " + strings.Join(admin.States, ", ")})
 	}
-	items, err := c.consumer.Parked(g.Request.Context(), state, after, parkedLimit)
+	items, err := c.operator.Parked(g.Request.Context(), state, after, parkedLimit)
 	if err != nil {
 		return err
 	}
@@ -95,25 +69,20 @@ func (c *Chassis) listParked(g *gin.Context) error {
 	return httpserver.JSON(g, http.StatusOK, page)
 }
 
-// selection names parked events: one by its id, those of a type, or all.
-type selection struct {
-	ID    string `json:"id" validate:"omitempty,uuid"`
-	Event string `json:"event" validate:"max=200"`
-	All   bool   `json:"all"`
+// selectRequest names parked events: one by its id, those of a type, or all.
+type selectRequest struct {
+	ID    *string `json:"id" validate:"omitempty,uuid"`
+	Event string  `json:"event" validate:"max=200"`
+	All   bool    `json:"all"`
 }
 
-// ErrNothingSelected is answered to a request that would mean all by accident.
-var ErrNothingSelected = fault.New(fault.Malformed, "nothing_selected", "Name an id, an event, or all")
-
-func (s selection) parse() (events.Selection, error) {
-	if s.ID == "" && s.Event == "" && !s.All {
-		return events.Selection{}, ErrNothingSelected
+func (r selectRequest) selection() admin.Selection {
+	s := admin.Selection{Event: r.Event, All: r.All}
+	if r.ID != nil {
+		id := uuid.MustParse(*r.ID) // validated
+		s.ID = &id
 	}
-	id := uuid.Nil
-	if s.ID != "" {
-		id = uuid.MustParse(s.ID) // validated
-	}
-	return events.Selection{ID: id, Event: s.Event}, nil
+	return s
 }
 
 // count is how many events a command concerned.
@@ -122,15 +91,11 @@ type count struct {
 }
 
 func (c *Chassis) redrive(g *gin.Context) error {
-	in, err := httpserver.Bind[selection](g)
+	in, err := httpserver.Bind[selectRequest](g)
 	if err != nil {
 		return err
 	}
-	s, err := in.parse()
-	if err != nil {
-		return err
-	}
-	n, err := c.consumer.Redrive(g.Request.Context(), s)
+	n, err := c.operator.Redrive(g.Request.Context(), in.selection())
 	if err != nil {
 		return err
 	}
@@ -138,9 +103,7 @@ func (c *Chassis) redrive(g *gin.Context) error {
 }
 
 type discardRequest struct {
-	ID     string `json:"id" validate:"omitempty,uuid"`
-	Event  string `json:"event" validate:"max=200"`
-	All    bool   `json:"all"`
+	selectRequest
 	Reason string `json:"reason" validate:"required,notblank,max=1000"`
 }
 
@@ -149,11 +112,7 @@ func (c *Chassis) discard(g *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	s, err := selection{in.ID, in.Event, in.All}.parse()
-	if err != nil {
-		return err
-	}
-	n, err := c.consumer.Discard(g.Request.Context(), s, in.Reason)
+	n, err := c.operator.Discard(g.Request.Context(), in.selection(), in.Reason)
 	if err != nil {
 		return err
 	}
@@ -162,32 +121,18 @@ func (c *Chassis) discard(g *gin.Context) error {
 
 type replayRequest struct {
 	Service   string     `json:"service" validate:"required"`
-	Partition *int       `json:"partition" validate:"omitempty,min=0"`
+	Partition *int64     `json:"partition,string" validate:"omitempty,min=0"`
 	Position  *int64     `json:"position" validate:"omitempty,min=0"` // replay what is behind it
 	Since     *time.Time `json:"since"`
+	Unseen    bool       `json:"unseen"`
 }
-
-// ErrReplayFrom is answered to a replay without a beginning, or with two.
-var ErrReplayFrom = fault.New(fault.Malformed, "replay_from", "Name either a position or a time to replay from")
 
 func (c *Chassis) replay(g *gin.Context) error {
 	in, err := httpserver.Bind[replayRequest](g)
 	if err != nil {
 		return err
 	}
-	if (in.Position == nil) == (in.Since == nil) {
-		return ErrReplayFrom
-	}
-	part, from := -1, events.From{}
-	if in.Partition != nil {
-		part = *in.Partition
-	}
-	if in.Position != nil {
-		from.Position = *in.Position
-	} else {
-		from.Since = *in.Since
-	}
-	n, err := c.consumer.Replay(g.Request.Context(), in.Service, part, from)
+	n, err := c.operator.Replay(g.Request.Context(), admin.Replay(in))
 	if err != nil {
 		return err
 	}
@@ -195,14 +140,14 @@ func (c *Chassis) replay(g *gin.Context) error {
 }
 
 func (c *Chassis) pause(g *gin.Context) error {
-	if err := c.consumer.Pause(g.Request.Context()); err != nil {
+	if err := c.operator.Pause(g.Request.Context()); err != nil {
 		return err
 	}
 	return httpserver.NoContent(g)
 }
 
 func (c *Chassis) resume(g *gin.Context) error {
-	if err := c.consumer.Resume(g.Request.Context()); err != nil {
+	if err := c.operator.Resume(g.Request.Context()); err != nil {
 		return err
 	}
 	return httpserver.NoContent(g)

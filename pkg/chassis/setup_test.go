@@ -20,6 +20,7 @@ import (
 	"github.com/go-troika/troika/pkg/chassis"
 	"github.com/go-troika/troika/pkg/database"
 	"github.com/go-troika/troika/pkg/env"
+	"github.com/go-troika/troika/pkg/events"
 	"github.com/go-troika/troika/pkg/httpserver"
 	"github.com/go-troika/troika/pkg/serviceauth"
 	"github.com/go-troika/troika/pkg/testkit"
@@ -54,7 +55,9 @@ func serve(ctx context.Context, environ []string, out io.Writer) error {
 		return err
 	}
 	defer ch.Close()
-	ch.Relay("reader-service")
+	if err := ch.Relay(ctx); err != nil {
+		return err
+	}
 	return ch.Run(ctx)
 }
 
@@ -105,6 +108,22 @@ func start(t *testing.T, environ []string, wire func(*chassis.Chassis)) *instanc
 	_, port, _ := strings.Cut(ch.HTTP.Addr(), "]")
 	i.url = "http://127.0.0.1" + port
 	return i
+}
+
+func relays(t *testing.T, ch *chassis.Chassis) {
+	t.Helper()
+	if err := ch.Relay(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func consumes[T any](t *testing.T, ch *chassis.Chassis, event events.Type[T], h events.Handler[T]) {
+	t.Helper()
+	s := events.NewSubscriptions()
+	events.On(s, event, h)
+	if err := ch.Consume(t.Context(), s); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // client keeps no connection.

@@ -106,13 +106,9 @@ func TestPartsStopOneByOne(t *testing.T) {
 	spoken := events.NewType(s.name, "word.spoken", 1, func(w string) string { return w })
 	var done steps
 	handling, entered, leave := make(chan struct{}), make(chan struct{}), make(chan struct{})
-	i := start(t, s.environ, func(ch *chassis.Chassis) {
-		ch.Relay()
-		consumer, err := ch.Consumer(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
-		events.On(consumer, spoken, func(context.Context, *gorm.DB, string) error {
+	i := start(t, append(s.environ, "REGISTRY=redis"), func(ch *chassis.Chassis) {
+		relays(t, ch)
+		consumes(t, ch, spoken, func(context.Context, *gorm.DB, string) error {
 			close(handling)
 			<-leave
 			done.note("event")
@@ -236,7 +232,7 @@ func TestTelemetryErrorsAreLogged(t *testing.T) {
 	_, port, _ := strings.Cut(log.String(), `"addr":"[::]:`)
 	port, _, _ = strings.Cut(port, `"`)
 	i := &instance{t: t, url: "http://127.0.0.1:" + port}
-	if got := i.status("/events"); got != http.StatusUnauthorized {
+	if got := i.status("/events/log"); got != http.StatusUnauthorized {
 		t.Fatalf("status %d", got)
 	}
 	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {

@@ -49,6 +49,12 @@ type Part struct {
 // Len is the number of events that the log holds of the part.
 func (p Part) Len() int64 { return p.Head.Pos - p.Base.Pos }
 
+// Has reports whether the place at, which was asked about, is on this history. One
+// below the first that the log can prove is given the benefit of the doubt.
+func (p Part) Has(at Position) bool {
+	return at.Pos < p.Base.Pos || (p.HasKnown && p.Known == at)
+}
+
 // Question asks a producer whether places are on its history.
 type Question struct {
 	Part   int64      `json:"part,string"`

@@ -88,14 +88,12 @@ func (b *promised) Subscribe(group string, check eventstest.Check) (stop func())
 		b.exec(b.groups[group], effectsTable)
 	}
 	db := testkit.Open(b.t, b.groups[group].Name())
-	return testkit.Consumer(b.t, group, db, b.redis, testkit.LogOf(b.from), func(s *events.Subscriptions) {
-		events.On(s, deposited, func(ctx context.Context, tx *gorm.DB, d deposit) error {
-			if err := record(ctx, tx, d); err != nil {
-				return err
-			}
-			return check(d.Account, d.N)
-		})
-	})
+	return testkit.Consumer(b.t, group, db, b.redis, b.log(), handledBy(func(ctx context.Context, tx *gorm.DB, d deposit) error {
+		if err := record(ctx, tx, d); err != nil {
+			return err
+		}
+		return check(d.Account, d.N)
+	}))
 }
 
 // Effects implements eventstest.Bus.

@@ -84,9 +84,16 @@ func (b *bus) relay() (stop func()) {
 func (b *bus) consume(h events.Handler[deposit]) (stop func()) {
 	b.t.Helper()
 	db := testkit.Open(b.t, b.to.Name())
-	return testkit.Consumer(b.t, subscriber, db, b.redis, testkit.LogOf(b.from), func(s *events.Subscriptions) {
-		events.On(s, deposited, h)
-	})
+	return testkit.Consumer(b.t, subscriber, db, b.redis, b.log(), handledBy(h))
+}
+
+// log is the publisher's log.
+func (b *bus) log() testkit.Logs { return testkit.Logs{publisher: b.from} }
+
+func handledBy(h events.Handler[deposit]) *events.Subscriptions {
+	s := events.NewSubscriptions()
+	events.On(s, deposited, h)
+	return s
 }
 
 // record is the handler that notes what it was given.

@@ -87,12 +87,10 @@ func RelayFor(t testing.TB, cfg events.Config, service string, db *database.DB, 
 // EventConfig is the configuration of an empty environment.
 func EventConfig() events.Config { return events.Config{LogDays: 7, StreamCap: 10_000, Retries: 4} }
 
-// Consumer runs a consumer of the service name, with the handlers that
-// subscribe registers, until the result is called or the test ends.
-func Consumer(t testing.TB, name string, db *database.DB, rdb *redis.Client, source events.Source, subscribe func(*events.Subscriptions)) (stop func()) {
+// Consumer runs a consumer of the service name, with the handlers in
+// subscriptions, until the result is called or the test ends.
+func Consumer(t testing.TB, name string, db *database.DB, rdb *redis.Client, source events.Source, subscriptions *events.Subscriptions) (stop func()) {
 	t.Helper()
-	subscriptions := events.NewSubscriptions()
-	subscribe(subscriptions)
 	c := consumer.New(consumer.Options{
 		Name: name, Instance: rand.Int64(), DB: consumer.NewPostgres(db, name), Source: source, Subscriptions: subscriptions,
 		Streams: consumer.NewRedis(func() redis.UniversalClient {
@@ -105,24 +103,24 @@ func Consumer(t testing.TB, name string, db *database.DB, rdb *redis.Client, sou
 	return Run(t, c.Run)
 }
 
-// LogOf is a Source that reads the log in a test's database.
-func LogOf(db *database.DB) events.Source { return logOf{relay.NewPostgres(db.Pool())} }
+// Logs is a Source that reads the logs in the databases of tests, by service.
+type Logs map[string]*database.DB
 
-type logOf struct{ log *relay.Postgres }
+func (l Logs) log(producer string) *relay.Postgres { return relay.NewPostgres(l[producer].Pool()) }
 
 // Ask implements events.Source.
-func (l logOf) Ask(ctx context.Context, _ string, questions []events.Question) ([]events.Part, error) {
-	return l.log.Ask(ctx, questions)
+func (l Logs) Ask(ctx context.Context, producer string, questions []events.Question) ([]events.Part, error) {
+	return l.log(producer).Ask(ctx, questions)
 }
 
 // Read implements events.Source.
-func (l logOf) Read(ctx context.Context, _ string, part, pos int64) (events.Page, error) {
-	return l.log.Page(ctx, part, pos)
+func (l Logs) Read(ctx context.Context, producer string, part, pos int64) (events.Page, error) {
+	return l.log(producer).Page(ctx, part, pos)
 }
 
 // Seek implements events.Source.
-func (l logOf) Seek(ctx context.Context, _ string, part int64, t time.Time) (int64, error) {
-	return l.log.Seek(ctx, part, t)
+func (l Logs) Seek(ctx context.Context, producer string, part int64, t time.Time) (int64, error) {
+	return l.log(producer).Seek(ctx, part, t)
 }
 
 // Run runs something long-lived until the result is called or the test ends,

@@ -46,7 +46,9 @@ func run(ctx context.Context, environ []string, out io.Writer) error {
 	if err := ch.HTTP.Docs(openapi); err != nil {
 		return err
 	}
-	ch.Relay(contracts.ProfileService)
+	if err := ch.Relay(ctx); err != nil {
+		return err
+	}
 	ch.Background("idempotency keys", services.NewKeys(ch.DB, cfg.KeepKeys, ch.Log).Run)
 	return ch.Run(ctx)
 }

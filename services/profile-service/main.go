@@ -20,7 +20,9 @@ import (
 var openapi []byte
 
 func main() {
-	os.Exit(chassis.Main(chassis.App{Defaults: config.Defaults, Schema: models.Schema, Serve: run}))
+	os.Exit(chassis.Main(chassis.App{
+		Defaults: config.Defaults, Schema: models.Schema, Subscriptions: routes.Events(services.NewProfiles(nil)), Serve: run,
+	}))
 }
 
 // run serves until ctx is done.
@@ -40,10 +42,8 @@ func run(ctx context.Context, environ []string, out io.Writer) error {
 	if err := ch.HTTP.Docs(openapi); err != nil {
 		return err
 	}
-	consumer, err := ch.Consumer(ctx)
-	if err != nil {
+	if err := ch.Consume(ctx, routes.Events(profiles)); err != nil {
 		return err
 	}
-	routes.Events(consumer, profiles)
 	return ch.Run(ctx)
 }

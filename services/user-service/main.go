@@ -8,7 +8,6 @@ import (
 	"os"
 
 	"github.com/go-troika/troika/pkg/chassis"
-	"github.com/go-troika/troika/pkg/contracts"
 	"github.com/go-troika/troika/pkg/env"
 	"github.com/go-troika/troika/services/user-service/internal/config"
 	"github.com/go-troika/troika/services/user-service/internal/controllers"
@@ -41,6 +40,8 @@ func run(ctx context.Context, environ []string, out io.Writer) error {
 	if err := ch.HTTP.Docs(openapi); err != nil {
 		return err
 	}
-	ch.Relay(contracts.ProfileService)
+	if err := ch.Relay(ctx); err != nil {
+		return err
+	}
 	return ch.Run(ctx)
 }

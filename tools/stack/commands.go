@@ -24,7 +24,7 @@ func commands() []command {
 		{"status", "[--json]", "show every part: state, pid, port, memory, time to ready", (*app).status, false},
 		{"logs", "[-f] [NAME]", "show what the parts print", (*app).logs, false},
 		{"chaos", "kill|stop|pause|resume|start NAME", "disturb a part: user-service, user-service-2, postgres, redis", (*app).chaos, false},
-		{"events", "status|dead|waiting|redrive|discard|replay|pause|resume|groups|forget SERVICE [--id ID|--event NAME|--all] [--reason TEXT] [--service S] [--since TIME|--position N] [--partition N] [--consumer C] [--url URL]", "look after the events that a service consumes, or (groups, forget) who consumes its own", (*app).events, false},
+		{"events", "status|dead|waiting|redrive|discard|replay|pause|resume|partitions SERVICE [--id ID|--event NAME|--all] [--reason TEXT] [--service S] [--since TIME|--position N] [--partition N] [--unseen] [--count N] [--url URL]", "look after the events that a service consumes, or (partitions) divides its own into", (*app).events, false},
 		{"token", "--service CALLER --audience CALLEE", "print a service token", (*app).token, false},
 		{"infra", "[--detach]", "run Postgres and Redis alone, for go test by hand", (*app).infra, false},
 		{"doctor", "", "say what this machine has and which world would run", (*app).doctor, false},

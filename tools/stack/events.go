@@ -16,19 +16,20 @@ import (
 )
 
 // eventVerbs lists what "stack events" understands.
-var eventVerbs = []string{"status", "dead", "waiting", "redrive", "discard", "replay", "pause", "resume", "groups", "forget"}
+var eventVerbs = []string{"status", "dead", "waiting", "redrive", "discard", "replay", "pause", "resume", "partitions"}
 
 // eventFlags are the flags of "stack events"; which count depends on the verb.
 type eventFlags struct {
 	url, id, event, reason string
 	service, since         string
-	consumer               string
-	all                    bool
-	position, partition    int64
+	partition              string
+	all, unseen            bool
+	position               int64
+	count                  int
 }
 
 // eventTimeout bounds one request of "stack events".
-const eventTimeout = 10 * time.Second
+const eventTimeout = 40 * time.Second
 
 // events looks after the events that a service consumes and publishes; see docs/events.md.
 func (a *app) events(ctx context.Context, args []string) error {
@@ -41,9 +42,10 @@ func (a *app) events(ctx context.Context, args []string) error {
 	fs.StringVar(&f.reason, "reason", "", "")
 	fs.StringVar(&f.service, "service", "", "")
 	fs.StringVar(&f.since, "since", "", "")
-	fs.StringVar(&f.consumer, "consumer", "", "")
+	fs.StringVar(&f.partition, "partition", "", "")
 	fs.Int64Var(&f.position, "position", -1, "")
-	fs.Int64Var(&f.partition, "partition", -1, "")
+	fs.BoolVar(&f.unseen, "unseen", false, "")
+	fs.IntVar(&f.count, "count", 0, "")
 	rest, err := a.parse(fs, args, 2, 2)
 	if err != nil {
 		return err
@@ -68,26 +70,29 @@ type eventRequest struct {
 
 func (f eventFlags) request(verb string) eventRequest {
 	switch verb {
-	case "status", "groups":
-		return eventRequest{method: http.MethodGet, path: "/events/" + verb}
+	case "status":
+		return eventRequest{method: http.MethodGet, path: "/events/status"}
 	case "dead", "waiting":
 		return eventRequest{method: http.MethodGet, path: "/events/parked?state=" + verb}
 	case "pause", "resume":
 		return eventRequest{method: http.MethodPost, path: "/events/" + verb}
 	}
 	body := map[string]any{}
-	for name, value := range map[string]string{"id": f.id, "event": f.event, "reason": f.reason, "service": f.service, "since": f.since, "consumer": f.consumer} {
+	for name, value := range map[string]string{"id": f.id, "event": f.event, "reason": f.reason, "service": f.service, "since": f.since, "partition": f.partition} {
 		if value != "" {
 			body[name] = value
 		}
 	}
-	for name, value := range map[string]int64{"position": f.position, "partition": f.partition} {
-		if value >= 0 {
-			body[name] = value
-		}
+	if f.position >= 0 {
+		body["position"] = f.position
 	}
-	if f.all {
-		body["all"] = true
+	if f.count > 0 {
+		body["count"] = f.count
+	}
+	for name, set := range map[string]bool{"all": f.all, "unseen": f.unseen} {
+		if set {
+			body[name] = true
+		}
 	}
 	return eventRequest{method: http.MethodPost, path: "/events/" + verb, body: body}
 }

@@ -6,11 +6,12 @@ import (
 	"github.com/go-troika/troika/services/profile-service/internal/services"
 )
 
-// Events subscribes the service to what it needs to know of the others.
-func Events(c *events.Consumer, profiles *services.Profiles) {
-	events.On(c, contracts.UserCreated, profiles.Follow)
-	events.On(c, contracts.UserUpdated, profiles.Follow)
-	events.On(c, contracts.UserDeleted, profiles.Forget)
-	events.On(c, contracts.OrderCompleted, profiles.Count)
-	events.Ignore(c, contracts.OrderCreated, contracts.OrderCancelled)
+// Events returns what the service needs to know of the others.
+func Events(profiles *services.Profiles) *events.Subscriptions {
+	s := events.NewSubscriptions()
+	events.On(s, contracts.UserCreated, profiles.Follow)
+	events.On(s, contracts.UserUpdated, profiles.Follow)
+	events.On(s, contracts.UserDeleted, profiles.Forget, events.Supersedes())
+	events.On(s, contracts.OrderCompleted, profiles.Count)
+	return s
 }

@@ -1,7 +1,6 @@
 package routes_test
 
 import (
-	"context"
 	"fmt"
 	"net/http"
 	"sync"
@@ -13,7 +12,6 @@ import (
 	"gorm.io/gorm"
 
 	"github.com/go-troika/troika/pkg/contracts"
-	"github.com/go-troika/troika/pkg/database"
 	"github.com/go-troika/troika/pkg/events"
 	"github.com/go-troika/troika/pkg/testkit"
 	"github.com/go-troika/troika/pkg/testkit/layout"
@@ -151,12 +149,12 @@ func TestCompletionUnderWayDoesNotOutliveTheUser(t *testing.T) {
 func TestSubscriptions(t *testing.T) {
 	b := setup(t)
 	rdb := testkit.Redis(t)
-	sources := logs{}
+	sources := testkit.Logs{}
 	for _, source := range []string{contracts.UserService, contracts.OrderService} {
 		sources[source] = testkit.Postgres(t, source, nil)
 		testkit.Relay(t, source, sources[source], rdb)
 	}
-	testkit.Consumer(t, contracts.ProfileService, b.db, rdb, sources, func(c *events.Consumer) { routes.Events(c, b.profiles) })
+	testkit.Consumer(t, contracts.ProfileService, b.db, rdb, sources, routes.Events(b.profiles))
 
 	user := contracts.UserChange{UserID: newID(t), Email: "ada@example.com", Name: "Ada", Revision: 1}
 	publish(t, sources, contracts.UserCreated, user)
@@ -169,21 +167,8 @@ func TestSubscriptions(t *testing.T) {
 	b.awaits(t, user.UserID, http.StatusNotFound, func(profile) bool { return true })
 }
 
-// logs are the databases of the services that publish.
-type logs map[string]*database.DB
-
-// Read implements events.History.
-func (l logs) Read(ctx context.Context, source string, part int, after int64, limit int) ([]events.Recorded, error) {
-	return events.ReadLog(ctx, l[source].Gorm, part, after, limit)
-}
-
-// Seek implements events.History.
-func (l logs) Seek(ctx context.Context, source string, part int, t time.Time) (int64, error) {
-	return events.SeekLog(ctx, l[source].Gorm, part, t)
-}
-
 // publish publishes as the service that owns the event.
-func publish[T any](t *testing.T, sources logs, event events.Type[T], payload T) {
+func publish[T any](t *testing.T, sources testkit.Logs, event events.Type[T], payload T) {
 	t.Helper()
 	db := sources[event.Source()].Gorm.WithContext(t.Context())
 	err := db.Transaction(func(tx *gorm.DB) error { return events.Publish(t.Context(), tx, event, payload) })

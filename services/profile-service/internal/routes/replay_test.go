@@ -3,6 +3,7 @@ package routes_test
 import (
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"testing"
 	"time"
 
@@ -10,7 +11,7 @@ import (
 
 	"github.com/go-troika/troika/pkg/contracts"
 	"github.com/go-troika/troika/pkg/database"
-	"github.com/go-troika/troika/pkg/events"
+	"github.com/go-troika/troika/pkg/events/admin"
 	"github.com/go-troika/troika/pkg/testkit"
 	"github.com/go-troika/troika/services/profile-service/internal/models"
 	"github.com/go-troika/troika/services/profile-service/internal/routes"
@@ -19,7 +20,7 @@ import (
 
 // history is what happens to three users: one is renamed twice and orders, one
 // orders in two currencies, one is deleted after ordering.
-func (l logs) history(t *testing.T) {
+func history(t *testing.T, l testkit.Logs) {
 	t.Helper()
 	for i := range 3 {
 		user := contracts.UserChange{UserID: newID(t), Email: fmt.Sprintf("user-%d@example.com", i), Name: "First", Revision: 1}
@@ -63,17 +64,15 @@ func rows(t *testing.T, db *database.DB, table, key string) []map[string]any {
 func TestReplay(t *testing.T) {
 	t.Parallel()
 	db, rdb := testkit.Postgres(t, contracts.ProfileService, models.Schema), testkit.Redis(t)
-	from := logs{}
+	from := testkit.Logs{}
 	for _, source := range []string{contracts.UserService, contracts.OrderService} {
 		from[source] = testkit.Postgres(t, source, nil)
 		testkit.Relay(t, source, from[source], rdb)
 	}
-	var consumer *events.Consumer
-	testkit.Consumer(t, contracts.ProfileService, testkit.Open(t, db.Name()), rdb, from, func(c *events.Consumer) {
-		routes.Events(c, services.NewProfiles(db.Gorm))
-		consumer = c
-	})
-	from.history(t)
+	subscriptions := routes.Events(services.NewProfiles(db.Gorm))
+	testkit.Consumer(t, contracts.ProfileService, testkit.Open(t, db.Name()), rdb, from, subscriptions)
+	operator := admin.Operator{DB: db, Name: contracts.ProfileService, Source: from, Sources: subscriptions.Sources(), Log: slog.New(slog.DiscardHandler)}
+	history(t, from)
 	settled := func() ([]map[string]any, []map[string]any) {
 		t.Helper()
 		var profiles, orders []map[string]any
@@ -99,7 +98,7 @@ func TestReplay(t *testing.T) {
 		t.Fatal(err)
 	}
 	for source, want := range map[string]int64{contracts.UserService: 6, contracts.OrderService: 12} {
-		if n, err := consumer.Replay(t.Context(), source, -1, events.From{}); n != want || err != nil {
+		if n, err := operator.Replay(t.Context(), admin.Replay{Service: source, Position: new(int64)}); n != want || err != nil {
 			t.Fatalf("replay of %d events of %s, want %d: %v", n, source, want, err)
 		}
 	}

@@ -1,0 +1,60 @@
+package chassis
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/url"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/maintnotifications"
+)
+
+func (c *Chassis) openRedis(context.Context) error {
+	opts, err := redisOptions(c.Config.RedisURL.Reveal())
+	if err != nil {
+		return err
+	}
+	redis.SetLogger(redisLog{c.Log})
+	c.redis = redis.NewUniversalClient(opts)
+	c.closeLater("redis", func(context.Context) error { return c.redis.Close() })
+	return nil
+}
+
+var errRedisURL = errors.New("is not a Redis URL (redis[s]://[user:password@]host:port[/db][?addr=host:port for each further node of a cluster][?master_name=NAME for Sentinel])")
+
+// redisOptions reads REDIS_URL. One server is named as usual; further nodes of a
+// Redis Cluster, or further sentinels, by addr; a primary that sentinels look after
+// by master_name. An error does not show the URL, which has a password.
+func redisOptions(raw string) (*redis.UniversalOptions, error) {
+	u, err := url.Parse(raw)
+	if err != nil {
+		return nil, errRedisURL
+	}
+	query := u.Query()
+	more, master := query["addr"], query.Get("master_name")
+	query.Del("addr")
+	query.Del("master_name")
+	u.RawQuery = query.Encode()
+	one, err := redis.ParseURL(u.String())
+	if err != nil {
+		return nil, errRedisURL
+	}
+	return &redis.UniversalOptions{
+		Addrs: append([]string{one.Addr}, more...), MasterName: master,
+		Username: one.Username, Password: one.Password, DB: one.DB, TLSConfig: one.TLSConfig,
+		ContextTimeoutEnabled: true, DialTimeout: time.Second,
+		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}, // no server here sends them
+	}, nil
+}
+
+// redisLog writes what go-redis says of itself, lines about lost connections and
+// the like, into the service's log. It is go-redis' for the whole process.
+type redisLog struct{ *slog.Logger }
+
+// Printf implements go-redis' logger.
+func (l redisLog) Printf(ctx context.Context, format string, args ...any) {
+	l.WarnContext(ctx, "redis client", "says", fmt.Sprintf(format, args...))
+}

@@ -1,0 +1,210 @@
+package admin
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"gorm.io/gorm"
+
+	"github.com/go-troika/troika/pkg/events"
+)
+
+// Replay says which events are handled again.
+type Replay struct {
+	Service string // whose events
+	// Partition is one part of the service's log; nil is all of it.
+	Partition *int64
+	// Position is the place behind which the replay begins, Since the time at which
+	// it does. Exactly one must be set. A position other than 0 needs a Partition.
+	Position *int64
+	Since    *time.Time
+	// Unseen handles only events that passed by because no release had a handler
+	// for their type.
+	Unseen bool
+}
+
+// askTime bounds what the producer is asked while the consumer waits.
+const askTime = 3 * time.Second
+
+// Replay has events handled again from a point of the producer's log on, in the
+// order of their keys, and says how many lie between there and where the consumer
+// stands. Handlers run again: what they did must have been undone before, or bear
+// repetition. Parked events of the range are delivered anew, too. Partitions of
+// later layouts are replayed from their beginning, for the sake of that order.
+//
+// The consumer stands still meanwhile, at most a few seconds. ErrRepairing means
+// that it is not where the producer's history has it, or has not met all events
+// again after it went back; nothing was changed.
+func (o *Operator) Replay(ctx context.Context, r Replay) (int64, error) {
+	switch {
+	case (r.Position == nil) == (r.Since == nil):
+		return 0, ErrReplayFrom
+	case r.Partition == nil && r.Position != nil && *r.Position != 0:
+		return 0, ErrPositionOfAll
+	case !slices.Contains(o.Sources, r.Service):
+		return 0, ErrNotSubscribed
+	}
+	var total int64
+	err := o.transaction(ctx, func(tx *gorm.DB) error {
+		total = 0
+		// The rows stay locked until the end, so that what the producer says of them
+		// holds when they are changed.
+		offsets, err := lockOffsets(tx, o.Name, r.Service)
+		if err != nil {
+			return err
+		}
+		parts, err := o.ask(ctx, r.Service, offsets)
+		if err != nil {
+			return err
+		}
+		if err := o.mayReplay(tx, r.Service, parts, offsets); err != nil {
+			return err
+		}
+		goals, err := o.goals(ctx, r, parts, offsets)
+		if err != nil {
+			return err
+		}
+		for _, g := range goals {
+			total += offsets[g.part].Pos - g.to.Pos
+			if err := o.setBack(tx, r, g); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return 0, fmt.Errorf("replay: %w", err)
+	}
+	o.Log.WarnContext(ctx, "replay begins", "source", r.Service, "events", total, "unseen", r.Unseen)
+	return total, nil
+}
+
+func lockOffsets(tx *gorm.DB, consumer, source string) (map[int64]events.Position, error) {
+	var rows []struct{ Part, Pos, Mark int64 }
+	err := tx.Raw(`SELECT part, pos, mark FROM event_offsets WHERE consumer = ? AND source = ? ORDER BY part FOR UPDATE`,
+		consumer, source).Scan(&rows).Error
+	offsets := map[int64]events.Position{}
+	for _, r := range rows {
+		offsets[r.Part] = events.Position{Pos: r.Pos, Mark: events.Mark(r.Mark)}
+	}
+	return offsets, err
+}
+
+func (o *Operator) ask(ctx context.Context, source string, offsets map[int64]events.Position) ([]events.Part, error) {
+	var questions []events.Question
+	for part, at := range offsets {
+		questions = append(questions, events.Question{Part: part, Places: []events.Position{at}})
+	}
+	ctx, cancel := context.WithTimeout(ctx, askTime)
+	defer cancel()
+	return o.Source.Ask(ctx, source, questions)
+}
+
+// mayReplay refuses while the consumer does not stand on the producer's history,
+// or is on its way through events that it had taken before it went back: it could
+// not tell what is to be handled again from what is to be passed over.
+func (o *Operator) mayReplay(tx *gorm.DB, source string, parts []events.Part, offsets map[int64]events.Position) error {
+	var repairing []int64
+	err := tx.Raw(`SELECT DISTINCT part FROM event_inbox WHERE consumer = ? AND source = ? AND mark = 0`, o.Name, source).Scan(&repairing).Error
+	if err != nil {
+		return err
+	}
+	for part, at := range offsets {
+		i := slices.IndexFunc(parts, func(p events.Part) bool { return p.Number == part })
+		if i < 0 || !parts[i].Has(at) || (slices.Contains(repairing, part) && at != parts[i].Head) {
+			return ErrRepairing
+		}
+	}
+	return nil
+}
+
+// goal is a place that a part's offset is set back to.
+type goal struct {
+	part int64
+	to   events.Position
+}
+
+// goals returns where the parts go back to, those that do.
+func (o *Operator) goals(ctx context.Context, r Replay, parts []events.Part, offsets map[int64]events.Position) ([]goal, error) {
+	var goals []goal
+	known, backFrom := false, int64(-1) // the layout from whose end on all is read again
+	for _, p := range slices.SortedFunc(slices.Values(parts), func(a, b events.Part) int { return cmp.Compare(a.Layout, b.Layout) }) {
+		at := offsets[p.Number]
+		mine := r.Partition == nil || *r.Partition == p.Number
+		known = known || mine
+		to := p.Base
+		switch {
+		case backFrom >= 0 && p.Layout > backFrom: // from its beginning
+		case !mine:
+			continue
+		default:
+			var err error
+			if to, err = o.place(ctx, r, p); err != nil {
+				return nil, err
+			}
+		}
+		if to.Pos >= at.Pos {
+			continue
+		}
+		if backFrom < 0 {
+			backFrom = p.Layout
+		}
+		goals = append(goals, goal{p.Number, to})
+	}
+	if !known {
+		return nil, ErrNoSuchPart
+	}
+	return goals, nil
+}
+
+// place returns the place in a part behind which a replay begins.
+func (o *Operator) place(ctx context.Context, r Replay, p events.Part) (events.Position, error) {
+	ctx, cancel := context.WithTimeout(ctx, askTime)
+	defer cancel()
+	pos := int64(0)
+	if r.Position != nil {
+		pos = *r.Position
+	} else {
+		var err error
+		if pos, err = o.Source.Seek(ctx, r.Service, p.Number, *r.Since); err != nil {
+			return events.Position{}, err
+		}
+	}
+	switch {
+	case pos <= p.Base.Pos:
+		return p.Base, nil
+	case pos >= p.Head.Pos:
+		return p.Head, nil
+	}
+	page, err := o.Source.Read(ctx, r.Service, p.Number, pos)
+	if err != nil {
+		return events.Position{}, err
+	}
+	if len(page.Records) == 0 || page.Records[0].Pos != pos+1 {
+		return events.Position{}, ErrRepairing // deleted or changed while this was asked
+	}
+	return events.Position{Pos: pos, Mark: page.Records[0].Prev}, nil
+}
+
+// setBack moves an offset back and forgets what was taken behind it.
+func (o *Operator) setBack(tx *gorm.DB, r Replay, g goal) error {
+	err := tx.Exec(`UPDATE event_offsets SET pos = ?, mark = ? WHERE consumer = ? AND source = ? AND part = ?`,
+		g.to.Pos, int64(g.to.Mark), o.Name, r.Service, g.part).Error
+	if err != nil {
+		return err
+	}
+	err = tx.Exec(`DELETE FROM event_inbox WHERE consumer = ? AND source = ? AND part = ? AND pos > ? AND mark <> 0 AND (passed OR NOT ?)`,
+		o.Name, r.Service, g.part, g.to.Pos, r.Unseen).Error
+	if err != nil || r.Unseen {
+		return err
+	}
+	const parked = `p.source = ? AND p.part = ? AND p.pos > ?`
+	keys, err := lockKeys(tx, o.Name, parked, r.Service, g.part, g.to.Pos)
+	if err == nil {
+		_, err = keys.remove(tx, o.Name, parked, r.Service, g.part, g.to.Pos)
+	}
+	return err
+}
