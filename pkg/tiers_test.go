@@ -14,7 +14,8 @@ func TestTiers(t *testing.T) {
 		layout.Tiers(
 			[]string{"env", "fault", "tracing", "breaker", "metrics"},
 			[]string{"logging", "database", "serviceauth", "registry"},
-			[]string{"events", "events/relay", "events/consumer", "events/admin"},
+			[]string{"events"},
+			[]string{"events/relay", "events/consumer", "events/admin"},
 			[]string{"httpserver", "serviceclient", "contracts"},
 			[]string{"chassis", "testkit"},
 		),

@@ -5,25 +5,20 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
-	"strconv"
-	"strings"
 
 	"github.com/go-troika/troika/e2e/front"
 	"github.com/go-troika/troika/e2e/world"
 )
 
-// partitions is EVENT_PARTITIONS' default.
-const partitions = 4
-
 // history is what was read of the log of user-service.
 type history struct {
-	last      [partitions]int64 // position read last
-	seen      map[string]bool   // ids of events
-	revisions map[string]int    // the last of each user
+	last      map[string]int64 // position read last, by partition
+	seen      map[string]bool  // ids of events
+	revisions map[string]int   // the last of each user
 }
 
 func newHistory() *history {
-	return &history{seen: map[string]bool{}, revisions: map[string]int{}}
+	return &history{last: map[string]int64{}, seen: map[string]bool{}, revisions: map[string]int{}}
 }
 
 // event is what the log holds of one change.
@@ -37,9 +32,9 @@ type event struct {
 
 // add wants each user's revisions without gap, repetition or disorder, and
 // positions without gap.
-func (h *history) add(part int, position int64, e event) error {
+func (h *history) add(part string, position int64, e event) error {
 	if position != h.last[part]+1 || h.seen[e.ID] || e.Data.Revision != h.revisions[e.Key]+1 {
-		return fmt.Errorf("log of partition %d at %d after %d: revision %d of %s after %d, seen %t",
+		return fmt.Errorf("log of partition %s at %d after %d: revision %d of %s after %d, seen %t",
 			part, position, h.last[part], e.Data.Revision, e.Key, h.revisions[e.Key], h.seen[e.ID])
 	}
 	h.last[part], h.seen[e.ID], h.revisions[e.Key] = position, true, e.Data.Revision
@@ -48,34 +43,49 @@ func (h *history) add(part int, position int64, e event) error {
 
 // readLog reads what is new in the log, as a subscriber may.
 func (l *lab) readLog(ctx context.Context) error {
-	for part := range partitions {
-		for {
-			var page struct {
-				Items []struct {
-					Position int64           `json:"position"`
-					Envelope json.RawMessage `json:"envelope"`
-				} `json:"items"`
-			}
-			path := fmt.Sprintf("/events?partition=%d&after=%d&limit=256", part, l.log.last[part])
-			status, err := l.client.call(ctx, world.Profile, world.User, http.MethodGet, path, nil, &page)
-			if err != nil || status != http.StatusOK {
-				return unlike("read log", status, err)
-			}
-			for _, item := range page.Items {
-				var e event
-				if err := json.Unmarshal(item.Envelope, &e); err != nil {
-					return err
-				}
-				if err := l.log.add(part, item.Position, e); err != nil {
-					return err
-				}
-			}
-			if len(page.Items) == 0 {
-				break
+	var log struct {
+		Parts []struct {
+			Part string `json:"part"`
+		} `json:"parts"`
+	}
+	ask := map[string]any{"questions": []any{}}
+	status, err := l.client.call(ctx, world.Profile, world.User, http.MethodPost, "/events/log/ask", ask, &log)
+	if err != nil || status != http.StatusOK {
+		return unlike("read log", status, err)
+	}
+	for _, p := range log.Parts {
+		for more := true; more; {
+			if more, err = l.readPage(ctx, p.Part); err != nil {
+				return err
 			}
 		}
 	}
 	return nil
+}
+
+// readPage reads a page of a partition, and reports whether there may be more.
+func (l *lab) readPage(ctx context.Context, part string) (bool, error) {
+	var page struct {
+		Records []struct {
+			Pos      int64  `json:"pos,string"`
+			Envelope string `json:"envelope"`
+		} `json:"records"`
+	}
+	path := fmt.Sprintf("/events/log?part=%s&after=%d", part, l.log.last[part])
+	status, err := l.client.call(ctx, world.Profile, world.User, http.MethodGet, path, nil, &page)
+	if err != nil || status != http.StatusOK {
+		return false, unlike("read log", status, err)
+	}
+	for _, r := range page.Records {
+		var e event
+		if err := json.Unmarshal([]byte(r.Envelope), &e); err != nil {
+			return false, err
+		}
+		if err := l.log.add(part, r.Pos, e); err != nil {
+			return false, err
+		}
+	}
+	return len(page.Records) > 0, nil
 }
 
 // missing counts what the subscriber has yet to handle: of the log, and of users
@@ -86,21 +96,25 @@ func (l *lab) missing(ctx context.Context) (int64, error) {
 		return 0, err
 	}
 	var status struct {
-		Offsets map[string]string `json:"offsets"`
-		Parked  map[string]int64  `json:"parked"`
+		Offsets []struct {
+			Service   string `json:"service"`
+			Partition string `json:"partition"`
+			Position  int64  `json:"position"`
+		} `json:"offsets"`
+		Parked map[string]int64 `json:"parked"`
 	}
 	code, err := l.client.call(ctx, front.Caller, world.Profile, http.MethodGet, "/events/status", nil, &status)
 	if err != nil || code != http.StatusOK {
 		return 0, unlike("read consumer's status", code, err)
 	}
 	var missing int64
-	for part, last := range l.log.last {
-		_, pos, _ := strings.Cut(status.Offsets[fmt.Sprintf("events:{%s:%d}", world.User, part)], "-")
-		at, err := strconv.ParseInt(pos, 10, 64)
-		if err != nil && last > 0 {
-			return 0, fmt.Errorf("offset of partition %d: %w", part, err)
+	for _, last := range l.log.last {
+		missing += last
+	}
+	for _, o := range status.Offsets {
+		if o.Service == world.User {
+			missing -= min(o.Position, l.log.last[o.Partition])
 		}
-		missing += max(last-at, 0)
 	}
 	for id := range l.acked {
 		if l.log.revisions[id] == 0 {
@@ -109,7 +123,7 @@ func (l *lab) missing(ctx context.Context) (int64, error) {
 	}
 	for state, n := range status.Parked {
 		if n > 0 {
-			return missing, fmt.Errorf("%d events are %s", n, state)
+			return missing, fmt.Errorf("%d keys are %s", n, state)
 		}
 	}
 	return missing, nil

@@ -94,7 +94,7 @@ func TestPartitionsChangeWhileTheServiceRuns(t *testing.T) {
 		status       int
 		says         string
 	}{
-		{"reader-service", `{"count":8}`, http.StatusForbidden, "forbidden"},
+		{"reader-service", `{"count":8}`, http.StatusForbidden, "caller_not_allowed"},
 		{"gateway", `{"count":0}`, http.StatusBadRequest, "count"},
 		{"gateway", `{"count":257}`, http.StatusBadRequest, "count"},
 		{"gateway", `{"count":8}`, http.StatusOK, `"layout":2`},

@@ -150,34 +150,6 @@ func (l *Lab) RemoveStreams(keys ...string) error {
 	return nil
 }
 
-// Terminate ends the sessions that hold an advisory lock in the database called
-// name under one of the application names, and tells how many there were.
-func (l *Lab) Terminate(ctx context.Context, name, application string) (int, error) {
-	var n int
-	err := l.admin.Gorm.WithContext(ctx).Raw(`
-SELECT count(pg_terminate_backend(pid)) FROM (
-	SELECT DISTINCT a.pid FROM pg_stat_activity a JOIN pg_locks l USING (pid)
-	WHERE a.datname = ? AND a.application_name = ? AND l.locktype = 'advisory' AND l.granted) holders`,
-		name, application).Scan(&n).Error
-	if err != nil {
-		return 0, fmt.Errorf("terminate sessions: %w", err)
-	}
-	return n, nil
-}
-
-// LockHolder names the application whose session holds an advisory lock in the
-// database called name; "" if there is none.
-func (l *Lab) LockHolder(ctx context.Context, name string) (string, error) {
-	var holder string
-	err := l.admin.Gorm.WithContext(ctx).Raw(`
-SELECT coalesce(min(a.application_name), '') FROM pg_stat_activity a JOIN pg_locks l USING (pid)
-WHERE a.datname = ? AND l.locktype = 'advisory' AND l.granted`, name).Scan(&holder).Error
-	if err != nil {
-		return "", fmt.Errorf("look for the lock's holder: %w", err)
-	}
-	return holder, nil
-}
-
 func (l *Lab) exec(ctx context.Context, query string) error {
 	if err := l.admin.Gorm.WithContext(ctx).Exec(query).Error; err != nil {
 		return fmt.Errorf("%s: %w", query, err)

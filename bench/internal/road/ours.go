@@ -12,6 +12,8 @@ import (
 	"github.com/go-troika/troika/bench/internal/lab"
 	"github.com/go-troika/troika/pkg/database"
 	"github.com/go-troika/troika/pkg/events"
+	"github.com/go-troika/troika/pkg/events/consumer"
+	"github.com/go-troika/troika/pkg/events/relay"
 	"github.com/go-troika/troika/pkg/tracing"
 )
 
@@ -39,7 +41,7 @@ func NewOurs(ctx context.Context, l *lab.Lab) (*Ours, error) {
 	name := lab.NewName()
 	o := &Ours{
 		lab: l, service: name, redis: l.NewRedis(poolSize),
-		outbox: events.NewOutbox(name, events.DefaultConfig()),
+		outbox: events.NewOutbox(name),
 		kind:   events.NewType(name, "order.placed", 1, Event.Key),
 	}
 	if err := o.prepare(ctx); err != nil {
@@ -88,10 +90,17 @@ func (o *Ours) Close() error {
 		o.lab.ReturnDatabase(o.from), o.lab.ReturnDatabase(o.to))...)
 }
 
+// env is the environment of the streams.
+const env = "bench"
+
 func (o *Ours) streams() []string {
-	names := make([]string, events.DefaultConfig().Partitions)
-	for part := range names {
-		names[part] = events.StreamName(o.service, part)
+	log, err := relay.NewPostgres(o.writer.Pool()).Ask(context.Background(), nil)
+	if err != nil {
+		return nil // the database is gone, and with it whoever would fill them
+	}
+	names := make([]string, len(log))
+	for i, p := range log {
+		names[i] = events.StreamName(env, o.service, p.Number)
 	}
 	return names
 }
@@ -156,16 +165,22 @@ func (o *Ours) Streamed(ctx context.Context) (int64, error) {
 
 // Carry implements Road.
 func (o *Ours) Carry(ctx context.Context) error {
-	return o.carry(ctx, o.writer, o.outbox)
+	return o.carry(ctx, relay.NewPostgres(o.writer.Pool()), o.outbox, 1)
 }
 
-func (o *Ours) carry(ctx context.Context, db *database.DB, outbox *events.Outbox) error {
+func (o *Ours) carry(ctx context.Context, db relay.Database, outbox *events.Outbox, instance int64) error {
 	deps, err := o.deps(ctx)
 	if err != nil {
 		return err
 	}
-	return events.NewRelay(outbox, db, o.redis, deps).Run(ctx)
+	return relay.New(relay.Options{
+		Instance: instance, DB: db, Streams: relay.NewRedis(o.redis, env, o.service), Config: config, Deps: deps,
+		Committed: outbox.Committed(), Hints: events.NewHints(o.redis, env, o.service),
+	}).Run(ctx)
 }
+
+// config is the default.
+var config = events.Config{LogDays: 7, StreamCap: 10_000, Retries: 4}
 
 func (o *Ours) deps(ctx context.Context) (events.Deps, error) {
 	tracer, err := tracing.Open(ctx, tracing.Config{SampleRatio: 1}, o.service)
@@ -178,27 +193,32 @@ func (o *Ours) Deliver(ctx context.Context, h Handler) error {
 	if err != nil {
 		return err
 	}
-	c := events.NewConsumer(events.ConsumerOptions{
-		Name: groupName, DB: o.receiver, Redis: o.redis, History: history{o.writer},
-		Dial:   func() redis.UniversalClient { return o.lab.NewRedis(1) },
-		Config: events.DefaultConfig(), Deps: deps,
-	})
-	events.On(c, o.kind, func(_ context.Context, _ *gorm.DB, e Event) error {
+	handlers := events.NewSubscriptions()
+	events.On(handlers, o.kind, func(_ context.Context, _ *gorm.DB, e Event) error {
 		h(e)
 		return nil
 	})
-	return c.Run(ctx)
+	return consumer.New(consumer.Options{
+		Name: groupName, Instance: 1, DB: consumer.NewPostgres(o.receiver, groupName), Source: logOf{relay.NewPostgres(o.writer.Pool())},
+		Streams:       consumer.NewRedis(func() redis.UniversalClient { return o.lab.NewRedis(1) }, env),
+		Subscriptions: handlers, Config: config, Deps: deps, Hints: events.NewHints(o.redis, env, groupName),
+	}).Run(ctx)
 }
 
-// history is the writer's log.
-type history struct{ db *database.DB }
+// logOf is the writer's log, without HTTP between.
+type logOf struct{ log *relay.Postgres }
 
-// Read implements events.History.
-func (h history) Read(ctx context.Context, _ string, part int, after int64, limit int) ([]events.Recorded, error) {
-	return events.ReadLog(ctx, h.db.Gorm, part, after, limit)
+// Ask implements events.Source.
+func (l logOf) Ask(ctx context.Context, _ string, questions []events.Question) ([]events.Part, error) {
+	return l.log.Ask(ctx, questions)
 }
 
-// Seek implements events.History.
-func (h history) Seek(ctx context.Context, _ string, part int, t time.Time) (int64, error) {
-	return events.SeekLog(ctx, h.db.Gorm, part, t)
+// Read implements events.Source.
+func (l logOf) Read(ctx context.Context, _ string, part, pos int64) (events.Page, error) {
+	return l.log.Page(ctx, part, pos)
+}
+
+// Seek implements events.Source.
+func (l logOf) Seek(ctx context.Context, _ string, part int64, t time.Time) (int64, error) {
+	return l.log.Seek(ctx, part, t)
 }

@@ -4,39 +4,55 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
+	"sync/atomic"
 	"time"
 
-	"github.com/go-troika/troika/bench/internal/lab"
 	"github.com/go-troika/troika/pkg/database"
 	"github.com/go-troika/troika/pkg/events"
+	"github.com/go-troika/troika/pkg/events/relay"
 )
 
 // Instance is one of several instances of the publishing service, each with a
 // relay.
 type Instance struct {
-	// Name is the application name of its database sessions.
-	Name string
+	// Number is the relay's among the instances.
+	Number int64
 
-	road *Ours
-	db   *database.DB
-	stop context.CancelFunc
-	done chan error
+	road   *Ours
+	db     *database.DB
+	killed *atomic.Bool
+	stop   context.CancelFunc
+	done   chan error
 }
 
-// Start runs another instance, until its Stop.
+// mortal is a relay's database that a killed process does not say goodbye to.
+type mortal struct {
+	relay.Database
+	killed *atomic.Bool
+}
+
+// Resign implements relay.Database.
+func (m mortal) Resign(ctx context.Context, me int64) error {
+	if m.killed.Load() {
+		return nil
+	}
+	return m.Database.Resign(ctx, me)
+}
+
+// Start runs another instance, until its Stop or Kill.
 func (o *Ours) Start(ctx context.Context) (*Instance, error) {
-	name := lab.NewName()
-	db, err := database.Open(ctx, o.lab.Config(poolSize), o.from, database.WithSetting("application_name", name))
+	db, err := database.Open(ctx, o.lab.Config(poolSize), o.from)
 	if err != nil {
 		return nil, err
 	}
-	outbox := events.NewOutbox(o.service, events.DefaultConfig())
+	outbox := events.NewOutbox(o.service)
 	if err := db.Gorm.Use(outbox); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
 	ctx, stop := context.WithCancel(ctx)
-	i := &Instance{Name: name, road: o, db: db, stop: stop, done: make(chan error, 1)}
-	go func() { i.done <- o.carry(ctx, db, outbox) }()
+	i := &Instance{Number: rand.Int64(), road: o, db: db, killed: new(atomic.Bool), stop: stop, done: make(chan error, 1)}
+	go func() { i.done <- o.carry(ctx, mortal{relay.NewPostgres(db.Pool()), i.killed}, outbox, i.Number) }()
 	return i, nil
 }
 
@@ -51,16 +67,21 @@ func (i *Instance) Stop() error {
 	return errors.Join(<-i.done, i.db.Close())
 }
 
-// Leader names the instance whose relay leads, "" if none does.
-func (o *Ours) Leader(ctx context.Context) (string, error) {
-	return o.lab.LockHolder(ctx, o.from)
+// Kill ends the instance without giving up the relay's lease.
+func (i *Instance) Kill() error {
+	i.killed.Store(true)
+	return i.Stop()
 }
 
-// Kill ends the session of the relay of the instance so named and tells whether
-// there was one.
-func (o *Ours) Kill(ctx context.Context, instance string) (bool, error) {
-	n, err := o.lab.Terminate(ctx, o.from, instance)
-	return n > 0, err
+// Leader returns the number of the instance whose relay leads, 0 if none does.
+func (o *Ours) Leader(ctx context.Context) (int64, error) {
+	var number int64
+	err := o.writer.Gorm.WithContext(ctx).Raw(
+		`SELECT coalesce((SELECT relay FROM event_source WHERE relay_until > clock_timestamp()), 0)`).Scan(&number).Error
+	if err != nil {
+		return 0, fmt.Errorf("look for the relay's lease: %w", err)
+	}
+	return number, nil
 }
 
 // Snapshot takes a snapshot of the publisher's database, which keeps all that

@@ -63,9 +63,9 @@ type Status struct {
 
 // Offset is how far a consumer has handled the events of one partition.
 type Offset struct {
-	Service   string `json:"service" gorm:"column:source"`
-	Partition int64  `json:"partition,string" gorm:"column:part"`
-	Position  int64  `json:"position" gorm:"column:pos"`
+	Service   string `json:"service"`
+	Partition int64  `json:"partition,string"`
+	Position  int64  `json:"position"`
 }
 
 // Status tells where the consumer stands.
@@ -78,7 +78,7 @@ func (o *Operator) Status(ctx context.Context) (Status, error) {
 	err := o.transaction(ctx, func(tx *gorm.DB) error {
 		for _, read := range []*gorm.DB{
 			tx.Raw(`SELECT EXISTS (SELECT 1 FROM event_consumers WHERE consumer = ? AND paused)`, o.Name).Scan(&s.Paused),
-			tx.Raw(`SELECT source, part, pos FROM event_offsets WHERE consumer = ? ORDER BY source, part`, o.Name).Scan(&s.Offsets),
+			tx.Raw(`SELECT source AS service, part AS partition, pos AS position FROM event_offsets WHERE consumer = ? ORDER BY source, part`, o.Name).Scan(&s.Offsets),
 			tx.Raw(`SELECT state, count(*) AS n FROM event_keys WHERE consumer = ? GROUP BY state`, o.Name).Scan(&states),
 		} {
 			if read.Error != nil {

@@ -14,8 +14,8 @@ const (
 	moveBytes = 4 << 20 // and their bytes, but for one event
 	pollMin   = 20 * time.Millisecond
 	pollMax   = 500 * time.Millisecond
-	leaseTime = 2500 * time.Millisecond
-	leaseLook = time.Second // how often the leader renews and others try
+	leaseTime = 1500 * time.Millisecond
+	leaseLook = 500 * time.Millisecond // how often the leader renews and others try
 	idleLook  = time.Second // how often an idle stream's end is looked at
 	retryMin  = 50 * time.Millisecond
 	retryMax  = time.Second
