@@ -16,7 +16,7 @@ const (
 	pollMax   = 500 * time.Millisecond
 	leaseTime = 1500 * time.Millisecond
 	leaseLook = 500 * time.Millisecond // how often the leader renews and others try
-	idleLook  = time.Second // how often an idle stream's end is looked at
+	idleLook  = time.Second            // how often an idle stream's end is looked at
 	retryMin  = 50 * time.Millisecond
 	retryMax  = time.Second
 	tidyTime  = 5 * time.Second
