@@ -142,6 +142,9 @@ func (l *Lab) NewRedis(size int, settings ...func(*redis.Options)) *redis.Client
 
 // RemoveStreams deletes keys from Redis.
 func (l *Lab) RemoveStreams(keys ...string) error {
+	if len(keys) == 0 {
+		return nil
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), closeTime)
 	defer cancel()
 	if err := l.redis.Unlink(ctx, keys...).Err(); err != nil {

@@ -80,13 +80,14 @@ func (o *Ours) create(ctx context.Context) (string, *database.DB, error) {
 // Close implements Road.
 func (o *Ours) Close() error {
 	var errs []error
+	streams := o.streams()
 	for _, db := range []*database.DB{o.writer, o.receiver} {
 		if db != nil {
 			errs = append(errs, db.Close())
 		}
 	}
 	return errors.Join(append(errs,
-		o.lab.RemoveStreams(o.streams()...), o.redis.Close(),
+		o.lab.RemoveStreams(streams...), o.redis.Close(),
 		o.lab.ReturnDatabase(o.from), o.lab.ReturnDatabase(o.to))...)
 }
 
@@ -94,6 +95,9 @@ func (o *Ours) Close() error {
 const env = "bench"
 
 func (o *Ours) streams() []string {
+	if o.writer == nil {
+		return nil
+	}
 	log, err := relay.NewPostgres(o.writer.Pool()).Ask(context.Background(), nil)
 	if err != nil {
 		return nil // the database is gone, and with it whoever would fill them
