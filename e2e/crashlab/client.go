@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math/rand/v2"
 	"net/http"
 	"strconv"
 	"strings"
@@ -55,8 +54,7 @@ func (c *client) try(ctx context.Context, caller, service, method, path string, 
 	if err != nil {
 		return 0, err
 	}
-	urls := c.stack.urls(service)
-	req, err := http.NewRequestWithContext(ctx, method, urls[rand.IntN(len(urls))]+path, bytes.NewReader(body))
+	req, err := http.NewRequestWithContext(ctx, method, c.stack.base(service, path)+path, bytes.NewReader(body))
 	if err != nil {
 		return 0, err
 	}

@@ -103,7 +103,7 @@ func (l *lab) missing(ctx context.Context) (int64, error) {
 		} `json:"offsets"`
 		Parked map[string]int64 `json:"parked"`
 	}
-	code, err := l.client.call(ctx, front.Caller, world.Profile, http.MethodGet, "/events/status", nil, &status)
+	code, err := l.client.call(ctx, front.Caller, world.Profile, http.MethodGet, statusPath, nil, &status)
 	if err != nil || code != http.StatusOK {
 		return 0, unlike("read consumer's status", code, err)
 	}

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"slices"
@@ -86,12 +87,20 @@ func (s *stack) victims(services ...string) []string {
 	return names
 }
 
-func (s *stack) urls(service string) []string {
+// base returns where one of the instances of a service is asked for path: what
+// people do about events is on the admin port.
+func (s *stack) base(service, path string) string {
 	var urls []string
 	for _, p := range s.parts {
-		if p.Service == service {
+		switch {
+		case p.Service != service:
+		case path == statusPath:
+			urls = append(urls, fmt.Sprintf("http://127.0.0.1:%d", p.AdminPort))
+		default:
 			urls = append(urls, p.URL)
 		}
 	}
-	return urls
+	return urls[rand.IntN(len(urls))]
 }
+
+const statusPath = "/events/status"

@@ -40,6 +40,8 @@ type Chassis struct {
 	Metrics  *metrics.Metrics
 	Registry *registry.Registry
 
+	operate  *httpserver.Server // the admin port's routes for people
+	admin    *httpserver.Admin
 	db       *database.DB
 	redis    redis.UniversalClient
 	outbox   *events.Outbox
@@ -73,7 +75,7 @@ func Open(ctx context.Context, cfg Config, out io.Writer, schema fs.FS) (*Chassi
 		}
 	}
 	c.openHTTP(schema)
-	return c, nil
+	return c, c.openAdmin()
 }
 
 // openTracer also has what OpenTelemetry complains of, such as a receiver that is

@@ -99,7 +99,7 @@ func TestPartitionsChangeWhileTheServiceRuns(t *testing.T) {
 		{"gateway", `{"count":257}`, http.StatusBadRequest, "count"},
 		{"gateway", `{"count":8}`, http.StatusOK, `"layout":2`},
 	} {
-		if status, body := i.post("/events/partitions", s.token(c.caller), c.body); status != c.status || !strings.Contains(body, c.says) {
+		if status, body := i.admin().post("/events/partitions", s.token(c.caller), c.body); status != c.status || !strings.Contains(body, c.says) {
 			t.Errorf("%s %s: %d %s", c.caller, c.body, status, body)
 		}
 	}

@@ -37,7 +37,7 @@ var (
 )
 
 // serveLog adds the routes of the producer's log: for any service, to read what
-// Redis does not have, and for people, to change the number of partitions.
+// Redis does not have, and on the admin port to change the number of partitions.
 func (c *Chassis) serveLog(log *relay.Postgres) {
 	r, services := c.HTTP.Router(), c.HTTP.Callers(httpserver.AnyCaller)
 	places := make(chan struct{}, logReaders)
@@ -56,7 +56,7 @@ func (c *Chassis) serveLog(log *relay.Postgres) {
 	r.POST(askPath, services, limited(l.ask))
 	r.GET(pagePath, services, limited(l.page))
 	r.GET(seekPath, services, limited(l.seek))
-	r.POST("/events/partitions", c.HTTP.Callers(operator), httpserver.Handle(l.repartition))
+	c.operate.Router().POST("/events/partitions", c.operate.Callers(operator), httpserver.Handle(l.repartition))
 }
 
 // eventLog answers requests for a producer's log.

@@ -1,6 +1,7 @@
 package chassis
 
 import (
+	_ "embed"
 	"net/http"
 	"slices"
 	"strings"
@@ -17,9 +18,27 @@ import (
 // operator is the caller that people's tools sign as.
 const operator = "gateway"
 
+//go:embed operator.yaml
+var operatorAPI []byte
+
+// openAdmin makes what the admin port serves: metrics, profiles, and routes for
+// people.
+func (c *Chassis) openAdmin() error {
+	c.operate = httpserver.New(httpserver.Config{HandlerTimeout: operatorTime}, httpserver.Deps{
+		Service: c.Config.Service, Log: c.Log, Tracer: c.Tracer, Metrics: c.Metrics, Verifier: c.Verifier,
+	})
+	c.admin = httpserver.NewAdmin(c.Config.adminAddr(), c.Metrics, map[string]http.Handler{
+		"/events/": c.operate, "/openapi.yaml": c.operate, "/docs": c.operate,
+	})
+	return c.operate.Docs(operatorAPI)
+}
+
+// operatorTime bounds a command, which may wait for a handler.
+const operatorTime = 35 * time.Second
+
 // operateConsumer adds the routes by which a person looks after the consumer.
 func (c *Chassis) operateConsumer() {
-	r, people := c.HTTP.Router(), c.HTTP.Callers(operator)
+	r, people := c.operate.Router(), c.operate.Callers(operator)
 	r.GET("/events/status", people, httpserver.Handle(c.eventStatus))
 	r.GET("/events/parked", people, httpserver.Handle(c.listParked))
 	r.POST("/events/redrive", people, httpserver.Handle(c.redrive))

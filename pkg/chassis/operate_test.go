@@ -5,6 +5,8 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"os"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -15,12 +17,18 @@ import (
 	"github.com/go-troika/troika/pkg/events"
 	"github.com/go-troika/troika/pkg/serviceauth"
 	"github.com/go-troika/troika/pkg/testkit"
+	"github.com/go-troika/troika/pkg/testkit/layout"
 )
 
 // post sends a body as the operator does and answers status and body.
 func (i *instance) post(path, token, body string) (int, string) {
 	i.t.Helper()
-	req, err := http.NewRequestWithContext(i.t.Context(), http.MethodPost, i.url+path, strings.NewReader(body))
+	return i.send(http.MethodPost, path, token, body)
+}
+
+func (i *instance) send(method, path, token, body string) (int, string) {
+	i.t.Helper()
+	req, err := http.NewRequestWithContext(i.t.Context(), method, i.url+path, strings.NewReader(body))
 	if err != nil {
 		i.t.Fatal(err)
 	}
@@ -36,6 +44,52 @@ func (i *instance) post(path, token, body string) (int, string) {
 		i.t.Fatal(err)
 	}
 	return resp.StatusCode, string(answer)
+}
+
+// admin is the instance by its admin port.
+func (i *instance) admin() *instance {
+	i.t.Helper()
+	testkit.Eventually(i.t, 10*time.Second, func() string {
+		if i.AdminAddr() == "" {
+			return "does not listen"
+		}
+		return ""
+	})
+	_, port, _ := strings.Cut(i.AdminAddr(), "]")
+	return &instance{Chassis: i.Chassis, t: i.t, url: "http://127.0.0.1" + port}
+}
+
+// Whoever reaches the service's port does not reach what people do about events.
+func TestOperatorsRoutesAreOnTheAdminPort(t *testing.T) {
+	t.Parallel()
+	s := newService(t)
+	s.migrate()
+	spoken := events.NewType(s.name, "word.spoken", 1, func(w string) string { return w })
+	i := start(t, s.environ, func(ch *chassis.Chassis) {
+		relays(t, ch)
+		consumes(t, ch, spoken, func(context.Context, *gorm.DB, string) error { return nil })
+	})
+	layout.OpenAPI(t, "operator.yaml") // valid
+	text, err := os.ReadFile("operator.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	described := regexp.MustCompile(`(?m)^  (/events/\w+):\n    (get|post):`).FindAllSubmatch(text, -1)
+	if len(described) != 8 {
+		t.Errorf("%d routes are described, want 8", len(described))
+	}
+	for _, route := range described {
+		path, method := string(route[1]), strings.ToUpper(string(route[2]))
+		if status, body := i.send(method, path, s.token("gateway"), "{}"); status != http.StatusNotFound {
+			t.Errorf("%s %s on the service's port: %d %s", method, path, status, body)
+		}
+		if status, body := i.admin().send(method, path, "", "{}"); status != http.StatusUnauthorized {
+			t.Errorf("%s %s on the admin port without a token: %d %s", method, path, status, body)
+		}
+	}
+	if got := i.admin().status("/docs"); got != http.StatusOK {
+		t.Errorf("/docs: %d", got)
+	}
 }
 
 // A service that hears its own events has both sides in one process.
@@ -56,7 +110,7 @@ func TestOperatorLooksAfterDeadLetters(t *testing.T) {
 	}
 	token := s.token("gateway")
 	testkit.Eventually(t, 10*time.Second, func() string {
-		if got := i.body("/events/parked?state=dead", token); !strings.Contains(got, `"error":"cannot be spoken"`) {
+		if got := i.admin().body("/events/parked?state=dead", token); !strings.Contains(got, `"error":"cannot be spoken"`) {
 			return got
 		}
 		return ""
@@ -82,14 +136,14 @@ func TestOperatorLooksAfterDeadLetters(t *testing.T) {
 		{"/events/pause", ``, 204, ""},
 		{"/events/resume", ``, 204, ""},
 	} {
-		if status, body := i.post(c.path, token, c.body); status != c.status || !strings.Contains(body, c.says) {
+		if status, body := i.admin().post(c.path, token, c.body); status != c.status || !strings.Contains(body, c.says) {
 			t.Errorf("%s %s: %d %s", c.path, c.body, status, body)
 		}
 	}
-	if got := i.body("/events/status", token); !strings.Contains(got, `"paused":false`) {
+	if got := i.admin().body("/events/status", token); !strings.Contains(got, `"paused":false`) {
 		t.Error(got)
 	}
-	if status, _ := i.post("/events/pause", s.token("stranger-service"), ""); status != http.StatusForbidden {
+	if status, _ := i.admin().post("/events/pause", s.token("stranger-service"), ""); status != http.StatusForbidden {
 		t.Errorf("a stranger's pause: %d", status)
 	}
 }

@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"net"
 	"time"
-
-	"github.com/go-troika/troika/pkg/httpserver"
 )
 
 // Deadlines of a stop, which is over within 25 s; the compose files grant 30. Each
@@ -45,7 +43,7 @@ func (c *Chassis) Background(name string, run func(context.Context) error) {
 // steps, within 25 s of ctx's end. If a part fails, Run stops the others and
 // gives its error too.
 func (c *Chassis) Run(ctx context.Context) error {
-	if err := c.HTTP.Listen(); err != nil {
+	if err := errors.Join(c.HTTP.Listen(), c.admin.Listen()); err != nil {
 		return errors.Join(err, c.Close())
 	}
 	parts := c.parts()
@@ -57,7 +55,7 @@ func (c *Chassis) Run(ctx context.Context) error {
 	errs := []error{c.Registry.Announce(ctx, c.Config.Service, c.Config.advertised(port))}
 	stopped := time.Now()
 	if errs[0] == nil {
-		c.Log.InfoContext(ctx, "service runs", "addr", c.HTTP.Addr(), "admin_port", c.Config.AdminPort, "env", c.Config.Env)
+		c.Log.InfoContext(ctx, "service runs", "addr", c.HTTP.Addr(), "admin_addr", c.admin.Addr(), "env", c.Config.Env)
 		select {
 		case <-ctx.Done():
 			stopped = time.Now()
@@ -76,10 +74,13 @@ func (c *Chassis) Run(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
+// AdminAddr returns the address of the admin port, "" before Run listens on it.
+func (c *Chassis) AdminAddr() string { return c.admin.Addr() }
+
 // parts are in the order of their start; they end in the opposite order.
 func (c *Chassis) parts() []*part {
 	parts := []*part{
-		{name: "admin", run: httpserver.NewAdmin(c.Config.adminAddr(), c.Metrics, nil).Run, time: shortTime},
+		{name: "admin", run: c.admin.Run, time: shortTime},
 		{name: "registry", run: c.Registry.Run, time: shortTime},
 	}
 	if c.relay != nil {

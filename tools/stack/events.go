@@ -97,7 +97,7 @@ func (f eventFlags) request(verb string) eventRequest {
 	return eventRequest{method: http.MethodPost, path: "/events/" + verb, body: body}
 }
 
-// urlOf gives the address of a service of the running stack.
+// urlOf gives the address of the admin port of an instance of a service.
 func (a *app) urlOf(ctx context.Context, service string) (string, error) {
 	w, err := a.running(ctx)
 	if err != nil {
@@ -112,11 +112,11 @@ func (a *app) urlOf(ctx context.Context, service string) (string, error) {
 		return "", err
 	}
 	for _, p := range parts {
-		if p.URL != "" {
-			return p.URL, nil
+		if p.AdminPort != 0 {
+			return fmt.Sprintf("http://127.0.0.1:%d", p.AdminPort), nil
 		}
 	}
-	return "", fmt.Errorf("%s has no address now; --url gives one", service)
+	return "", fmt.Errorf("%s has no admin port here now; --url gives its address", service)
 }
 
 // askEvents sends the request as the operator and prints the answer.

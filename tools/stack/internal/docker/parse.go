@@ -146,6 +146,9 @@ func ParseInspect(text []byte, services []checkout.Service, now time.Time) ([]wo
 			if port := published[strconv.Itoa(service.Port)+"/tcp"]; service.Name == p.Service && port > 0 {
 				p.Port, p.URL = port, "http://127.0.0.1:"+strconv.Itoa(port)
 			}
+			if own := c.NetworkSettings.Ports[strconv.Itoa(service.AdminPort)+"/tcp"]; service.Name == p.Service && len(own) > 0 {
+				p.AdminPort, _ = strconv.Atoi(own[0].HostPort)
+			}
 		}
 		parts = append(parts, p)
 		ids[p.Name] = c.ID
