@@ -36,7 +36,15 @@ func Tiers(tiers ...[]string) Rule {
 		if dir == "." {
 			return len(tiers)
 		}
-		return slices.IndexFunc(tiers, func(dirs []string) bool { return within(dir, dirs) })
+		tier, longest := -1, 0 // of the directory that says most of dir
+		for i, dirs := range tiers {
+			for _, d := range dirs {
+				if within(dir, []string{d}) && len(d) > longest {
+					tier, longest = i, len(d)
+				}
+			}
+		}
+		return tier
 	}
 	return func(p Package) (faults []string) {
 		own := tierOf(p.Dir)
