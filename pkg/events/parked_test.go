@@ -1,0 +1,639 @@
+package events_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"gorm.io/gorm"
+
+	"github.com/go-troika/troika/pkg/events"
+	"github.com/go-troika/troika/pkg/events/admin"
+	"github.com/go-troika/troika/pkg/events/consumer"
+	"github.com/go-troika/troika/pkg/testkit"
+	"github.com/go-troika/troika/pkg/tracing"
+)
+
+// operator is what a person has.
+func (b *bus) operator() *admin.Operator {
+	return &admin.Operator{DB: b.to, Name: subscriber, Source: b.log(), Sources: []string{publisher}, Log: slog.New(slog.DiscardHandler)}
+}
+
+// parked waits until n events are parked in a state, "" for all.
+func (b *bus) parked(state string, n int) []admin.Parked {
+	b.t.Helper()
+	var list []admin.Parked
+	testkit.Eventually(b.t, patience, func() string {
+		var err error
+		if list, err = b.operator().Parked(b.t.Context(), state, 0, 10_000); err != nil {
+			return err.Error()
+		}
+		if len(list) != n {
+			return fmt.Sprintf("%d events are %s, want %d", len(list), state, n)
+		}
+		return ""
+	})
+	return list
+}
+
+// due makes every key's next attempt due now.
+func (b *bus) due() { b.exec(b.to, `UPDATE event_keys SET next_at = clock_timestamp() WHERE state <> 'dead'`) }
+
+// failing is a handler that fails as bad says, until it is cured.
+func failing(cured *atomic.Bool, bad func(deposit) error) events.Handler[deposit] {
+	return func(ctx context.Context, tx *gorm.DB, d deposit) error {
+		if err := bad(d); err != nil && !cured.Load() {
+			return err
+		}
+		return record(ctx, tx, d)
+	}
+}
+
+func publishAs[T any](t *testing.T, b *bus, kind events.Type[T], payload T) {
+	t.Helper()
+	err := b.from.Gorm.Transaction(func(tx *gorm.DB) error { return events.Publish(t.Context(), tx, kind, payload) })
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestDeadLetterIsRedrivenInOrder(t *testing.T) {
+	b := setup(t)
+	b.relay()
+	var cured atomic.Bool
+	b.consume(failing(&cured, func(d deposit) error {
+		if d.Account == "a" && d.N == 3 {
+			return events.Permanent(errors.New("bad data"))
+		}
+		return nil
+	}))
+	b.publish("a", 1, 10)
+	b.publish("b", 1, 2)
+	b.expect("b", 2)
+	dead := b.parked("dead", 1)[0]
+	b.parked("behind", 7)
+	if dead.Key != "a" || dead.Error != "bad data" || dead.Attempts != 1 || dead.Event != deposited.Name() {
+		t.Errorf("dead letter %+v", dead)
+	}
+	b.expect("a", 2)
+	cured.Store(true)
+	if n, err := b.operator().Redrive(t.Context(), admin.Selection{ID: &dead.ID}); n != 1 || err != nil {
+		t.Errorf("redriven %d, %v", n, err)
+	}
+	b.expect("a", 10)
+	b.parked("", 0)
+}
+
+// What failed is found again in the publisher's logs.
+func TestDeadLetterNamesItsTrace(t *testing.T) {
+	b := setup(t)
+	b.relay()
+	b.consume(func(context.Context, *gorm.DB, deposit) error { return events.Permanent(errors.New("bad data")) })
+	ctx := tracing.WithCarrier(t.Context(), "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", "")
+	err := b.from.Gorm.Transaction(func(tx *gorm.DB) error { return events.Publish(ctx, tx, deposited, deposit{"a", 1}) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	if dead := b.parked("dead", 1)[0]; dead.TraceID != "4bf92f35-77b3-4da6-a3ce-929d0e0e4736" {
+		t.Errorf("dead letter names the trace %q", dead.TraceID)
+	}
+}
+
+func TestDiscardedEventLetsItsKeyGoOn(t *testing.T) {
+	b := setup(t)
+	b.relay()
+	b.consume(failing(new(atomic.Bool), func(d deposit) error {
+		if d.N == 1 {
+			return events.Permanent(errors.New("bad data"))
+		}
+		return nil
+	}))
+	b.publish("a", 1, 3)
+	b.parked("behind", 2)
+	dead := b.parked("dead", 1)[0]
+	n, err := b.operator().Discard(t.Context(), admin.Selection{ID: &dead.ID}, "known fault")
+	if n != 1 || err != nil {
+		t.Fatalf("discarded %d, %v", n, err)
+	}
+	b.publish("a", 4, 5)
+	testkit.Eventually(t, patience, func() string {
+		if got := b.effects("a"); fmt.Sprint(got) != "[2 3 4 5]" {
+			return fmt.Sprint(got)
+		}
+		return ""
+	})
+	for name, command := range map[string]func(admin.Selection) (int64, error){
+		"redrive": func(s admin.Selection) (int64, error) { return b.operator().Redrive(t.Context(), s) },
+		"discard": func(s admin.Selection) (int64, error) { return b.operator().Discard(t.Context(), s, "again") },
+	} {
+		for _, id := range []uuid.UUID{dead.ID, uuid.Nil} {
+			if n, err := command(admin.Selection{ID: &id}); n != 0 || !errors.Is(err, admin.ErrNotParked) {
+				t.Errorf("%s of %s, which is not parked: %d, %v", name, id, n, err)
+			}
+		}
+		if n, err := command(admin.Selection{}); n != 0 || !errors.Is(err, admin.ErrNothingSelected) {
+			t.Errorf("%s of nothing: %d, %v", name, n, err)
+		}
+	}
+}
+
+// An event is discarded while its handler is at it: afterwards it is gone.
+func TestDiscardWhileItIsTried(t *testing.T) {
+	b := setup(t)
+	b.relay()
+	trying, leave := make(chan struct{}), make(chan struct{})
+	b.consume(func(ctx context.Context, _ *gorm.DB, _ deposit) error {
+		if m, _ := events.FromContext(ctx); m.Attempt == 2 {
+			close(trying)
+			select {
+			case <-leave:
+			case <-ctx.Done():
+			}
+		}
+		return errors.New("not now")
+	})
+	b.publish("a", 1, 1)
+	id := b.parked("", 1)[0].ID
+	<-trying
+	discarded := make(chan error, 1)
+	go func() {
+		_, err := b.operator().Discard(t.Context(), admin.Selection{ID: &id}, "given up")
+		discarded <- err
+	}()
+	testkit.Eventually(t, patience, func() string {
+		if n := scan[int](b, b.to, `SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()`); n == 0 {
+			return "the discard does not wait for the handler"
+		}
+		return ""
+	})
+	close(leave)
+	if err := <-discarded; err != nil {
+		t.Fatal(err)
+	}
+	b.parked("", 0)
+}
+
+func TestHandlerSaysWhenToTryAgain(t *testing.T) {
+	b := setup(t)
+	b.relay()
+	var calls atomic.Int64
+	b.consume(func(ctx context.Context, tx *gorm.DB, d deposit) error {
+		if calls.Add(1) <= 2 { // in line, and once more with a savepoint
+			return events.RetryAfter(errors.New("too many requests"), time.Hour)
+		}
+		return record(ctx, tx, d)
+	})
+	b.publish("a", 1, 1)
+	parked := b.parked("waiting", 1)[0]
+	if wait := time.Until(parked.NextAt); wait < 50*time.Minute || wait > time.Hour {
+		t.Errorf("next attempt in %v", wait)
+	}
+	if n, err := b.operator().Redrive(t.Context(), admin.Selection{All: true}); n != 1 || err != nil {
+		t.Fatal(n, err)
+	}
+	b.expect("a", 1)
+}
+
+// One event among a hundred of other keys cannot be handled, and ten of its own
+// key follow it. It dies only after ten attempts and a day.
+func TestPoisonedEventAmongOthers(t *testing.T) {
+	b := setup(t)
+	b.relay()
+	var cured atomic.Bool
+	b.consume(failing(&cured, func(d deposit) error {
+		if d.Account == "poisoned" && d.N == 1 {
+			return errors.New("cannot be handled")
+		}
+		return nil
+	}))
+	b.publish("poisoned", 1, 11)
+	for i := range 99 {
+		b.publish(fmt.Sprint("key-", i), 1, 1)
+	}
+	for i := range 99 { // while the poisoned one waits
+		b.expect(fmt.Sprint("key-", i), 1)
+	}
+	b.parked("", 11)
+	attempts := func() int { return scan[int](b, b.to, `SELECT attempts FROM event_keys`) }
+	testkit.Eventually(t, patience, func() string {
+		b.due()
+		if n := attempts(); n < 12 {
+			return fmt.Sprintf("%d attempts", n)
+		}
+		return ""
+	})
+	b.parked("dead", 0) // many attempts, but no day
+	b.exec(b.to, `UPDATE event_keys SET since = since - interval '24 hours'`)
+	testkit.Eventually(t, patience, func() string {
+		b.due()
+		if n := scan[int](b, b.to, `SELECT count(*) FROM event_keys WHERE state = 'dead'`); n != 1 {
+			return "not dead"
+		}
+		return ""
+	})
+	dead := b.parked("dead", 1)[0]
+	if dead.Key != "poisoned" || dead.Error != "cannot be handled" {
+		t.Errorf("dead letter %+v", dead)
+	}
+	b.publish("poisoned", 12, 12) // waits as well
+	b.parked("behind", 11)
+	b.expect("poisoned", 0)
+	cured.Store(true)
+	if n, err := b.operator().Redrive(t.Context(), admin.Selection{ID: &dead.ID}); n != 1 || err != nil {
+		t.Errorf("redriven %d, %v", n, err)
+	}
+	b.expect("poisoned", 12)
+	b.parked("", 0)
+}
+
+// A hundred poisoned keys among a thousand hold up no other.
+func TestManyPoisonedKeys(t *testing.T) {
+	b := setup(t)
+	err := b.from.Gorm.Transaction(func(tx *gorm.DB) error {
+		for i := range 1000 {
+			if err := events.Publish(t.Context(), tx, deposited, deposit{fmt.Sprint("k", i), 1}); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var calls atomic.Int64
+	b.relay()
+	b.consume(func(ctx context.Context, tx *gorm.DB, d deposit) error {
+		calls.Add(1)
+		if strings.HasSuffix(d.Account, "7") {
+			return errors.New("poisoned")
+		}
+		return record(ctx, tx, d)
+	})
+	testkit.Eventually(t, patience, func() string {
+		if n := scan[int](b, b.to, `SELECT count(*) FROM effects`); n != 900 {
+			return fmt.Sprintf("%d of 900 effects", n)
+		}
+		return ""
+	})
+	b.parked("", 100)
+	if n := calls.Load(); n > 5000 {
+		t.Errorf("%d handler calls for 1,000 events", n)
+	}
+}
+
+// What all handlers need is away: the events wait in the log and are not parked by
+// the thousand.
+func TestOutageOfWhatAllNeed(t *testing.T) {
+	b := setup(t)
+	b.onePart()
+	b.relay()
+	var back atomic.Bool
+	b.consume(failing(&back, func(deposit) error { return errors.New("away") }))
+	for i := range 200 {
+		b.publish(fmt.Sprint("k", i), 1, 1)
+	}
+	testkit.Eventually(t, patience, func() string {
+		if n := scan[int](b, b.to, `SELECT count(*) FROM event_parked`); n > 40 {
+			t.Fatalf("%d events are parked", n)
+		}
+		if scan[int](b, b.from, `SELECT sum(last_pos) FROM event_parts`) < 200 {
+			return "not all are placed"
+		}
+		return ""
+	})
+	back.Store(true)
+	testkit.Eventually(t, patience, func() string {
+		if n := scan[int](b, b.to, `SELECT count(*) FROM effects`); n != 200 {
+			return fmt.Sprintf("%d of 200 effects", n)
+		}
+		return ""
+	})
+}
+
+// 5,000 events wait behind a dead letter: looking for what is due reads due keys
+// and nothing else.
+func TestEventsBehindADeadLetterCostNothing(t *testing.T) {
+	b := setup(t)
+	b.exec(b.to, `INSERT INTO event_keys (consumer, source, key, state) VALUES (?, ?, 'dead', 'dead'), (?, ?, 'due', 'waiting')`,
+		subscriber, publisher, subscriber, publisher)
+	b.exec(b.to, `INSERT INTO event_parked (consumer, source, key, event_id, event, part, pos, mark, envelope)
+SELECT ?, ?, 'dead', gen_random_uuid(), 'deposit.made', 1, n, n, '{}' FROM generate_series(1, 5000) n`, subscriber, publisher)
+	b.exec(b.to, `ANALYZE event_keys, event_parked`)
+	read := func() int64 {
+		return scan[int64](b, b.to, `SELECT sum(seq_tup_read + coalesce(idx_tup_fetch, 0)) FROM pg_stat_user_tables WHERE relname = 'event_parked'`)
+	}
+	db := consumer.NewPostgres(b.to, subscriber)
+	before := read()
+	for range 100 {
+		err := db.Transact(t.Context(), func(tx consumer.Tx) error {
+			k, ok, err := tx.LockDue()
+			if err == nil && (!ok || k.Key != "due") {
+				err = fmt.Errorf("found %+v, %v", k, ok)
+			}
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := read() - before; n > 500 {
+		t.Errorf("100 looks for what is due read %d parked events", n)
+	}
+}
+
+// A handler that takes too long has failed, whatever it returns.
+func TestHandlerThatOverrunsAndReturnsNil(t *testing.T) {
+	b := setup(t)
+	b.relay()
+	var slow atomic.Int64
+	b.consume(func(ctx context.Context, tx *gorm.DB, d deposit) error {
+		if d.N == 3 && slow.Add(1) == 1 {
+			<-ctx.Done()
+			return nil
+		}
+		return record(ctx, tx, d)
+	})
+	b.publish("a", 1, 5)
+	b.publish("b", 1, 2)
+	b.expect("b", 2)
+	b.expect("a", 5)
+}
+
+func TestHandlerThatPanicsParksItsEvent(t *testing.T) {
+	b := setup(t)
+	b.relay()
+	b.consume(func(ctx context.Context, tx *gorm.DB, d deposit) error {
+		if err := record(ctx, tx, d); err != nil {
+			return err
+		}
+		if d.Account == "a" && d.N == 3 {
+			panic(errors.New("out of order"))
+		}
+		return nil
+	})
+	b.publish("a", 1, 5)
+	b.publish("b", 1, 2)
+	b.expect("b", 2)
+	b.expect("a", 2)
+	if p := b.parked("", 3)[0]; p.Error != "handler panicked: out of order" {
+		t.Errorf("parked with %q", p.Error)
+	}
+}
+
+// A statement of the handler failed and the handler did not mind.
+func TestHandlerThatHidesAFailedStatement(t *testing.T) {
+	b := setup(t)
+	b.relay()
+	b.consume(func(ctx context.Context, tx *gorm.DB, d deposit) error {
+		if d.Account == "a" && d.N == 2 {
+			_ = tx.Exec(`SELECT 1/0`).Error
+			return nil
+		}
+		return record(ctx, tx, d)
+	})
+	b.publish("a", 1, 3)
+	b.publish("b", 1, 3)
+	b.expect("b", 3)
+	b.expect("a", 1)
+	b.parked("", 2)
+}
+
+func TestUndecodableEventIsDeadAtOnce(t *testing.T) {
+	b := setup(t)
+	b.relay()
+	b.consume(record)
+	publishAs(t, b, events.NewType(publisher, "deposit.made", 1, func(string) string { return "odd" }), "not a deposit")
+	b.publish("a", 1, 5)
+	b.expect("a", 5)
+	if dead := b.parked("dead", 1)[0]; dead.Key != "odd" || dead.Error == "" {
+		t.Errorf("dead letter %+v", dead)
+	}
+}
+
+// Types that no release handles pass by, and come back when one does.
+func TestUnseenTypesComeBack(t *testing.T) {
+	b := setup(t)
+	b.relay()
+	blessed := events.NewType(publisher, "deposit.blessed", 1, func(d deposit) string { return d.Account })
+	stop := b.consume(record)
+	publishAs(t, b, blessed, deposit{"blessed", 1})
+	b.publish("a", 1, 3)
+	publishAs(t, b, blessed, deposit{"blessed", 2})
+	b.expect("a", 3)
+	b.taken(5)
+	stop()
+	s := handledBy(record)
+	events.On(s, blessed, record)
+	testkit.Consumer(t, subscriber, testkit.Open(t, b.to.Name()), b.redis, b.log(), s)
+	replay := admin.Replay{Service: publisher, Position: new(int64), Unseen: true}
+	if n, err := b.operator().Replay(t.Context(), replay); n != 5 || err != nil {
+		t.Fatalf("replay of %d, %v", n, err)
+	}
+	b.expect("blessed", 2)
+	b.taken(5)
+	b.expect("a", 3)
+}
+
+// taken waits until the consumer has come n events far.
+func (b *bus) taken(n int) {
+	b.t.Helper()
+	testkit.Eventually(b.t, patience, func() string {
+		if got := scan[int](b, b.to, `SELECT coalesce(sum(pos), 0) FROM event_offsets`); got != n {
+			return fmt.Sprintf("%d events taken, want %d", got, n)
+		}
+		return ""
+	})
+}
+
+// In a rolling deploy the release before meets what only the new one knows.
+func TestNewerEventsWaitForAReleaseThatKnowsThem(t *testing.T) {
+	b := setup(t)
+	b.relay()
+	blessed := events.NewType(publisher, "deposit.blessed", 1, func(d deposit) string { return d.Account })
+	newer := events.NewType(publisher, "deposit.made", 2, func(d deposit) string { return d.Account })
+	next := events.NewSubscriptions()
+	events.On(next, newer, record)
+	events.On(next, blessed, record)
+	if err := consumer.NewPostgres(b.to, subscriber).Declare(t.Context(), next); err != nil { // migrate
+		t.Fatal(err)
+	}
+	b.consume(record)
+	publishAs(t, b, blessed, deposit{"a", 1})
+	publishAs(t, b, newer, deposit{"a", 2})
+	publishAs(t, b, newer, deposit{"b", 1})
+	b.publish("a", 3, 3)
+	b.publish("c", 1, 1)
+	b.expect("c", 1)
+	b.parked("ahead", 2)
+	b.parked("behind", 2)
+	testkit.Consumer(t, subscriber, testkit.Open(t, b.to.Name()), b.redis, b.log(), next)
+	testkit.Eventually(t, patience, func() string {
+		b.due()
+		return b.differs("a", 3)
+	})
+	b.expect("b", 1)
+}
+
+func TestOldVersionIsLifted(t *testing.T) {
+	b := setup(t)
+	b.relay()
+	type first struct {
+		Name string `json:"name"`
+		N    int    `json:"n"`
+	}
+	old := events.NewType(publisher, "deposit.renamed", 1, func(f first) string { return f.Name })
+	now := events.NewType(publisher, "deposit.renamed", 2, func(d deposit) string { return d.Account })
+	s := events.NewSubscriptions()
+	events.On(s, now, record, events.Upcast(1, func(f first) (deposit, error) { return deposit{f.Name, f.N}, nil }))
+	testkit.Consumer(t, subscriber, b.to, b.redis, b.log(), s)
+	publishAs(t, b, old, first{"a", 1})
+	publishAs(t, b, now, deposit{"a", 2})
+	b.expect("a", 2)
+}
+
+// What is parked of a key, contents included, goes with the event that supersedes
+// it.
+func TestSupersedingEventErasesWhatIsParked(t *testing.T) {
+	b := setup(t)
+	b.relay()
+	closed := events.NewType(publisher, "account.closed", 1, func(d deposit) string { return d.Account })
+	s := events.NewSubscriptions()
+	events.On(s, deposited, func(context.Context, *gorm.DB, deposit) error { return events.Permanent(errors.New("bad data")) })
+	events.On(s, closed, record, events.Supersedes())
+	testkit.Consumer(t, subscriber, testkit.Open(t, b.to.Name()), b.redis, b.log(), s)
+	b.publish("a", 1, 3)
+	b.parked("", 3)
+	publishAs(t, b, closed, deposit{"a", 1})
+	b.expect("a", 1)
+	b.parked("", 0)
+}
+
+// Effects and Redis are gone; the log brings the same effects back.
+func TestReplayRestoresTheEffects(t *testing.T) {
+	b := setup(t)
+	b.relay()
+	b.consume(record)
+	b.publish("a", 1, 30)
+	b.publish("b", 1, 20)
+	b.expect("a", 30)
+	b.expect("b", 20)
+	b.repartition(3)
+	b.publish("a", 31, 35)
+	b.expect("a", 35)
+	b.exec(b.to, `TRUNCATE effects`)
+	if err := b.redis.FlushDB(t.Context()).Err(); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := b.operator().Replay(t.Context(), admin.Replay{Service: publisher, Position: new(int64)}); n != 55 || err != nil {
+		t.Fatalf("replay of %d events, %v", n, err)
+	}
+	b.expectSoon("a", 35)
+	b.expectSoon("b", 20)
+	b.publish("a", 36, 40)
+	b.expect("a", 40)
+}
+
+// A replay leaves no guard off: what is restored or written later is applied once.
+func TestRestoreAfterReplay(t *testing.T) {
+	b := setup(t)
+	b.onePart()
+	stop := b.relay()
+	b.consume(record)
+	b.publish("a", 1, 6)
+	b.expect("a", 6)
+	saved := b.backup()
+	b.publish("a", 7, 10)
+	b.expect("a", 10)
+	b.exec(b.to, `TRUNCATE effects`)
+	if n, err := b.operator().Replay(t.Context(), admin.Replay{Service: publisher, Position: new(int64)}); n != 10 || err != nil {
+		t.Fatalf("replay of %d, %v", n, err)
+	}
+	b.expect("a", 10)
+	stop()
+	saved.producer() // 7 to 10 are gone
+	b.relay()
+	b.publish("a", 11, 13)
+	b.expect("a", 13)
+}
+
+func TestReplaySinceATime(t *testing.T) {
+	b := setup(t)
+	b.relay()
+	b.consume(record)
+	b.publish("a", 1, 10)
+	b.expect("a", 10)
+	since := scan[time.Time](b, b.from, `SELECT clock_timestamp()`)
+	b.publish("a", 11, 15)
+	b.expect("a", 15)
+	b.exec(b.to, `DELETE FROM effects WHERE n > 10`)
+	if n, err := b.operator().Replay(t.Context(), admin.Replay{Service: publisher, Since: &since}); n != 5 || err != nil {
+		t.Fatalf("replay of %d events, %v", n, err)
+	}
+	b.expect("a", 15)
+}
+
+func TestReplayRefuses(t *testing.T) {
+	b := setup(t)
+	b.relay()
+	b.consume(record)
+	b.publish("a", 1, 3)
+	b.expect("a", 3)
+	seven, since, none := int64(7), time.Now(), int64(99)
+	for _, c := range []struct {
+		name string
+		do   admin.Replay
+		want error
+	}{
+		{"no beginning", admin.Replay{Service: publisher}, admin.ErrReplayFrom},
+		{"two beginnings", admin.Replay{Service: publisher, Position: &seven, Since: &since}, admin.ErrReplayFrom},
+		{"a position of no partition", admin.Replay{Service: publisher, Position: &seven}, admin.ErrPositionOfAll},
+		{"a stranger's events", admin.Replay{Service: "stranger", Since: &since}, admin.ErrNotSubscribed},
+		{"no such partition", admin.Replay{Service: publisher, Partition: &none, Since: &since}, admin.ErrNoSuchPart},
+	} {
+		if n, err := b.operator().Replay(t.Context(), c.do); n != 0 || !errors.Is(err, c.want) {
+			t.Errorf("%s: %d, %v", c.name, n, err)
+		}
+	}
+	b.exec(b.to, `UPDATE event_offsets SET mark = 1 WHERE pos > 0`) // not on the producer's history
+	if n, err := b.operator().Replay(t.Context(), admin.Replay{Service: publisher, Position: new(int64)}); n != 0 || !errors.Is(err, admin.ErrRepairing) {
+		t.Errorf("off the history: %d, %v", n, err)
+	}
+}
+
+func TestPausedConsumerWaits(t *testing.T) {
+	b := setup(t)
+	b.relay()
+	b.consume(record)
+	b.publish("a", 1, 5)
+	b.expect("a", 5)
+	if err := b.operator().Pause(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	testkit.Eventually(t, patience, func() string {
+		if n := scan[int](b, b.to, `SELECT count(*) FROM event_offsets WHERE owner <> 0`); n != 0 {
+			return fmt.Sprintf("%d partitions are read", n)
+		}
+		return ""
+	})
+	b.publish("a", 6, 10)
+	b.placed(10)
+	b.expect("a", 5)
+	status, err := b.operator().Status(t.Context())
+	if err != nil || !status.Paused || status.Consumer != subscriber || len(status.Offsets) != 4 {
+		t.Errorf("status %+v, %v", status, err)
+	}
+	if err := b.operator().Resume(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	b.expect("a", 10)
+	if text, err := json.Marshal(status); err != nil || !strings.Contains(string(text), `"partition":"`) {
+		t.Errorf("status reads %s, %v: a JSON number cannot hold a partition's", text, err)
+	}
+}
