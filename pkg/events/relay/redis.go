@@ -39,7 +39,9 @@ func (r *Redis) Ends(ctx context.Context, parts []int64) ([]End, error) {
 	for i, part := range parts {
 		infos[i] = pipe.XInfoStream(ctx, r.stream(part))
 	}
-	_, _ = pipe.Exec(ctx) // each command has its own error
+	if err := exec(ctx, pipe); err != nil {
+		return nil, fmt.Errorf("read ends of streams: %w", err)
+	}
 	ends := make([]End, len(parts))
 	for i, info := range infos {
 		var err error
@@ -48,6 +50,18 @@ func (r *Redis) Ends(ctx context.Context, parts []int64) ([]End, error) {
 		}
 	}
 	return ends, nil
+}
+
+// exec sends the commands of pipe. Each has its own error; the result is one of
+// the whole exchange, of which they know nothing.
+func exec(ctx context.Context, pipe redis.Pipeliner) error {
+	cmds, err := pipe.Exec(ctx)
+	for _, cmd := range cmds {
+		if cmd.Err() != nil {
+			return nil
+		}
+	}
+	return err
 }
 
 func endOf(cmd *redis.XInfoStreamCmd) (End, error) {
@@ -81,7 +95,9 @@ func (r *Redis) Append(ctx context.Context, records map[int64][]events.Record, l
 			}))
 		}
 	}
-	_, _ = pipe.Exec(ctx)
+	if err := exec(ctx, pipe); err != nil {
+		return nil, fmt.Errorf("append to streams: %w", err)
+	}
 	for part, cmds := range added {
 		no, err := anyRefused(cmds)
 		if err != nil && strings.HasPrefix(err.Error(), "OOM") {
