@@ -99,12 +99,12 @@ VALUES (?, ?, ?, 1, ?, ?, ?, 3, ?, 'bad data')`, subscriber, e.id, stream(e), po
 		b.exec(b.from, oldInsert, e.part, e.id, "a", e.envelope)
 	}
 
-	writing, enough := make(chan int, 1), atomic.Bool{}
+	writers, writing, enough := b.from, make(chan int, 1), atomic.Bool{}
 	go func() {
 		n := 0
 		for !enough.Load() {
 			e := newOld("w", n+1)
-			if err := b.from.Gorm.Exec(oldInsert, e.part, e.id, "w", e.envelope).Error; err != nil {
+			if err := writers.Gorm.Exec(oldInsert, e.part, e.id, "w", e.envelope).Error; err != nil {
 				t.Error(err)
 				break
 			}
