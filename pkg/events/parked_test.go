@@ -44,7 +44,9 @@ func (b *bus) parked(state string, n int) []admin.Parked {
 }
 
 // due makes every key's next attempt due now.
-func (b *bus) due() { b.exec(b.to, `UPDATE event_keys SET next_at = clock_timestamp() WHERE state <> 'dead'`) }
+func (b *bus) due() {
+	b.exec(b.to, `UPDATE event_keys SET next_at = clock_timestamp() WHERE state <> 'dead'`)
+}
 
 // failing is a handler that fails as bad says, until it is cured.
 func failing(cured *atomic.Bool, bad func(deposit) error) events.Handler[deposit] {
