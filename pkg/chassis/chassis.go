@@ -111,9 +111,9 @@ func (c *Chassis) openDatabase(ctx context.Context) error {
 }
 
 // openPool opens a pool of the service's database, from which it can publish.
-func (c *Chassis) openPool(ctx context.Context, cfg database.Config, opts ...database.Option) (*database.DB, error) {
+func (c *Chassis) openPool(ctx context.Context, cfg database.Config) (*database.DB, error) {
 	name := database.Name(c.Config.Service, c.Config.Env)
-	db, err := database.Open(ctx, cfg, name, opts...)
+	db, err := database.Open(ctx, cfg, name)
 	if err != nil {
 		return nil, err
 	}

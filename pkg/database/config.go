@@ -7,6 +7,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/go-troika/troika/pkg/env"
 )
 
@@ -16,6 +18,7 @@ const DemoPassword = "troika-demo"
 
 // Config says where the database is and how many connections it may hold.
 type Config struct {
+	// Host may be several, separated by commas: the one that takes writes is used.
 	Host     string     `env:"DB_HOST" envDefault:"127.0.0.1" validate:"required"`
 	Port     int        `env:"DB_PORT" envDefault:"5432" validate:"min=1,max=65535"`
 	User     string     `env:"DB_USER" validate:"required"`
@@ -31,6 +34,10 @@ type Config struct {
 	PoolAcquire time.Duration `env:"DB_POOL_ACQUIRE" envDefault:"1s" validate:"min=1ms,max=30s"`
 	// PoolIdle is how long a connection above PoolMin stays open unused.
 	PoolIdle time.Duration `env:"DB_POOL_IDLE" envDefault:"10s" validate:"min=1s"`
+	// Statements is what a connection keeps of the statements that it has sent:
+	// prepared ones, or only their descriptions, for a transaction pooler that does
+	// not know prepared statements.
+	Statements string `env:"DB_STATEMENT_CACHE" envDefault:"prepared" validate:"oneof=prepared described"`
 }
 
 // Validate reports what field tags cannot express.
@@ -47,14 +54,25 @@ func Name(service, appEnv string) string {
 	return strings.ReplaceAll(service+"_"+appEnv, "-", "_")
 }
 
+func (c Config) execMode() pgx.QueryExecMode {
+	if c.Statements == "described" {
+		return pgx.QueryExecModeCacheDescribe
+	}
+	return pgx.QueryExecModeCacheStatement
+}
+
 // url is the connection string of the database called name.
 func (c Config) url(name string) string {
+	var hosts []string
+	for host := range strings.SplitSeq(c.Host, ",") {
+		hosts = append(hosts, net.JoinHostPort(strings.TrimSpace(host), strconv.Itoa(c.Port)))
+	}
 	u := url.URL{
 		Scheme:   "postgres",
 		User:     url.UserPassword(c.User, c.Password.Reveal()),
-		Host:     net.JoinHostPort(c.Host, strconv.Itoa(c.Port)),
+		Host:     strings.Join(hosts, ","),
 		Path:     "/" + name,
-		RawQuery: url.Values{"sslmode": {c.SSLMode}}.Encode(),
+		RawQuery: url.Values{"sslmode": {c.SSLMode}, "target_session_attrs": {"read-write"}}.Encode(),
 	}
 	return u.String()
 }

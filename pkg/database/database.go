@@ -3,7 +3,7 @@ package database
 import (
 	"context"
 	"database/sql"
-	"database/sql/driver"
+	"errors"
 	"fmt"
 	"time"
 
@@ -13,13 +13,7 @@ import (
 	"gorm.io/driver/postgres"
 	"gorm.io/gorm"
 	"gorm.io/gorm/logger"
-
-	"github.com/go-troika/troika/pkg/fault"
 )
-
-// ErrBusy is returned when no connection became free in time: every one is
-// taken, or the server cannot be reached. Trying again later may succeed.
-var ErrBusy = fault.New(fault.Unavailable, "database_busy", "Service is busy, try again").WithRetryAfter(time.Second)
 
 // connectTimeout bounds one attempt to open a connection.
 const connectTimeout = 5 * time.Second
@@ -35,19 +29,10 @@ type DB struct {
 	pool *pgxpool.Pool
 }
 
-// Option changes how a database is opened.
-type Option func(*pgxpool.Config)
-
-// WithSetting gives every connection a run-time parameter of Postgres, such as
-// idle_in_transaction_session_timeout.
-func WithSetting(name, value string) Option {
-	return func(c *pgxpool.Config) { c.ConnConfig.RuntimeParams[name] = value }
-}
-
 // Open prepares the pool of the database called name. It does not wait for the
-// server: connections are made when needed, and Ping tells whether one can be.
-// The error is about a malformed configuration.
-func Open(ctx context.Context, cfg Config, name string, opts ...Option) (*DB, error) {
+// server: connections are made when needed, to whichever of the hosts takes writes,
+// and Ping tells whether one can be. The error is about a malformed configuration.
+func Open(ctx context.Context, cfg Config, name string) (*DB, error) {
 	pc, err := pgxpool.ParseConfig(cfg.url(name))
 	if err != nil {
 		return nil, fmt.Errorf("parse database configuration: %w", err)
@@ -55,21 +40,16 @@ func Open(ctx context.Context, cfg Config, name string, opts ...Option) (*DB, er
 	pc.MaxConns, pc.MinConns = int32(cfg.PoolMax), int32(cfg.PoolMin)
 	pc.MaxConnIdleTime = cfg.PoolIdle
 	pc.ConnConfig.ConnectTimeout = connectTimeout
-	from := &supply{wait: cfg.PoolAcquire}
-	pc.ShouldPing = from.shouldPing
-	for _, o := range opts {
-		o(pc)
-	}
-	if from.pool, err = pgxpool.NewWithConfig(ctx, pc); err != nil {
+	pc.ConnConfig.OnPgError = keeps
+	pc.ConnConfig.DefaultQueryExecMode = cfg.execMode()
+	pool, err := pgxpool.NewWithConfig(ctx, pc)
+	if err != nil {
 		return nil, fmt.Errorf("open database %s: %w", name, err)
 	}
-	return open(from, name)
-}
-
-func open(from *supply, name string) (*DB, error) {
-	db := sql.OpenDB(boundedConnector{stdlib.GetPoolConnector(from.pool), from})
+	db := sql.OpenDB(connector{stdlib.GetPoolConnector(pool), pool, cfg.PoolAcquire})
 	db.SetMaxIdleConns(0) // the pgx pool keeps the idle ones
-	g, err := gorm.Open(postgres.New(postgres.Config{Conn: &connPool{db, from}}), &gorm.Config{
+	dialect := dialector{postgres.New(postgres.Config{Conn: &connPool{db}}).(*postgres.Dialector)}
+	g, err := gorm.Open(dialect, &gorm.Config{
 		SkipDefaultTransaction: true,
 		PrepareStmt:            false, // pgx caches statements already
 		TranslateError:         true,
@@ -78,10 +58,10 @@ func open(from *supply, name string) (*DB, error) {
 		NowFunc:                Now,
 	})
 	if err != nil {
-		from.pool.Close()
+		pool.Close()
 		return nil, fmt.Errorf("open database %s: %w", name, err)
 	}
-	return &DB{Gorm: g, name: name, sql: db, pool: from.pool}, nil
+	return &DB{Gorm: g, name: name, sql: db, pool: pool}, nil
 }
 
 // Now is the current time as Postgres keeps it: UTC, in whole microseconds, so
@@ -91,20 +71,38 @@ func Now() time.Time { return time.Now().UTC().Truncate(time.Microsecond) }
 // Name is the name of the database.
 func (d *DB) Name() string { return d.name }
 
-// Ping reports whether a connection can be had and answers.
+// Ping reports whether the server takes writes. It does not wait for the pool: with
+// all connections taken it asks on one of its own.
 func (d *DB) Ping(ctx context.Context) error {
-	if err := d.sql.PingContext(ctx); err != nil {
-		return fmt.Errorf("ping database %s: %w", d.name, err)
+	var reads bool
+	err := d.ask(ctx, `SELECT pg_is_in_recovery() OR current_setting('default_transaction_read_only')::boolean`, &reads)
+	switch {
+	case err != nil:
+		return fmt.Errorf("ping database %s: %w", d.name, ErrUnavailable.With(err))
+	case reads:
+		d.pool.Reset() // another connection finds the server that writes
+		return fmt.Errorf("ping database %s: %w", d.name, ErrUnavailable.With(errors.New("the server only reads")))
 	}
 	return nil
+}
+
+// ask reads one value.
+func (d *DB) ask(ctx context.Context, query string, value any) error {
+	if d.pool.Stat().AcquiredConns() < d.pool.Stat().MaxConns() {
+		return d.pool.QueryRow(ctx, query).Scan(value)
+	}
+	conn, err := d.Connect(ctx)
+	if err != nil {
+		return err
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	return conn.QueryRow(ctx, query).Scan(value)
 }
 
 // Stat tells how the pool is used.
 func (d *DB) Stat() *pgxpool.Stat { return d.pool.Stat() }
 
-// Connect opens a connection of its own, outside the pool, for what needs a
-// session: advisory locks and LISTEN. The caller closes it. Through a pooler
-// such as PgBouncer in transaction mode it would not keep its session.
+// Connect opens a connection of its own, outside the pool. The caller closes it.
 func (d *DB) Connect(ctx context.Context) (*pgx.Conn, error) {
 	conn, err := pgx.ConnectConfig(ctx, d.pool.Config().ConnConfig)
 	if err != nil {
@@ -118,21 +116,6 @@ func (d *DB) Close() error {
 	err := d.sql.Close()
 	d.pool.Close()
 	return err
-}
-
-// boundedConnector takes connections for database/sql.
-type boundedConnector struct {
-	driver.Connector
-	supply *supply
-}
-
-// Connect implements driver.Connector.
-func (c boundedConnector) Connect(ctx context.Context) (driver.Conn, error) {
-	taken, err := take(ctx, c.supply.wait, c.Connector.Connect)
-	if err != nil {
-		return nil, err
-	}
-	return conn{taken.(*pgxConn), c.supply}, nil
 }
 
 // Pool returns the connections themselves, for statements that do not go through

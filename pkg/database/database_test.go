@@ -84,7 +84,7 @@ func TestCallerWhoLeavesIsNotRefused(t *testing.T) {
 	}
 }
 
-func TestUnreachableServerIsBusy(t *testing.T) {
+func TestUnreachableServerIsUnavailable(t *testing.T) {
 	t.Parallel()
 	cfg := testkit.Config(t)
 	cfg.Port = 1
@@ -93,8 +93,49 @@ func TestUnreachableServerIsBusy(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer db.Close()
-	if err := db.Ping(t.Context()); !errors.Is(err, database.ErrBusy) {
-		t.Errorf("got %v, want ErrBusy", err)
+	if err := db.Ping(t.Context()); !errors.Is(err, database.ErrUnavailable) {
+		t.Errorf("got %v, want ErrUnavailable", err)
+	}
+	if err := db.Gorm.Exec(`SELECT 1`).Error; !errors.Is(err, database.ErrUnavailable) {
+		t.Errorf("a statement: got %v, want ErrUnavailable", err)
+	}
+}
+
+// A probe does not stand in line behind requests.
+func TestPingOfABusyPool(t *testing.T) {
+	t.Parallel()
+	cfg := testkit.Config(t)
+	cfg.PoolMax = 1
+	db, err := database.Open(t.Context(), cfg, testkit.Postgres(t, "busy", nil).Name())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	err = db.Gorm.Transaction(func(*gorm.DB) error { return db.Ping(t.Context()) })
+	if err != nil {
+		t.Errorf("ping of a busy pool: %v", err)
+	}
+}
+
+// Somebody migrates for as long as it takes: others can tell that nothing is
+// pending for them.
+func TestPendingDoesNotWaitForAMigration(t *testing.T) {
+	t.Parallel()
+	db := testkit.Postgres(t, "pending", nil)
+	schema := database.Schema{Table: "things_version", Files: migrations()}
+	if n, err := db.Pending(t.Context(), schema); n != 2 || err != nil {
+		t.Errorf("%d pending, %v; want 2", n, err)
+	}
+	if err := db.Migrate(t.Context(), schema); err != nil {
+		t.Fatal(err)
+	}
+	tx := db.Gorm.Begin()
+	defer tx.Rollback()
+	if err := tx.Exec(`LOCK TABLE goose_lock`).Error; err != nil {
+		t.Fatal(err)
+	}
+	if n, err := db.Pending(t.Context(), schema); n != 0 || err != nil {
+		t.Errorf("%d pending, %v; want 0", n, err)
 	}
 }
 

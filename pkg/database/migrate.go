@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io/fs"
+	"time"
 
 	"github.com/pressly/goose/v3"
 	"github.com/pressly/goose/v3/lock"
@@ -18,14 +19,17 @@ type Schema struct {
 	Files fs.FS
 }
 
-// Others' migrations are waited for: a look each second, for five minutes.
+// Others' migrations are waited for: a look each second, for five minutes. The lock
+// is a row that its holder renews, so that a pooler may stand between.
 const (
-	lockRetry   = 1
+	lockTable   = "goose_lock"
+	lockRetry   = time.Second
 	lockRetries = 300
+	lockLease   = 15 * time.Second
 )
 
 // Migrate brings the database to the newest version of each schema, in order.
-// Any number of processes may call it at once: one applies, under an advisory
+// Any number of processes may call it at once: one applies, under a
 // lock, and the others find nothing left to do. Each migration is a transaction;
 // a failing one leaves the version before it.
 func (d *DB) Migrate(ctx context.Context, schemas ...Schema) error {
@@ -41,7 +45,8 @@ func (d *DB) Migrate(ctx context.Context, schemas ...Schema) error {
 	return nil
 }
 
-// Pending reports how many migrations of the schemas are not applied yet.
+// Pending reports how many migrations of the schemas are not applied yet. It takes
+// no lock and waits for nobody who migrates.
 func (d *DB) Pending(ctx context.Context, schemas ...Schema) (int, error) {
 	pending := 0
 	for _, s := range schemas {
@@ -49,12 +54,13 @@ func (d *DB) Pending(ctx context.Context, schemas ...Schema) (int, error) {
 		if err != nil {
 			return 0, err
 		}
-		status, err := p.Status(ctx)
-		if err != nil {
+		var applied int64
+		query := fmt.Sprintf(`SELECT coalesce(max(version_id), 0) FROM %s WHERE is_applied`, s.Table)
+		if err := d.ask(ctx, query, &applied); err != nil && codeOf(err) != "42P01" { // undefined_table
 			return 0, fmt.Errorf("read schema version of %s (%s): %w", d.name, s.Table, err)
 		}
-		for _, m := range status {
-			if m.State == goose.StatePending {
+		for _, source := range p.ListSources() {
+			if source.Version > applied {
 				pending++
 			}
 		}
@@ -63,12 +69,13 @@ func (d *DB) Pending(ctx context.Context, schemas ...Schema) (int, error) {
 }
 
 func (d *DB) provider(s Schema) (*goose.Provider, error) {
-	locker, err := lock.NewPostgresSessionLocker(lock.WithLockTimeout(lockRetry, lockRetries))
+	locker, err := lock.NewPostgresTableLocker(lock.WithTableName(lockTable), lock.WithTableLockTimeout(lockRetry, lockRetries),
+		lock.WithTableLeaseDuration(lockLease), lock.WithTableHeartbeatInterval(lockLease/3))
 	if err != nil {
 		return nil, fmt.Errorf("make migration lock: %w", err)
 	}
 	p, err := goose.NewProvider(goose.DialectPostgres, d.sql, s.Files,
-		goose.WithTableName(s.Table), goose.WithSessionLocker(locker), goose.WithDisableGlobalRegistry(true))
+		goose.WithTableName(s.Table), goose.WithLocker(locker), goose.WithDisableGlobalRegistry(true))
 	if err != nil {
 		return nil, fmt.Errorf("read migrations of %s: %w", s.Table, err)
 	}

@@ -68,9 +68,9 @@ func CreateDatabase(t testing.TB, name string) {
 }
 
 // Open gives another handle, with its own connections, to a test's database.
-func Open(t testing.TB, name string, opts ...database.Option) *database.DB {
+func Open(t testing.TB, name string) *database.DB {
 	t.Helper()
-	db, err := database.Open(t.Context(), Config(t), name, opts...)
+	db, err := database.Open(t.Context(), Config(t), name)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -8,7 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/go-troika/troika/pkg/database"
 	"github.com/go-troika/troika/pkg/events"
 )
 
@@ -123,8 +122,6 @@ func (t *keyRetry) try(ctx context.Context, tx Tx, p Parked) (bool, error) {
 		return false, &handlerError{p.Pos, failure}
 	case err != nil:
 		return false, err
-	case failure != nil && database.IsRetryable(failure) && t.key.Attempts == 0 && !errors.Is(failure, database.ErrBusy):
-		return false, failure // repeated by Transact
 	case failure != nil:
 		return false, t.postpone(ctx, tx, failure)
 	}

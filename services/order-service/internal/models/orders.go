@@ -6,8 +6,6 @@ import (
 	"github.com/google/uuid"
 	"gorm.io/gorm"
 	"gorm.io/gorm/clause"
-
-	"github.com/go-troika/troika/pkg/database"
 )
 
 // What an order can be.
@@ -49,26 +47,15 @@ type Filter struct {
 	Status string
 }
 
-// InsertOrder adds o and its items, in one round trip with the commit.
+// InsertOrder adds o and its items.
 func InsertOrder(tx *gorm.DB, o *Order) error {
-	err := database.Later(tx, `
-		INSERT INTO orders (id, user_id, status, currency, total, created_at, updated_at)
-		VALUES ($1, $2, $3, $4, $5, $6, $7)`,
-		o.ID, o.UserID, o.Status, o.Currency, o.Total, o.CreatedAt, o.UpdatedAt)
-	if err != nil {
+	if err := tx.Omit(clause.Associations).Create(o).Error; err != nil {
 		return err
 	}
-	var lines []int
-	var skus []string
-	var quantities, prices []int64
-	for _, item := range o.Items {
-		lines, skus = append(lines, item.Line), append(skus, item.SKU)
-		quantities, prices = append(quantities, item.Quantity), append(prices, item.UnitPrice)
+	for i := range o.Items {
+		o.Items[i].OrderID = o.ID
 	}
-	return database.Later(tx, `
-		INSERT INTO order_items (order_id, line, sku, quantity, unit_price)
-		SELECT $1, * FROM unnest($2::int[], $3::text[], $4::bigint[], $5::bigint[])`,
-		o.ID, lines, skus, quantities, prices)
+	return tx.Create(&o.Items).Error
 }
 
 // FindOrder reads an order with its items. The error is gorm.ErrRecordNotFound

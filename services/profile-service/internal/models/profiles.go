@@ -6,8 +6,6 @@ import (
 	"github.com/google/uuid"
 	"gorm.io/gorm"
 	"gorm.io/gorm/clause"
-
-	"github.com/go-troika/troika/pkg/database"
 )
 
 // Profile is a row of profiles. Times are UTC in whole microseconds.
@@ -61,18 +59,17 @@ func UpdateProfile(tx *gorm.DB, p *Profile) error {
 }
 
 // PutName adds p, or gives its name to the profile that is there, unless that
-// one has a name of the same or a later revision or belongs to a deleted user. It
-// goes out in one round trip with the commit.
+// one has a name of the same or a later revision or belongs to a deleted user.
 func PutName(tx *gorm.DB, p *Profile) error {
-	return database.Later(tx, `
+	return tx.Exec(`
 		INSERT INTO profiles AS p (user_id, name, revision, created_at, updated_at)
-		VALUES ($1, $2, $3, $4, $5)
+		VALUES (?, ?, ?, ?, ?)
 		ON CONFLICT (user_id) DO UPDATE
 		SET name = excluded.name, revision = excluded.revision,
 		    updated_at = CASE WHEN p.display_name IS NULL AND p.name <> excluded.name
 		                      THEN excluded.updated_at ELSE p.updated_at END
 		WHERE p.revision < excluded.revision AND p.deleted_at IS NULL`,
-		p.UserID, p.Name, p.Revision, p.CreatedAt, p.UpdatedAt)
+		p.UserID, p.Name, p.Revision, p.CreatedAt, p.UpdatedAt).Error
 }
 
 // PutTombstone replaces the profile that is there, or will come, by a row that

@@ -6,8 +6,6 @@ import (
 	"github.com/google/uuid"
 	"gorm.io/gorm"
 	"gorm.io/gorm/clause"
-
-	"github.com/go-troika/troika/pkg/database"
 )
 
 // User is a row of users. Times are UTC in whole microseconds.
@@ -22,25 +20,15 @@ type User struct {
 	DeletedAt *time.Time // nil while the user lives
 }
 
-// InsertUser adds u, in one round trip with the commit. The commit's error is
-// gorm.ErrDuplicatedKey if a living user has its email.
-func InsertUser(tx *gorm.DB, u *User) error {
-	return database.Later(tx, `
-		INSERT INTO users (id, email, name, revision, created_at, updated_at)
-		VALUES ($1, $2, $3, $4, $5, $6)`, u.ID, u.Email, u.Name, u.Revision, u.CreatedAt, u.UpdatedAt)
-}
+// InsertUser adds u. The error is gorm.ErrDuplicatedKey if a living user has its
+// email.
+func InsertUser(tx *gorm.DB, u *User) error { return tx.Create(u).Error }
 
 // FindUser reads a living user. The error is gorm.ErrRecordNotFound if there
 // is none.
 func FindUser(tx *gorm.DB, id uuid.UUID) (User, error) {
-	u, err := User{}, gorm.ErrRecordNotFound
-	failed := database.Read(tx.Statement.Context, tx, func(row database.Row) error {
-		err = nil
-		return row.Scan(&u.ID, &u.Email, &u.Name, &u.Revision, &u.CreatedAt, &u.UpdatedAt)
-	}, `SELECT id, email, name, revision, created_at, updated_at FROM users WHERE id = $1 AND deleted_at IS NULL`, id)
-	if failed != nil {
-		return User{}, failed
-	}
+	var u User
+	err := tx.Take(&u, "id = ? AND deleted_at IS NULL", id).Error
 	return u, err
 }
 
