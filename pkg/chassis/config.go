@@ -12,6 +12,7 @@ import (
 	"github.com/go-troika/troika/pkg/env"
 	"github.com/go-troika/troika/pkg/events"
 	"github.com/go-troika/troika/pkg/httpserver"
+	"github.com/go-troika/troika/pkg/idempotency"
 	"github.com/go-troika/troika/pkg/logging"
 	"github.com/go-troika/troika/pkg/registry"
 	"github.com/go-troika/troika/pkg/serviceauth"
@@ -40,6 +41,7 @@ type Config struct {
 	Auth     serviceauth.Config
 	Registry registry.Config
 	Events   events.Config
+	Keys     idempotency.Config
 	Log      logging.Config
 	Tracing  tracing.Config
 	Peers    contracts.Peers

@@ -13,6 +13,7 @@ import (
 	"os/signal"
 	"runtime/debug"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
@@ -72,6 +73,7 @@ func Main(app App) int {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop) // from now on a signal does what it does by default
+	forgetLibpq()
 	err := app.command(ctx, os.Args, os.Environ(), os.Stdout)
 	if err == nil {
 		return exitOK
@@ -85,6 +87,16 @@ func Main(app App) int {
 }
 
 var errUsage = errors.New("wrong command")
+
+// forgetLibpq removes the variables of libpq from the environment. The driver would
+// let them decide which database is used and how; here only Config does.
+func forgetLibpq() {
+	for _, variable := range os.Environ() {
+		if name, _, _ := strings.Cut(variable, "="); strings.HasPrefix(name, "PG") {
+			_ = os.Unsetenv(name)
+		}
+	}
+}
 
 func (app App) command(ctx context.Context, args, environ []string, out io.Writer) error {
 	name := ""

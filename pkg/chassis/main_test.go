@@ -97,3 +97,14 @@ func TestSecondSignalEndsAtOnce(t *testing.T) {
 		t.Errorf("ended with %v after %v", err, time.Since(began))
 	}
 }
+
+// libpq's variables do not decide which database is used, or how.
+func TestVariablesOfLibpqAreNotRead(t *testing.T) {
+	t.Parallel()
+	s := newService(t)
+	environ := append(s.environ, "PGOPTIONS=-c default_transaction_read_only=on", "PGSERVICE=nowhere",
+		"PGTARGETSESSIONATTRS=standby", "PGSSLMODE=verify-full", "PGHOST=192.0.2.1")
+	if _, stderr, code := command(t, environ, "migrate"); code != 0 {
+		t.Errorf("exit %d, %s", code, stderr)
+	}
+}

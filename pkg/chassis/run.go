@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"net"
 	"time"
+
+	"github.com/go-troika/troika/pkg/idempotency"
 )
 
 // Deadlines of a stop, which is over within 25 s; the compose files grant 30. Each
@@ -82,6 +84,7 @@ func (c *Chassis) parts() []*part {
 	parts := []*part{
 		{name: "admin", run: c.admin.Run, time: shortTime},
 		{name: "registry", run: c.Registry.Run, time: shortTime},
+		{name: "idempotency", run: idempotency.Purge{DB: c.DB, Config: c.Config.Keys, Log: c.Log}.Run, time: shortTime},
 	}
 	if c.relay != nil {
 		parts = append(parts, &part{name: "relay", run: c.relay.Run, time: shortTime})

@@ -10,11 +10,13 @@ import (
 
 	"github.com/go-troika/troika/pkg/database"
 	"github.com/go-troika/troika/pkg/events"
+	"github.com/go-troika/troika/pkg/idempotency"
 )
 
-// schemas are the service's own migrations and those of its events.
+// schemas are the service's own migrations, and those of its events and idempotency
+// keys.
 func schemas(own fs.FS) []database.Schema {
-	return []database.Schema{{Table: "schema_version", Files: own}, events.Schema()}
+	return []database.Schema{{Table: "schema_version", Files: own}, events.Schema(), idempotency.Schema()}
 }
 
 // schemaCheck reports a database that was not migrated; once it was, it stays

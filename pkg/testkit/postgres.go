@@ -19,6 +19,7 @@ import (
 	"github.com/go-troika/troika/pkg/database"
 	"github.com/go-troika/troika/pkg/env"
 	"github.com/go-troika/troika/pkg/events"
+	"github.com/go-troika/troika/pkg/idempotency"
 )
 
 type servers struct {
@@ -38,15 +39,16 @@ func loadServers(t testing.TB) servers {
 const advice = "is not set: run the tests by `make test`, or start servers for them with `bin/stack infra`"
 
 // Postgres gives the test a database of service with schema (nil for none) and
-// the tables of package events, and with the service's outbox installed. It is
+// the tables of packages events and idempotency, and with the service's outbox installed. It is
 // dropped when the test ends.
 func Postgres(t testing.TB, service string, schema fs.FS) *database.DB {
 	t.Helper()
 	admin := adminURL(t)
-	schemas := []database.Schema{events.Schema()}
+	var schemas []database.Schema // in the order of package chassis
 	if schema != nil {
 		schemas = append(schemas, database.Schema{Table: "schema_version", Files: schema})
 	}
+	schemas = append(schemas, events.Schema(), idempotency.Schema())
 	template := makeTemplate(t, admin, schemas)
 	name := "test_" + strings.ReplaceAll(uuid.NewString(), "-", "")
 	onServer(t, admin, `CREATE DATABASE `+name+` TEMPLATE `+template)

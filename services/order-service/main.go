@@ -49,6 +49,5 @@ func run(ctx context.Context, environ []string, out io.Writer) error {
 	if err := ch.Relay(ctx); err != nil {
 		return err
 	}
-	ch.Background("idempotency keys", services.NewKeys(ch.DB, cfg.KeepKeys, ch.Log).Run)
 	return ch.Run(ctx)
 }

@@ -11,9 +11,6 @@ import (
 type Config struct {
 	Chassis chassis.Config
 	Breaker Breaker
-	// KeepKeys is how long an Idempotency-Key is remembered, and so how long a
-	// request can be repeated without placing a second order.
-	KeepKeys time.Duration `env:"IDEMPOTENCY_RETENTION" envDefault:"24h" validate:"min=1h,max=720h"`
 }
 
 // Breaker says when to stop asking user-service.

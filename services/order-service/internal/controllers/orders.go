@@ -10,8 +10,6 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/go-troika/troika/pkg/httpserver"
-	"github.com/go-troika/troika/pkg/serviceauth"
-	"github.com/go-troika/troika/services/order-service/internal/middleware"
 	"github.com/go-troika/troika/services/order-service/internal/models"
 	"github.com/go-troika/troika/services/order-service/internal/services"
 )
@@ -33,17 +31,12 @@ func (ctl *Orders) Create(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	ctx := c.Request.Context()
-	key := services.Key{}
-	if value := middleware.IdempotencyKey(c); value != "" {
-		key = services.Key{Caller: serviceauth.Caller(ctx), Value: value}
-	}
-	order, replayed, err := ctl.orders.Place(ctx, in.order(), key)
+	order, replayed, err := ctl.orders.Place(c.Request.Context(), in.order())
 	if err != nil {
 		return err
 	}
 	if replayed {
-		c.Header("Idempotent-Replayed", "true")
+		httpserver.Replayed(c)
 	}
 	c.Header("Location", "/orders/"+order.ID.String())
 	return httpserver.JSON(c, http.StatusCreated, view(order))

@@ -15,7 +15,7 @@ import (
 func HTTP(r gin.IRouter, v *serviceauth.Verifier, orders *controllers.Orders) {
 	people := middleware.People(v)
 
-	r.POST("/orders", people, middleware.Idempotency(), httpserver.Handle(orders.Create))
+	r.POST("/orders", people, httpserver.Idempotent(), httpserver.Handle(orders.Create))
 	r.GET("/orders", people, httpserver.Handle(orders.List))
 	r.GET("/orders/:id", people, httpserver.Handle(orders.Show))
 	r.POST("/orders/:id/complete", people, httpserver.Handle(orders.Complete))

@@ -10,9 +10,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/go-troika/troika/pkg/contracts"
+	"github.com/go-troika/troika/pkg/idempotency"
 	"github.com/go-troika/troika/pkg/testkit"
 	"github.com/go-troika/troika/pkg/testkit/layout"
-	"github.com/go-troika/troika/services/order-service/internal/services"
 )
 
 const key = "Idempotency-Key"
@@ -94,11 +94,11 @@ func TestAnswerLostAfterTheCommit(t *testing.T) {
 func TestOldKeysAreForgotten(t *testing.T) {
 	b := setup(t)
 	const keep = 24 * time.Hour
-	keys := services.NewKeys(b.db.Gorm, keep, slog.New(slog.DiscardHandler))
+	keys := idempotency.Purge{DB: b.db.Gorm, Config: idempotency.Config{Retention: keep}, Log: slog.New(slog.DiscardHandler)}
 	young, old := b.place(t, key, "young"), b.place(t, key, "old")
 	b.age(t, "young", keep-time.Minute)
 	b.age(t, "old", keep+time.Minute)
-	if err := keys.Forget(t.Context()); err != nil {
+	if err := keys.Once(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	if again := b.place(t, key, "young"); again.ID != young.ID {
@@ -116,14 +116,14 @@ func TestOldKeysAreForgotten(t *testing.T) {
 func TestForgettingByManyAndByManyReplicas(t *testing.T) {
 	b := setup(t)
 	placed := b.place(t, key, "first")
-	err := b.db.Gorm.Exec(`INSERT INTO idempotency_keys (caller, key, request_hash, order_id, created_at)
+	err := b.db.Gorm.Exec(`INSERT INTO idempotency_keys (caller, key, request_hash, resource_id, created_at)
 		SELECT 'gateway', n::text, '', ?, now() - interval '2 days' FROM generate_series(1, 1800) n`, placed.ID).Error
 	if err != nil {
 		t.Fatal(err)
 	}
 	stops := []func(){}
 	for range 3 {
-		stops = append(stops, testkit.Run(t, services.NewKeys(b.db.Gorm, 24*time.Hour, slog.New(slog.DiscardHandler)).Run))
+		stops = append(stops, testkit.Run(t, idempotency.Purge{DB: b.db.Gorm, Config: idempotency.Config{Retention: 24 * time.Hour}, Log: slog.New(slog.DiscardHandler)}.Run))
 	}
 	testkit.Eventually(t, 20*time.Second, func() string {
 		if n := b.rows(t, "idempotency_keys"); n != 1 {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/google/uuid"
 	"gorm.io/gorm"
@@ -13,6 +14,7 @@ import (
 	"github.com/go-troika/troika/pkg/database"
 	"github.com/go-troika/troika/pkg/events"
 	"github.com/go-troika/troika/pkg/fault"
+	"github.com/go-troika/troika/pkg/idempotency"
 	"github.com/go-troika/troika/services/order-service/internal/models"
 )
 
@@ -42,42 +44,43 @@ func NewOrders(db *gorm.DB, users *Users) *Orders {
 }
 
 // Place adds a pending order with the user, currency and items of order and
-// publishes order.created. With a key that the caller used for the same request
-// before, it does nothing and returns the order as it was placed then, with
-// true. It fails with ErrTotalTooLarge, ErrKeyReused, ErrUserUnknown,
-// ErrUsersUnavailable or ErrUsersCircuitOpen, and then has placed nothing.
-func (s *Orders) Place(ctx context.Context, order models.Order, key Key) (models.Order, bool, error) {
+// publishes order.created. If an earlier request with the key of ctx placed it, it
+// does nothing and returns the order as it was placed then, with true. It fails with
+// ErrTotalTooLarge, idempotency.ErrKeyReused, ErrUserUnknown, ErrUsersUnavailable or
+// ErrUsersCircuitOpen, and then has placed nothing.
+func (s *Orders) Place(ctx context.Context, order models.Order) (models.Order, bool, error) {
 	order, err := draft(order)
 	if err != nil {
 		return models.Order{}, false, err
 	}
-	db, ask := s.db.WithContext(ctx), newRequest(key, order)
-	if placed, err := ask.placed(db); !errors.Is(err, gorm.ErrRecordNotFound) {
-		return placed, true, err
+	db, request := s.db.WithContext(ctx), idempotency.NewRequest(ctx, canonical(order))
+	made, err := request.Made(db)
+	if err == nil && made == uuid.Nil {
+		err = s.users.Check(ctx, order.UserID) // not in the transaction: it may take seconds
 	}
-	if err := s.users.Check(ctx, order.UserID); err != nil { // not in the transaction: it may take seconds
-		return models.Order{}, false, err
+	if err == nil && made == uuid.Nil {
+		err = database.Transaction(ctx, db, func(tx *gorm.DB) error {
+			made, err = request.Take(tx, order.ID)
+			if err != nil || made != order.ID {
+				return err
+			}
+			if err := models.InsertOrder(tx, &order); err != nil {
+				return err
+			}
+			return events.Publish(ctx, tx, contracts.OrderCreated, change(order))
+		})
 	}
-	replayed := false
-	err = database.Transaction(ctx, db, func(tx *gorm.DB) error {
-		first, err := ask.take(tx, order)
-		if err != nil {
-			return err
-		}
-		if !first { // the same request came meanwhile
-			replayed = true
-			order, err = ask.placed(tx)
-			return err
-		}
-		if err := models.InsertOrder(tx, &order); err != nil {
-			return err
-		}
-		return events.Publish(ctx, tx, contracts.OrderCreated, change(order))
-	})
-	if err != nil {
+	switch {
+	case err != nil:
 		return models.Order{}, false, fmt.Errorf("place order: %w", err)
+	case made == order.ID:
+		return order, false, nil
 	}
-	return order, replayed, nil
+	if order, err = models.FindOrder(db, made); err != nil {
+		return models.Order{}, false, fmt.Errorf("find placed order: %w", err)
+	}
+	order.Status, order.UpdatedAt = models.Pending, order.CreatedAt // as it was placed
+	return order, true, nil
 }
 
 // Get reads one order, or fails with ErrOrderNotFound.
@@ -155,6 +158,16 @@ func draft(order models.Order) (models.Order, error) {
 		order.Items[i].Line = i + 1
 	}
 	return order, nil
+}
+
+// canonical is what the caller asked for, however the request was spelled.
+func canonical(o models.Order) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s %s", o.UserID, o.Currency)
+	for _, item := range o.Items {
+		fmt.Fprintf(&b, "\n%q %d %d", item.SKU, item.Quantity, item.UnitPrice)
+	}
+	return b.String()
 }
 
 func change(o models.Order) contracts.OrderChange {

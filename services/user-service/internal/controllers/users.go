@@ -33,15 +33,19 @@ type createUser struct {
 	Name  text `json:"name" validate:"required,max=200"`
 }
 
-// Create answers POST /users with 201 and the new user.
+// Create answers POST /users with 201 and the new user, or the one that the same
+// Idempotency-Key made before.
 func (ctl *Users) Create(c *gin.Context) error {
 	in, err := httpserver.Bind[createUser](c)
 	if err != nil {
 		return err
 	}
-	user, err := ctl.users.Register(c.Request.Context(), string(in.Email), string(in.Name))
+	user, replayed, err := ctl.users.Register(c.Request.Context(), string(in.Email), string(in.Name))
 	if err != nil {
 		return err
+	}
+	if replayed {
+		httpserver.Replayed(c)
 	}
 	c.Header("Location", "/users/"+user.ID.String())
 	return httpserver.JSON(c, http.StatusCreated, view(user))

@@ -15,7 +15,7 @@ import (
 func HTTP(r gin.IRouter, v *serviceauth.Verifier, users *controllers.Users) {
 	people, readers := middleware.People(v), middleware.Readers(v)
 
-	r.POST("/users", people, httpserver.Handle(users.Create))
+	r.POST("/users", people, httpserver.Idempotent(), httpserver.Handle(users.Create))
 	r.GET("/users", people, httpserver.Handle(users.List))
 	r.GET("/users/:id", readers, httpserver.Handle(users.Show))
 	r.PATCH("/users/:id", people, httpserver.Handle(users.Update))

@@ -14,6 +14,7 @@ import (
 	"github.com/go-troika/troika/pkg/database"
 	"github.com/go-troika/troika/pkg/events"
 	"github.com/go-troika/troika/pkg/fault"
+	"github.com/go-troika/troika/pkg/idempotency"
 	"github.com/go-troika/troika/services/user-service/internal/models"
 )
 
@@ -34,28 +35,38 @@ func NewUsers(db *gorm.DB) *Users {
 	return &Users{db: db}
 }
 
-// Register adds a user and publishes user.created. The error is ErrEmailTaken
-// if a living user has the email, in whatever case it is written.
-func (s *Users) Register(ctx context.Context, email, name string) (models.User, error) {
+// Register adds a user and publishes user.created. If an earlier request with the key
+// of ctx added it, it does nothing and returns the user as it is now, with true. It
+// fails with ErrEmailTaken if a living user has the email, in whatever case it is
+// written, with idempotency.ErrKeyReused, or, for a user who is gone since, with
+// ErrUserNotFound.
+func (s *Users) Register(ctx context.Context, email, name string) (models.User, bool, error) {
 	id, err := uuid.NewV7()
 	if err != nil {
-		return models.User{}, fmt.Errorf("make user id: %w", err)
+		return models.User{}, false, fmt.Errorf("make user id: %w", err)
 	}
 	now := database.Now()
 	user := models.User{
 		ID: id, Email: normalEmail(email), Name: strings.TrimSpace(name),
 		Revision: 1, CreatedAt: now, UpdatedAt: now,
 	}
+	request, made := idempotency.NewRequest(ctx, fmt.Sprintf("%q %q", user.Email, user.Name)), id
 	err = database.Transaction(ctx, s.db, func(tx *gorm.DB) error {
+		if made, err = request.Take(tx, id); err != nil || made != id {
+			return err
+		}
 		if err := models.InsertUser(tx, &user); err != nil {
 			return err
 		}
 		return events.Publish(ctx, tx, contracts.UserCreated, change(user))
 	})
-	if err != nil {
-		return models.User{}, expected(err, "register user")
+	if err == nil && made != id {
+		user, err = models.FindUser(s.db.WithContext(ctx), made)
 	}
-	return user, nil
+	if err != nil {
+		return models.User{}, false, expected(err, "register user")
+	}
+	return user, made != id, nil
 }
 
 // Get reads one user, or fails with ErrUserNotFound.

@@ -1,4 +1,4 @@
-package middleware
+package httpserver
 
 import (
 	"strings"
@@ -6,7 +6,8 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"github.com/go-troika/troika/pkg/fault"
-	"github.com/go-troika/troika/pkg/httpserver"
+	"github.com/go-troika/troika/pkg/idempotency"
+	"github.com/go-troika/troika/pkg/serviceauth"
 )
 
 const (
@@ -18,11 +19,11 @@ const (
 var ErrIdempotencyKey = fault.New(fault.Malformed, "invalid_idempotency_key", "Invalid Idempotency-Key").
 	WithDetail("give one line of 1 to 255 printable ASCII characters, or none")
 
-// Idempotency reads the optional Idempotency-Key for IdempotencyKey, and answers
-// 400 if it is there but not one line of 1 to 255 printable ASCII characters.
-// The key is taken literally, quotes included.
-func Idempotency() gin.HandlerFunc {
-	return httpserver.Handle(func(c *gin.Context) error {
+// Idempotent reads the optional Idempotency-Key for package idempotency; it stands
+// after [Callers]. It answers 400 to a key that is not one line of 1 to 255 printable
+// ASCII characters. The key is taken literally, quotes included.
+func Idempotent() gin.HandlerFunc {
+	return Handle(func(c *gin.Context) error {
 		lines := c.Request.Header.Values(idempotencyHeader)
 		if len(lines) == 0 {
 			return nil
@@ -30,13 +31,15 @@ func Idempotency() gin.HandlerFunc {
 		if len(lines) > 1 || !validKey(lines[0]) {
 			return ErrIdempotencyKey
 		}
-		c.Set(idempotencyHeader, lines[0])
+		ctx := c.Request.Context()
+		key := idempotency.Key{Caller: serviceauth.Caller(ctx), Value: lines[0]}
+		c.Request = c.Request.WithContext(idempotency.WithKey(ctx, key))
 		return nil
 	})
 }
 
-// IdempotencyKey is the request's key, "" if it has none.
-func IdempotencyKey(c *gin.Context) string { return c.GetString(idempotencyHeader) }
+// Replayed marks an answer that an earlier request with the key had.
+func Replayed(c *gin.Context) { c.Header("Idempotent-Replayed", "true") }
 
 func validKey(key string) bool {
 	unprintable := func(r rune) bool { return r < ' ' || r > '~' }
