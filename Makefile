@@ -22,9 +22,9 @@ demo: stack ## see it all run, in five steps
 test: stack ## run every test, with the race detector
 	@bin/stack test
 
-chaos-events: stack ## harm services, Redis and Postgres under writers, and count, about five minutes; KILLS, FREEZES, OUTAGE, SEED
+chaos-events: stack ## harm services, Redis and Postgres under writers, and count, about eight minutes; KILLS, FREEZES, DIRECT, OUTAGE, SEED
 	@CGO_ENABLED=1 STACK_BIN=$(CURDIR)/bin/stack go test -race -count=1 -timeout 30m -v ./e2e/crashlab \
-		-users 1000 -kills $(or $(KILLS),20) -freezes $(or $(FREEZES),3) -crashes 5 -frozen 30s -outage $(or $(OUTAGE),60s) -wipes 5 \
+		-users 1000 -kills $(or $(KILLS),20) -freezes $(or $(FREEZES),3) -crashes 5 -direct $(or $(DIRECT),100) -frozen 30s -outage $(or $(OUTAGE),60s) -wipes 5 \
 		-seed $(or $(SEED),0)
 
 # Without the race detector: it would take the processors from what is measured.

@@ -9,6 +9,7 @@ require (
 	github.com/moby/moby/client v0.6.2
 	github.com/redis/go-redis/v9 v9.23.0
 	github.com/testcontainers/testcontainers-go v0.45.0
+	gorm.io/gorm v1.30.1
 )
 
 require (
@@ -97,7 +98,6 @@ require (
 	google.golang.org/grpc v1.84.0 // indirect
 	google.golang.org/protobuf v1.36.12 // indirect
 	gorm.io/driver/postgres v1.6.1 // indirect
-	gorm.io/gorm v1.30.1 // indirect
 )
 
 replace github.com/go-troika/troika/pkg => ../pkg

@@ -60,6 +60,9 @@ func (c *client) try(ctx context.Context, caller, service, method, path string, 
 	}
 	req.Header.Set("X-Service-Token", front.Good(caller, service).Sign(world.Secret))
 	req.Header.Set("Content-Type", "application/json")
+	if u, ok := in.(user); ok { // a repeated create makes nothing anew
+		req.Header.Set("Idempotency-Key", u.Email)
+	}
 	resp, err := c.http.Do(req)
 	if err != nil {
 		return 0, err

@@ -121,10 +121,12 @@ func (l *lab) leader(ctx context.Context, other string) (string, error) {
 	return "", errors.New("no relay leads")
 }
 
-// dropped ends sessions of user-service, and wants no write to fail.
+// dropped ends sessions of user-service, and wants no write to fail but those whose
+// commit was under way.
 func (l *lab) dropped(ctx context.Context) (string, error) {
 	ended := 0
-	writes, err := l.under(ctx, 0, l.once, func(ctx context.Context) error {
+	l.unknown.Store(0)
+	writes, err := l.under(ctx, 0, l.surely, func(ctx context.Context) error {
 		for ended < l.cfg.Drops && ctx.Err() == nil {
 			sessions, err := l.stack.sessions(ctx, world.User)
 			if err != nil {
@@ -143,5 +145,5 @@ func (l *lab) dropped(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return fmt.Sprintf("%d ended, 0 of %d writes failed; %s", ended, len(writes), figures), nil
+	return fmt.Sprintf("%d ended, of %d writes 0 failed and %d had to be repeated; %s", ended, len(writes), l.unknown.Load(), figures), nil
 }

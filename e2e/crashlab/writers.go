@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -16,7 +17,7 @@ import (
 
 // written is one user that a writer asked for.
 type written struct {
-	id   string // "" if it was made by a request whose answer a kill swallowed
+	id   string
 	took time.Duration
 }
 
@@ -81,9 +82,7 @@ func unlike(what string, status int, err error) error {
 
 func email(n int) string { return fmt.Sprintf("user-%d@example.com", n) }
 
-// persist registers a user, however often it takes, and renames it twice. An
-// answer that a kill swallowed leaves open whether the user exists; then the
-// email is taken, and its owner stays as it is.
+// persist registers a user, however often it takes, and renames it twice.
 func (l *lab) persist(ctx context.Context, n int) (written, error) {
 	var u user
 	status, err := l.client.call(ctx, front.Caller, world.User, http.MethodPost, "/users", user{Email: email(n), Name: "first"}, &u)
@@ -91,9 +90,6 @@ func (l *lab) persist(ctx context.Context, n int) (written, error) {
 		return written{}, err
 	}
 	l.written.Add(1)
-	if status == http.StatusConflict {
-		return written{}, nil
-	}
 	if status != http.StatusCreated {
 		return written{}, unlike("create "+email(n), status, nil)
 	}
@@ -126,6 +122,15 @@ func (l *lab) once(ctx context.Context, n int) (written, error) {
 	case <-time.After(pace):
 	}
 	return written{u.ID, took}, nil
+}
+
+// surely is once, repeated with its key if the outcome is unknown.
+func (l *lab) surely(ctx context.Context, n int) (written, error) {
+	w, err := l.once(ctx, n)
+	for ; err != nil && strings.Contains(err.Error(), "outcome_unknown") && ctx.Err() == nil; w, err = l.once(ctx, n) {
+		l.unknown.Add(1)
+	}
+	return w, err
 }
 
 // percentile gives the time that share of the writes took at most.
