@@ -98,6 +98,16 @@ func (b *Breaker) Do(ctx context.Context, fn func(context.Context) error) error 
 	return err
 }
 
+// EndCooldown makes the next call a trial, if the breaker is open: something else has
+// shown that the dependency may work again.
+func (b *Breaker) EndCooldown() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.state == Open {
+		b.until = time.Now()
+	}
+}
+
 // OnTransition adds a listener. Listeners are told every change, in order, one at a
 // time and outside of all locks; they may use the breaker. The call that causes a
 // change, or one that is telling earlier ones, waits for them: they should be quick.

@@ -12,6 +12,10 @@ import (
 // signs its tokens.
 const UserService = "user-service"
 
+// CodeUserNotFound is the code of user-service's answer about a user that does not
+// exist.
+const CodeUserNotFound = "user_not_found"
+
 // Events of user-service. Their key is the user's id, so a reader gets what
 // happened to one user in the order in which it was committed.
 var (

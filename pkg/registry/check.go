@@ -63,8 +63,15 @@ func (r *Registry) check(ctx context.Context, p *pool, inst *instance) {
 	now := time.Now()
 	inDoubt := err != nil || inst.ejected(now) || inst.missing.Load()
 	r.record(p, inst, err)
+	if err == nil {
+		p.looksWell()
+	}
 	pause := jittered(r.cfg.CheckInterval)
-	if inDoubt {
+	switch {
+	case p.watched():
+		pause = min(pause, WatchInterval)
+		time.AfterFunc(pause, r.wakeChecker)
+	case inDoubt:
 		pause = min(pause, jittered(recheck))
 	}
 	inst.nextCheck.Store(now.Add(pause).UnixNano())

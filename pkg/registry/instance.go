@@ -58,6 +58,7 @@ type instance struct {
 
 	inFlight   atomic.Int64
 	ejectedEnd atomic.Int64 // unix ns
+	avoidedEnd atomic.Int64 // unix ns; it asked for a pause
 
 	mu        sync.Mutex
 	latency   float64 // ns; 0 = never measured
@@ -80,6 +81,8 @@ func (i *instance) origin() origin             { return origin(i.from.Load()) }
 func (i *instance) setState(h Health)          { i.state.Store(&h) }
 func (i *instance) is(h Health) bool           { return *i.state.Load() == h }
 func (i *instance) ejected(now time.Time) bool { return now.UnixNano() < i.ejectedEnd.Load() }
+
+func (i *instance) avoided(now time.Time) bool { return now.UnixNano() < i.avoidedEnd.Load() }
 
 func (i *instance) snapshot(now time.Time) Instance {
 	return Instance{

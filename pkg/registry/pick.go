@@ -38,6 +38,11 @@ func (l Lease) Done(outcome breaker.Outcome, d time.Duration) {
 	}
 }
 
+// BackOff has the instance avoided for d, while another can be had: it works, and has turned a call away.
+func (l Lease) BackOff(d time.Duration) {
+	l.inst.avoidedEnd.Store(time.Now().Add(d).UnixNano())
+}
+
 // Pick leases an instance of service name for one call, avoiding the URLs in not when another can be had, be it one
 // that says of itself that it is unhealthy. While all are known to be unhealthy it still picks one: the call is the
 // fresher check, and the caller's breaker bounds the attempts. Its error, for a service without instances, matches ErrNotAvailable. It does not block, but for the first
@@ -88,7 +93,7 @@ func (r *Registry) Another(name string, not ...string) bool {
 func (p *pool) pick(not []string, now time.Time) *instance {
 	ejection := !panicking(p.all(), now)
 	inst := p.among(lastResort, now, func(i *instance) bool {
-		return !slices.Contains(not, i.url) && !(ejection && i.ejected(now))
+		return !slices.Contains(not, i.url) && !(ejection && i.ejected(now)) && !i.avoided(now)
 	})
 	if inst == nil {
 		inst = p.among(lastResort, now, func(*instance) bool { return true })

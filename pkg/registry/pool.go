@@ -15,6 +15,9 @@ type pool struct {
 
 	ejections atomic.Int64
 
+	watchMu sync.Mutex
+	watches map[*watch]bool
+
 	mu      sync.Mutex
 	members atomic.Pointer[[]*instance]
 }
@@ -41,6 +44,7 @@ func (p *pool) put(e endpoint, from origin) {
 	if i < 0 {
 		members = append(slices.Clone(members), newInstance(e, from))
 		p.members.Store(&members)
+		p.looksWell()
 		return
 	}
 	inst := members[i]

@@ -69,9 +69,16 @@ func (c *Client) judge(ctx, caller context.Context, call *call, resp *http.Respo
 	e := c.fail(ctx, call, outcome, err)
 	e.Status = resp.StatusCode
 	e.RetryAfter = parseRetryAfter(resp.Header.Get("Retry-After"), time.Now())
-	if !ok && readErr == nil {
+	switch {
+	case ok || readErr != nil:
+	case isProblem(resp.Header):
 		p := parseProblem(body)
 		e.Code, e.Message, e.RequestID = p.Code, p.Error, orDefault(p.RequestID, e.RequestID)
+		if e.refused = isRefusal(resp.StatusCode, p.Code); e.refused {
+			e.outcome = breaker.Ignore
+		}
+	case resp.StatusCode >= http.StatusBadRequest:
+		e.Err, e.outcome = ErrNotOwn, breaker.Failure
 	}
 	return e
 }

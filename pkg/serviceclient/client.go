@@ -51,14 +51,14 @@ func New(target string, cfg Config, d Deps) *Client {
 // Breaker answers the target's breaker, to watch its state and transitions.
 func (c *Client) Breaker() *breaker.Breaker { return c.breaker }
 
-// do sends the call until it has an answer or must not be tried again, counts it, and logs it when it failed.
+// do makes the call, if the breaker lets it, counts it, and logs it when it failed.
 func (c *Client) do(ctx context.Context, call *call) error {
 	began := time.Now()
 	call.deadline = began.Add(c.cfg.Timeout)
 	if tracing.RequestID(ctx) == "" {
 		ctx = tracing.WithRequestID(ctx, tracing.NewRequestID())
 	}
-	e := c.retry(ctx, call)
+	e := c.guarded(ctx, call)
 	took := time.Since(began)
 	if c.deps.Metrics != nil {
 		c.deps.Metrics.Dependency(c.target, e != nil && e.outcome == breaker.Failure, took)
@@ -70,47 +70,13 @@ func (c *Client) do(ctx context.Context, call *call) error {
 	return e
 }
 
-// retry makes attempts as planned after each; nil means that the last succeeded.
-func (c *Client) retry(ctx context.Context, call *call) *Error {
-	c.budget.deposit()
-	var last *Error
-	for {
-		e := c.try(ctx, call)
-		if e != nil && last != nil && errors.Is(e, breaker.ErrOpen) {
-			return last // tells more than a refusal to retry
-		}
-		if e == nil || !e.repeat.again || c.breaker.State() == breaker.Open || !pause(ctx, e.repeat.wait) {
-			return e
-		}
-		c.countRetry(e)
-		last = e
-	}
-}
-
-// try makes one attempt on one instance, if breaker and bulkhead let it.
-func (c *Client) try(ctx context.Context, call *call) (e *Error) {
-	lease, err := c.deps.Registry.Pick(c.target, call.tried...)
-	if err != nil {
-		c.countRefusal(refusedNoInstance)
-		return c.fail(ctx, call, breaker.Failure, err)
-	}
-	call.tried = append(call.tried, lease.URL)
-	began, outcome := time.Now(), breaker.Ignore
-	defer func() { lease.Done(outcome, time.Since(began)) }()
-	err = c.breaker.Do(ctx, func(ctx context.Context) error {
-		if c.underWay.Add(1) > int64(c.cfg.Concurrency) {
-			c.underWay.Add(-1)
-			c.countRefusal(refusedBulkhead)
-			e = c.fail(ctx, call, breaker.Ignore, ErrBusy)
-			return e
-		}
-		defer c.underWay.Add(-1)
-		if e = c.attempt(ctx, call, lease.Base(), began); e == nil {
-			outcome = breaker.Success
+// guarded is the whole call, with all its attempts, as the breaker sees it: one call
+// counts once.
+func (c *Client) guarded(ctx context.Context, call *call) (e *Error) {
+	err := c.breaker.Do(ctx, func(ctx context.Context) error {
+		if e = c.retry(ctx, call); e == nil {
 			return nil
 		}
-		outcome = e.outcome
-		e.repeat = c.plan(ctx, call, e)
 		return e
 	})
 	if open, ok := errors.AsType[*breaker.OpenError](err); ok {
@@ -118,6 +84,47 @@ func (c *Client) try(ctx context.Context, call *call) (e *Error) {
 		e = c.fail(ctx, call, breaker.Failure, open)
 		e.RetryAfter = open.RetryAfter
 	}
+	return e
+}
+
+// retry makes attempts as planned after each; nil means that the last succeeded.
+func (c *Client) retry(ctx context.Context, call *call) *Error {
+	c.budget.deposit()
+	for {
+		e := c.try(ctx, call)
+		if e == nil || !e.repeat.again || !pause(ctx, e.repeat.wait) {
+			return e
+		}
+		c.countRetry(e)
+	}
+}
+
+// try makes one attempt on one instance, if the bulkhead lets it.
+func (c *Client) try(ctx context.Context, call *call) (e *Error) {
+	lease, err := c.deps.Registry.Pick(c.target, call.tried...)
+	if err != nil {
+		c.countRefusal(refusedNoInstance)
+		return c.fail(ctx, call, breaker.Failure, err)
+	}
+	call.tried = append(call.tried, lease.URL)
+	began, outcome := time.Now(), breaker.Failure // stands if the attempt panics
+	defer func() { lease.Done(outcome, time.Since(began)) }()
+	if c.underWay.Add(1) > int64(c.cfg.Concurrency) {
+		c.underWay.Add(-1)
+		c.countRefusal(refusedBulkhead)
+		outcome = breaker.Ignore
+		return c.fail(ctx, call, breaker.Ignore, ErrBusy)
+	}
+	defer c.underWay.Add(-1)
+	if e = c.attempt(ctx, call, lease.Base(), began); e == nil {
+		outcome = breaker.Success
+		return nil
+	}
+	outcome = e.outcome
+	if e.refused {
+		lease.BackOff(min(e.RetryAfter, retryAfterCap))
+	}
+	e.repeat = c.plan(ctx, call, e)
 	return e
 }
 

@@ -14,6 +14,9 @@ var (
 	ErrBusy = errors.New("too many calls under way")
 	// ErrTooLarge is matched by the error of a call whose answer was longer than Config.MaxBody.
 	ErrTooLarge = errors.New("answer too large")
+	// ErrNotOwn is matched by the error of a call that something else than the service answered with an error, such
+	// as a proxy: its status says nothing about what was asked for.
+	ErrNotOwn = errors.New("the answer is not the service's own")
 )
 
 // Error is a call that brought no usable answer. Through Err it matches, with errors.Is, what stood in the way:
@@ -34,6 +37,7 @@ type Error struct {
 	Err        error // nil when the status says it all
 
 	outcome  breaker.Outcome
+	refused  bool // the service works, and has turned the call away
 	undialed bool // no connection could be opened: the service has seen nothing of the call
 	repeat   plan
 }
@@ -58,6 +62,14 @@ func (e *Error) Error() string {
 
 // Unwrap answers Err.
 func (e *Error) Unwrap() error { return e.Err }
+
+// CodeOf returns the code of the service's own problem that err is about, "" when there is none.
+func CodeOf(err error) string {
+	if e, ok := errors.AsType[*Error](err); ok {
+		return e.Code
+	}
+	return ""
+}
 
 // StatusOf answers the HTTP status err tells of, 0 when there was no answer or err is not an *Error.
 func StatusOf(err error) int {

@@ -13,6 +13,7 @@ import (
 func Example() {
 	users := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path != "/users/1" {
+			w.Header().Set("Content-Type", "application/problem+json")
 			w.WriteHeader(http.StatusNotFound)
 			fmt.Fprint(w, `{"error":"No such user","code":"user_not_found"}`)
 			return

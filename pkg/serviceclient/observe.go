@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/go-troika/troika/pkg/breaker"
+	"github.com/go-troika/troika/pkg/registry"
 )
 
 // Reasons of http_client_refused_total.
@@ -18,12 +19,15 @@ const (
 	refusedDeadline   = "retry_deadline" // likewise
 )
 
-// watchBreaker makes metrics and one log line of each of the breaker's transitions.
+// watchBreaker makes metrics and one log line of each of the breaker's transitions, and has the registry look after
+// the target while the breaker is open.
 func (c *Client) watchBreaker() {
 	if c.deps.Metrics != nil {
 		c.deps.Metrics.WatchBreaker(c.target, func() string { return c.breaker.State().String() })
 	}
+	w := recovery{client: c}
 	c.breaker.OnTransition(func(t breaker.Transition) {
+		w.transition(t)
 		from, to := t.From.String(), t.To.String()
 		if c.deps.Metrics != nil {
 			c.deps.Metrics.Transition(c.target, from, to)
@@ -35,6 +39,35 @@ func (c *Client) watchBreaker() {
 		c.deps.Log.LogAttrs(context.Background(), level, "circuit breaker "+to,
 			slog.String("target", c.target), slog.String("from", from))
 	})
+}
+
+// recovery ends the cooldown of an open breaker once the target answers health checks, or has a new instance. The
+// breaker calls it one transition at a time.
+type recovery struct {
+	client *Client
+	stop   func()
+	failed int // trials in a row that failed although the target had looked well
+}
+
+func (w *recovery) transition(t breaker.Transition) {
+	switch t.To {
+	case breaker.Open:
+		if t.From == breaker.HalfOpen {
+			w.failed++
+		}
+		// One that answers health checks and fails its calls is tried less and less often.
+		wait := registry.WatchInterval << min(w.failed, 10)
+		began := time.Now()
+		w.stop = w.client.deps.Registry.Watch(w.client.target, func() {
+			if time.Since(began) >= wait-registry.WatchInterval {
+				w.client.breaker.EndCooldown()
+			}
+		})
+	case breaker.HalfOpen:
+		w.stop()
+	case breaker.Closed:
+		w.failed = 0
+	}
 }
 
 // countRetry counts a retry after the failed attempt e, by what had gone wrong.

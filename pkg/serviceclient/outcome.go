@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"mime"
 	"net"
 	"net/http"
 
 	"github.com/go-troika/troika/pkg/breaker"
+	"github.com/go-troika/troika/pkg/registry"
 )
 
 // outcomeOfStatus: whoever answers below 500 works; 501 is a plain statement too.
@@ -35,18 +37,29 @@ func timedOut(ctx context.Context, err error) error {
 	return err
 }
 
-// classify tells the breaker what an attempt said about the service.
+// isProblem reports whether an answer is the service's own: what stands between, such
+// as a proxy, has an error page of another kind.
+func isProblem(h http.Header) bool {
+	media, _, err := mime.ParseMediaType(h.Get("Content-Type"))
+	return err == nil && media == "application/problem+json"
+}
+
+// isRefusal reports whether a service that works has turned the call away for now.
+func isRefusal(status int, code string) bool {
+	busy := code == "overloaded" || code == "database_busy" || code == "event_log_busy"
+	return status == http.StatusTooManyRequests || status == http.StatusServiceUnavailable && busy
+}
+
+// classify tells the breaker what a call said about the service.
 func classify(err error) breaker.Outcome {
 	if err == nil {
 		return breaker.Success
 	}
 	e, ok := errors.AsType[*Error](err)
-	switch {
-	case !ok || e.repeat.elsewhere:
+	if !ok || errors.Is(err, registry.ErrNotAvailable) {
 		return breaker.Ignore
-	default:
-		return e.outcome
 	}
+	return e.outcome
 }
 
 func dialFailed(err error) bool {

@@ -17,21 +17,22 @@ const (
 
 // plan is what follows a failed attempt.
 type plan struct {
-	again     bool
-	elsewhere bool // another instance is there for it
-	wait      time.Duration
+	again bool
+	wait  time.Duration
 }
 
 // plan decides whether the call is tried again after the failed attempt e.
 func (c *Client) plan(ctx context.Context, call *call, e *Error) plan {
-	if e.outcome != breaker.Failure || len(call.tried) > c.cfg.Retries || !call.repeatable && !e.undialed {
+	if e.outcome != breaker.Failure && !e.refused || len(call.tried) > c.cfg.Retries || !call.repeatable && !e.undialed {
 		return plan{}
 	}
-	wait := backoff(len(call.tried))
-	if e.RetryAfter > 0 {
-		wait = min(e.RetryAfter, retryAfterCap)
+	wait, ok := backoff(len(call.tried)), true
+	if elsewhere := c.deps.Registry.Another(c.target, call.tried...); elsewhere && e.refused {
+		wait = 0
+	} else if !elsewhere && (e.refused || e.RetryAfter > 0) { // the same again, not before it says
+		wait, ok = e.RetryAfter, e.RetryAfter > 0 && e.RetryAfter <= retryAfterCap
 	}
-	if wait >= time.Until(call.until(ctx)) {
+	if !ok || wait >= time.Until(call.until(ctx)) {
 		c.countRefusal(refusedDeadline)
 		return plan{}
 	}
@@ -39,7 +40,7 @@ func (c *Client) plan(ctx context.Context, call *call, e *Error) plan {
 		c.countRefusal(refusedBudget)
 		return plan{}
 	}
-	return plan{again: true, elsewhere: c.deps.Registry.Another(c.target, call.tried...), wait: wait}
+	return plan{again: true, wait: wait}
 }
 
 // backoff is a random wait after the given number of attempts ("full jitter": Brooker, Exponential Backoff And

@@ -14,6 +14,7 @@ import (
 
 	"github.com/go-troika/troika/pkg/breaker"
 	"github.com/go-troika/troika/pkg/serviceclient"
+	"github.com/go-troika/troika/pkg/testkit"
 )
 
 // steady is a breaker that these tests do not open.
@@ -169,20 +170,36 @@ func answer(status int, header ...string) *http.Response {
 	return resp
 }
 
+// refusal is how our services turn a call away.
+func refusal(retryAfter string) *http.Response {
+	resp := answer(503, "Retry-After", retryAfter, "Content-Type", "application/problem+json")
+	resp.Body = io.NopCloser(strings.NewReader(`{"code":"overloaded"}`))
+	return resp
+}
+
+// A service that turns calls away works: it is asked again when it says, at most 5 s
+// later, and not at all before.
 func TestRetryAfter(t *testing.T) {
 	t.Parallel()
-	for value, want := range map[string]time.Duration{"2": 2 * time.Second, "5": 5 * time.Second, "3600": 5 * time.Second} {
+	for value, want := range map[string]time.Duration{"2": 2 * time.Second, "5": 5 * time.Second, "6": 0, "3600": 0, "2147483647": 0} {
 		t.Run(value, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				s := &scripted{play: func(n int, _ *http.Request) (*http.Response, error) {
 					if n == 1 {
-						return answer(503, "Retry-After", value), nil
+						return refusal(value), nil
 					}
 					return answer(200), nil
 				}}
 				b := setupOver(t, s, serviceclient.Config{Timeout: 20 * time.Second}, "http://a:1")
-				if _, err := get(t, b, "/"); err != nil {
+				_, err := get(t, b, "/")
+				if want == 0 {
+					if serviceclient.CodeOf(err) != "overloaded" || len(s.times) != 1 {
+						t.Errorf("%d attempts: %v", len(s.times), err)
+					}
+					return
+				}
+				if err != nil {
 					t.Fatal(err)
 				}
 				if wait := s.times[1].Sub(s.times[0]); wait != want {
@@ -193,11 +210,156 @@ func TestRetryAfter(t *testing.T) {
 	}
 }
 
+// One instance turns calls away: another is asked at once, the first is left alone
+// for a while, and neither breaker nor registry holds it against the service.
+func TestRefusedCallGoesToAnotherInstanceAtOnce(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		asked := map[string]int{}
+		s := &scripted{}
+		s.play = func(_ int, r *http.Request) (*http.Response, error) {
+			asked[r.URL.Host]++
+			if r.URL.Host == "busy:1" {
+				return refusal("5"), nil
+			}
+			return answer(200), nil
+		}
+		b := setupOver(t, s, serviceclient.Config{Breaker: breaker.Config{Failures: 1}}, "http://busy:1", "http://idle:1")
+		began := time.Now()
+		for range 50 {
+			if _, err := get(t, b, "/"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if took := time.Since(began); took != 0 || asked["busy:1"] > 1 {
+			t.Errorf("50 calls took %v, the busy instance was asked %d times", took, asked["busy:1"])
+		}
+		if b.Breaker().State() != breaker.Closed {
+			t.Error("refusals opened the breaker")
+		}
+	})
+}
+
+func TestRefusalsNeverOpenTheBreaker(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := &scripted{play: func(int, *http.Request) (*http.Response, error) { return refusal("1"), nil }}
+		b := setupOver(t, s, serviceclient.Config{Breaker: breaker.Config{Failures: 1}}, "http://a:1")
+		for range 20 {
+			if _, err := get(t, b, "/"); serviceclient.CodeOf(err) != "overloaded" {
+				t.Fatal(err)
+			}
+		}
+		if b.Breaker().State() != breaker.Closed {
+			t.Error("refusals opened the breaker")
+		}
+	})
+}
+
+// A call is one call, however many attempts it makes.
+func TestCallCountsOnce(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := &scripted{play: func(int, *http.Request) (*http.Response, error) { return nil, errors.New("away") }}
+		b := setupOver(t, s, serviceclient.Config{Breaker: breaker.Config{Failures: 2}}, "http://a:1")
+		_, _ = get(t, b, "/")
+		if state := b.Breaker().State(); state != breaker.Closed || len(s.times) != 3 {
+			t.Errorf("after one call of %d attempts the breaker is %s", len(s.times), state)
+		}
+		_, _ = get(t, b, "/")
+		if state := b.Breaker().State(); state != breaker.Open {
+			t.Errorf("after two calls the breaker is %s", state)
+		}
+	})
+}
+
+// What a proxy answers in the service's place is no word of the service.
+func TestProxysAnswerIsATransportFailure(t *testing.T) {
+	t.Parallel()
+	b := setup(t, serviceclient.Config{Breaker: breaker.Config{Failures: 2, Cooldown: time.Minute}},
+		serve(t, func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "no such backend", http.StatusNotFound) }))
+	for range 2 {
+		if _, err := get(t, b, "/users/1"); !errors.Is(err, serviceclient.ErrNotOwn) || serviceclient.CodeOf(err) != "" {
+			t.Errorf("got %v, want ErrNotOwn", err)
+		}
+	}
+	if b.Breaker().State() != breaker.Open {
+		t.Error("the breaker took a proxy's 404 for success")
+	}
+}
+
+// The callee is back: the next call gets through within two seconds, whatever is
+// left of the cooldown.
+func TestRecoveryFollowsTheHealthCheck(t *testing.T) {
+	t.Parallel()
+	var up atomic.Bool
+	b := setup(t, serviceclient.Config{Breaker: breaker.Config{Failures: 1, Cooldown: time.Hour}},
+		serve(t, func(w http.ResponseWriter, r *http.Request) {
+			if up.Load() {
+				reply(200, ann)(w, r)
+				return
+			}
+			reply(500, "")(w, r)
+		}))
+	testkit.Run(t, b.registry.Run)
+	if _, err := get(t, b, "/users/1"); err == nil || b.Breaker().State() != breaker.Open {
+		t.Fatal("not open")
+	}
+	up.Store(true)
+	testkit.Eventually(t, 10*time.Second, func() string {
+		if _, err := get(t, b, "/users/1"); err != nil {
+			return err.Error()
+		}
+		return ""
+	})
+}
+
+// A new instance is a new chance.
+func TestRecoveryFollowsANewInstance(t *testing.T) {
+	t.Parallel()
+	b := setup(t, serviceclient.Config{Breaker: breaker.Config{Failures: 1, Cooldown: time.Hour}}, dead(t))
+	if _, err := get(t, b, "/users/1"); err == nil || b.Breaker().State() != breaker.Open {
+		t.Fatal("not open")
+	}
+	if err := b.registry.Register(target, serve(t, reply(200, ann))); err != nil {
+		t.Fatal(err)
+	}
+	testkit.Eventually(t, 10*time.Second, func() string {
+		if _, err := get(t, b, "/users/1"); err != nil {
+			return err.Error()
+		}
+		return ""
+	})
+}
+
+// One that answers health checks and fails its calls is tried now and then.
+func TestHealthyButFailingServiceIsTriedNowAndThen(t *testing.T) {
+	t.Parallel()
+	var calls atomic.Int64
+	b := setup(t, serviceclient.Config{Retries: -1, Breaker: breaker.Config{Failures: 1, Cooldown: time.Hour}},
+		serve(t, func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.Path == "/health" {
+				reply(200, "{}")(w, r)
+				return
+			}
+			calls.Add(1)
+			reply(500, "")(w, r)
+		}))
+	testkit.Run(t, b.registry.Run)
+	for began := time.Now(); time.Since(began) < 4*time.Second; {
+		_, _ = get(t, b, "/users/1")
+		<-time.After(10 * time.Millisecond)
+	}
+	if n := calls.Load(); n < 2 || n > 5 { // after 0.5, 1 and 2 s
+		t.Errorf("%d calls in 4 s", n)
+	}
+}
+
 func TestNoRetryPastTheDeadline(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := &scripted{play: func(int, *http.Request) (*http.Response, error) {
-			return answer(503, "Retry-After", "4"), nil
+			return refusal("4"), nil
 		}}
 		b := setupOver(t, s, serviceclient.Config{Timeout: 4 * time.Second}, "http://a:1")
 		began := time.Now()

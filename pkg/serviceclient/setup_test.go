@@ -113,6 +113,9 @@ func dead(t testing.TB) string {
 
 func reply(status int, body string) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) {
+		if status >= 400 {
+			w.Header().Set("Content-Type", "application/problem+json")
+		}
 		w.WriteHeader(status)
 		_, _ = w.Write([]byte(body))
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"time"
 
 	"github.com/google/uuid"
@@ -42,7 +41,7 @@ func (u *Users) Check(ctx context.Context, id uuid.UUID) error {
 		return nil
 	case err == nil:
 		err = fmt.Errorf("asked for user %s, got %s", id, user.ID)
-	case serviceclient.StatusOf(err) == http.StatusNotFound:
+	case serviceclient.CodeOf(err) == contracts.CodeUserNotFound:
 		return ErrUserUnknown
 	case ctx.Err() != nil: // the caller's time is up, which says nothing about user-service
 		return fmt.Errorf("check user: %w", ctx.Err())
@@ -52,12 +51,15 @@ func (u *Users) Check(ctx context.Context, id uuid.UUID) error {
 	return ErrUsersUnavailable.With(err).WithRetryAfter(retryAfter(err))
 }
 
+// longest is the most that a caller is asked to wait.
+const longest = time.Minute
+
 // retryAfter is the time that the open breaker or user-service asked for, at
 // least a second.
 func retryAfter(err error) time.Duration {
 	wait := time.Second
 	if call, ok := errors.AsType[*serviceclient.Error](err); ok {
-		wait = max(wait, call.RetryAfter)
+		wait = min(max(wait, call.RetryAfter), longest)
 	}
 	return wait
 }

@@ -20,7 +20,7 @@ import (
 
 // What a caller can expect to go wrong.
 var (
-	ErrUserNotFound = fault.New(fault.NotFound, "user_not_found", "User not found")
+	ErrUserNotFound = fault.New(fault.NotFound, contracts.CodeUserNotFound, "User not found")
 	ErrEmailTaken   = fault.New(fault.Conflict, "email_taken", "Email already taken")
 )
 
