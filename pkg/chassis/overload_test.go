@@ -11,6 +11,7 @@ import (
 
 	"github.com/go-troika/troika/pkg/chassis"
 	"github.com/go-troika/troika/pkg/httpserver"
+	"github.com/go-troika/troika/pkg/serviceauth"
 )
 
 // get answers status, Retry-After and body of a GET.
@@ -37,13 +38,13 @@ func (i *instance) get(path string, header ...string) (status int, retryAfter, b
 
 // overloaded is a service with a pool of one connection, which a request holds,
 // and as many requests in hand as it takes: four for a connection.
-func overloaded(t *testing.T, holders int) (i *instance, release func()) {
+func overloaded(t *testing.T, holders int) (i *instance, token string, release func()) {
 	t.Helper()
 	s := newService(t)
 	s.migrate()
 	held, leave := make(chan struct{}), make(chan struct{})
 	i = start(t, append(s.environ, "DB_POOL_MAX=1"), func(ch *chassis.Chassis) {
-		r := ch.HTTP.Router()
+		r := ch.HTTP.Router().Group("/", ch.HTTP.Callers("gateway"))
 		r.GET("/hold", httpserver.Handle(func(c *gin.Context) error {
 			return ch.DB.Transaction(func(*gorm.DB) error { held <- struct{}{}; <-leave; return nil })
 		}))
@@ -61,10 +62,10 @@ func overloaded(t *testing.T, holders int) (i *instance, release func()) {
 		if n == 0 {
 			path = "/hold"
 		}
-		go func() { done <- i.status(path) }()
+		go func() { done <- i.status(path, serviceauth.Header, s.token("gateway")) }()
 		<-held
 	}
-	return i, func() {
+	return i, s.token("gateway"), func() {
 		close(leave)
 		for range holders {
 			<-done
@@ -76,10 +77,10 @@ func overloaded(t *testing.T, holders int) (i *instance, release func()) {
 // time that its caller has.
 func TestWaitForTheDatabaseIsBounded(t *testing.T) {
 	t.Parallel()
-	i, release := overloaded(t, 1)
+	i, token, release := overloaded(t, 1)
 	for header, longest := range map[string]time.Duration{"": 5 * time.Second, "200": 5 * time.Second} {
 		began := time.Now()
-		status, retryAfter, body := i.get("/query", "X-Request-Timeout-Ms", header)
+		status, retryAfter, body := i.get("/query", serviceauth.Header, token, "X-Request-Timeout-Ms", header)
 		took := time.Since(began)
 		if status != http.StatusServiceUnavailable || retryAfter != "1" || !strings.Contains(body, `"code":"database_busy"`) || took > longest {
 			t.Errorf("timeout %q: status %d, Retry-After %q after %v: %s", header, status, retryAfter, took, body)
@@ -92,7 +93,7 @@ func TestWaitForTheDatabaseIsBounded(t *testing.T) {
 		t.Errorf("/health answers %d meanwhile", got)
 	}
 	release()
-	if status, _, body := i.get("/query"); status != http.StatusOK {
+	if status, _, body := i.get("/query", serviceauth.Header, token); status != http.StatusOK {
 		t.Errorf("afterwards: %d %s", status, body)
 	}
 }
@@ -100,8 +101,8 @@ func TestWaitForTheDatabaseIsBounded(t *testing.T) {
 // With four requests in hand for each connection the next is refused at once.
 func TestTooManyRequestsAreRefusedAtOnce(t *testing.T) {
 	t.Parallel()
-	i, release := overloaded(t, 4)
-	status, retryAfter, body := i.get("/query")
+	i, token, release := overloaded(t, 4)
+	status, retryAfter, body := i.get("/query", serviceauth.Header, token)
 	if status != http.StatusServiceUnavailable || retryAfter != "1" || !strings.Contains(body, `"code":"overloaded"`) {
 		t.Errorf("status %d, Retry-After %q: %s", status, retryAfter, body)
 	}
@@ -111,7 +112,7 @@ func TestTooManyRequestsAreRefusedAtOnce(t *testing.T) {
 		}
 	}
 	release()
-	if status, _, body := i.get("/query"); status != http.StatusOK {
+	if status, _, body := i.get("/query", serviceauth.Header, token); status != http.StatusOK {
 		t.Errorf("afterwards: %d %s", status, body)
 	}
 }

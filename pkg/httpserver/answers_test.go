@@ -205,38 +205,3 @@ func TestClientGone(t *testing.T) {
 		t.Errorf("log %s", b.log)
 	}
 }
-
-func TestInFlightLimit(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		b := setup(t, httpserver.Config{InFlight: 2})
-		release := make(chan struct{})
-		b.handle(http.MethodGet, "/", func(c *gin.Context) error { <-release; return ok(c) })
-		codes := make(chan int)
-		for range 2 {
-			go func() { codes <- b.do(http.MethodGet, "/", "").Code }()
-		}
-		synctest.Wait()
-		began := time.Now()
-		w := b.do(http.MethodGet, "/", "")
-		problem(t, w, http.StatusServiceUnavailable, "overloaded")
-		if took := time.Since(began); took != 0 {
-			t.Errorf("refused after %v, want at once", took)
-		}
-		if got := w.Header().Get("Retry-After"); got != "1" {
-			t.Errorf("Retry-After %q", got)
-		}
-		for _, path := range []string{"/health", "/livez", "/readyz"} {
-			if got := b.do(http.MethodGet, path, "").Code; got != http.StatusOK {
-				t.Errorf("%s: %d under load", path, got)
-			}
-		}
-		close(release)
-		if first, second := <-codes, <-codes; first != http.StatusOK || second != http.StatusOK {
-			t.Errorf("requests in flight ended with %d and %d", first, second)
-		}
-		if got := b.do(http.MethodGet, "/", "").Code; got != http.StatusOK {
-			t.Errorf("%d after the load", got)
-		}
-	})
-}

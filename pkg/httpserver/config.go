@@ -28,7 +28,7 @@ type Config struct {
 
 	MaxHeader int   // bytes of request line and headers, default 32 KiB
 	MaxBody   int64 // bytes of a request body, default 1 MiB
-	InFlight  int   // requests served at once, probes apart; 0 means no limit
+	InFlight  int   // requests of known callers served at once; 0 means no limit
 }
 
 func (c Config) withDefaults() Config {

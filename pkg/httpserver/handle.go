@@ -38,7 +38,9 @@ const AnyCaller = "*"
 // Callers lets pass only requests with a valid service token of one of the named
 // services, and puts the caller's name into the request's context for
 // [serviceauth.Caller]. It answers 401 without a valid token and 403 for another
-// service. Without names nobody passes; with [AnyCaller] every service does.
+// service. Without names nobody passes; with [AnyCaller] every service does. From
+// here on the request has one of the server's places (Config.InFlight); without one it
+// is answered 503 at once.
 func Callers(v *serviceauth.Verifier, names ...string) gin.HandlerFunc {
 	return Handle(func(c *gin.Context) error {
 		caller, err := v.Verify(c.Request.Header)
@@ -48,6 +50,9 @@ func Callers(v *serviceauth.Verifier, names ...string) gin.HandlerFunc {
 		c.Request = c.Request.WithContext(serviceauth.WithCaller(c.Request.Context(), caller))
 		if !slices.Contains(names, caller) && !slices.Contains(names, AnyCaller) {
 			return serviceauth.ErrForbidden
+		}
+		if p := placeOf(c.Request.Context()); p != nil {
+			return p.take(caller)
 		}
 		return nil
 	})

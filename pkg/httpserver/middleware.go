@@ -36,16 +36,10 @@ func (s *Server) serve(c *gin.Context) {
 	defer span.End()
 	ctx, cancel := context.WithTimeout(ctx, s.patience(c.Request.Header))
 	defer cancel()
-	c.Request = c.Request.WithContext(ctx)
+	p := place{server: s}
+	defer p.leave()
+	c.Request = c.Request.WithContext(context.WithValue(ctx, placeKey{}, &p))
 	s.stamp(ctx, c.Writer.Header())
-
-	if !s.enter() {
-		s.deps.Metrics.Refused("in_flight")
-		writeProblem(c, errOverloaded)
-		c.Abort()
-		return
-	}
-	defer s.leave()
 	defer s.report(c, span, &x)
 	if x.err = next(c); x.err != nil {
 		x.fail(c)
@@ -91,21 +85,6 @@ func (s *Server) stamp(ctx context.Context, h http.Header) {
 	if s.draining.Load() {
 		h["Connection"] = closing
 	}
-}
-
-func (s *Server) enter() bool {
-	n := s.inFlight.Add(1)
-	if s.cfg.InFlight > 0 && n > int64(s.cfg.InFlight) {
-		s.inFlight.Add(-1)
-		return false
-	}
-	s.deps.Metrics.InFlight(1)
-	return true
-}
-
-func (s *Server) leave() {
-	s.inFlight.Add(-1)
-	s.deps.Metrics.InFlight(-1)
 }
 
 // next runs the rest of the chain and answers the error it ended with.

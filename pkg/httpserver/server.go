@@ -31,14 +31,14 @@ type Server struct {
 	host   *host
 
 	service  []string // the X-Service-Name line, shared by all answers
-	inFlight atomic.Int64
+	limiter  *limiter
 	draining atomic.Bool
 }
 
 // New answers a server with the probes /health, /livez and /readyz and no other
 // route. It does not listen yet.
 func New(cfg Config, d Deps) *Server {
-	s := &Server{cfg: cfg.withDefaults(), deps: d, service: []string{d.Service}}
+	s := &Server{cfg: cfg.withDefaults(), deps: d, service: []string{d.Service}, limiter: newLimiter(cfg.InFlight)}
 	s.ready.log = d.Log
 	s.engine = newEngine()
 	s.engine.NoRoute(s.serve, Handle(func(*gin.Context) error { return errNoRoute }))

@@ -1,0 +1,83 @@
+package httpserver
+
+import (
+	"context"
+	"sync"
+)
+
+// limiter bounds the requests of known callers that are in hand. It is safe for
+// concurrent use.
+type limiter struct {
+	limit int // 0 for none
+
+	mu      sync.Mutex
+	total   int
+	callers map[string]int // in hand, of everyone who has called
+}
+
+func newLimiter(limit int) *limiter { return &limiter{limit: limit, callers: map[string]int{}} }
+
+// enter takes a place for a request of caller and reports whether there was one. A
+// quarter of the places is kept from whoever has the others, once a second caller is
+// known: a busy caller does not stop another's calls.
+func (l *limiter) enter(caller string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	own, known := l.callers[caller]
+	if !known {
+		l.callers[caller] = 0
+	}
+	kept := 0
+	if len(l.callers) > 1 && l.limit > 1 {
+		kept = max(l.limit/4, 1)
+	}
+	if l.limit > 0 && (l.total >= l.limit || own >= l.limit-kept) {
+		return false
+	}
+	l.total++
+	l.callers[caller]++
+	return true
+}
+
+func (l *limiter) leave(caller string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.total--
+	l.callers[caller]--
+}
+
+// place is what a request has of a limiter. It serves one goroutine.
+type place struct {
+	server *Server
+	caller string
+	taken  bool
+}
+
+type placeKey struct{}
+
+// take takes the request's place, in the name of its caller.
+func (p *place) take(caller string) error {
+	if p.taken {
+		return nil
+	}
+	if !p.server.limiter.enter(caller) {
+		p.server.deps.Metrics.Refused("in_flight")
+		return errOverloaded
+	}
+	p.caller, p.taken = caller, true
+	p.server.deps.Metrics.InFlight(1)
+	return nil
+}
+
+func (p *place) leave() {
+	if p.taken {
+		p.server.limiter.leave(p.caller)
+		p.server.deps.Metrics.InFlight(-1)
+	}
+}
+
+// placeOf returns the place of a request, nil outside of a Server.
+func placeOf(ctx context.Context) *place {
+	p, _ := ctx.Value(placeKey{}).(*place)
+	return p
+}
