@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -204,4 +205,31 @@ func TestClientGone(t *testing.T) {
 	if len(b.log.lines(t, slog.LevelError))+len(b.log.lines(t, slog.LevelWarn)) > 0 {
 		t.Errorf("log %s", b.log)
 	}
+}
+
+// A caller that gives a request less time than it needs learns so, and nobody else
+// takes the service for sick.
+func TestCallersOwnDeadlineDoesNotMakeUnhealthy(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := setup(t, httpserver.Config{})
+		b.handle(http.MethodGet, "/slow", func(c *gin.Context) error {
+			<-c.Request.Context().Done()
+			return c.Request.Context().Err()
+		})
+		for range 20 {
+			problem(t, b.do(http.MethodGet, "/slow", "", "X-Request-Timeout-Ms", "50"), http.StatusGatewayTimeout, "timeout")
+		}
+		if got := b.do(http.MethodGet, "/health", "").Code; got != http.StatusOK {
+			t.Errorf("/health answers %d after callers' own deadlines", got)
+		}
+		var wg sync.WaitGroup
+		for range 20 {
+			wg.Go(func() { problem(t, b.do(http.MethodGet, "/slow", ""), http.StatusGatewayTimeout, "timeout") })
+		}
+		wg.Wait()
+		if got := b.do(http.MethodGet, "/health", "").Code; got != http.StatusServiceUnavailable {
+			t.Errorf("/health answers %d after the server's own deadline", got)
+		}
+	})
 }

@@ -25,6 +25,8 @@ type exchange struct {
 	start time.Time
 	route string // template, "" if unmatched
 	err   error
+	// hurried says that the caller waits for less time than the server would take.
+	hurried bool
 }
 
 // fail answers the error that the handlers ended with.
@@ -57,7 +59,11 @@ func verdict(ctx context.Context, err error) *fault.Error {
 // report counts, traces and logs a request that is over.
 func (s *Server) report(c *gin.Context, span trace.Span, x *exchange) {
 	status := c.Writer.Status()
-	s.deps.Metrics.Request(c.Request.Context(), c.Request.Method, x.route, status, time.Since(x.start))
+	count := s.deps.Metrics.Request
+	if x.excused(c.Request.Context()) {
+		count = s.deps.Metrics.Excused
+	}
+	count(c.Request.Context(), c.Request.Method, x.route, status, time.Since(x.start))
 	if isPanic(x.err) {
 		s.deps.Metrics.Panic()
 	}
@@ -67,10 +73,21 @@ func (s *Server) report(c *gin.Context, span trace.Span, x *exchange) {
 	s.log(c, x)
 }
 
+// excused reports whether the end of the exchange is nobody's fault here: the caller
+// gave it less time than the server does, or it was turned away because others are
+// served.
+func (x *exchange) excused(ctx context.Context) bool {
+	return errors.Is(x.err, errOverloaded) || x.hurried && errors.Is(ctx.Err(), context.DeadlineExceeded)
+}
+
 // log writes the one line about a request.
 func (s *Server) log(c *gin.Context, x *exchange) {
 	ctx, status := c.Request.Context(), c.Writer.Status()
-	if level := levelOf(status, x.err); s.deps.Log.Enabled(ctx, level) {
+	level := levelOf(status, x.err)
+	if errors.Is(x.err, errOverloaded) { // counted; a line each would be a flood
+		level = slog.LevelDebug
+	}
+	if s.deps.Log.Enabled(ctx, level) {
 		s.deps.Log.LogAttrs(ctx, level, "request", x.attrs(c.Request, status)...)
 	}
 }

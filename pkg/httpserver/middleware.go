@@ -34,7 +34,9 @@ func (s *Server) serve(c *gin.Context) {
 	x := exchange{start: time.Now(), route: c.FullPath()}
 	ctx, span := s.deps.Tracer.StartServer(c.Request.Context(), c.Request.Header, x.route)
 	defer span.End()
-	ctx, cancel := context.WithTimeout(ctx, s.patience(c.Request.Header))
+	patience := s.patience(c.Request.Header)
+	x.hurried = patience < s.cfg.HandlerTimeout
+	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	p := place{server: s}
 	defer p.leave()

@@ -49,9 +49,10 @@ const (
 )
 
 // Health judges the service: unhealthy when, of at least 10 requests in the last 60 s,
-// more than 10 % were answered with 5xx.
+// more than 10 % were answered with 5xx, and so were more than 10 % of those in the
+// last 10 s: what is over is over.
 func (m *Metrics) Health() Health {
-	life, recent := m.served.sums()
+	life, recent, latest := m.served.sums()
 	h := Health{
 		Status:  Healthy,
 		Service: m.service,
@@ -62,11 +63,11 @@ func (m *Metrics) Health() Health {
 		},
 		Timestamp: time.Now().UTC().Truncate(time.Millisecond),
 	}
-	if recent.calls >= minRequests && float64(recent.errors) > maxErrorRate*float64(recent.calls) {
+	if recent.calls >= minRequests && recent.fails() && latest.fails() {
 		h.Status = Unhealthy
 	}
 	for name, dep := range *m.dependencies.known.Load() {
-		life, recent := dep.calls.sums()
+		life, recent, _ := dep.calls.sums()
 		h.Metrics.Dependencies[name] = DependencyStats{
 			Calls: life.calls, Errors: life.errors, AvgDuration: recent.meanMillis(),
 		}

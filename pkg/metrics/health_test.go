@@ -72,22 +72,34 @@ func TestUnhealthyAboveTenPercent(t *testing.T) {
 	}
 }
 
-func TestHealthJudgesTheLastMinuteOnly(t *testing.T) {
+func TestHealthRecoversWithTheEvidence(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		m := metrics.New("user-service")
 		serve(t, m, 500, 100)
 		m.Dependency("order-service", true, time.Second)
-		pass(59 * time.Second)
+		pass(9 * time.Second)
 		if got := m.Health().Status; got != metrics.Unhealthy {
-			t.Errorf("after 59 s: %s", got)
+			t.Errorf("after 9 s: %s", got)
 		}
 		pass(time.Second)
+		if got := m.Health().Status; got != metrics.Healthy { // nothing says that it goes on
+			t.Errorf("after 10 s: %s", got)
+		}
+		serve(t, m, 500, 1)
+		if got := m.Health().Status; got != metrics.Unhealthy {
+			t.Errorf("when it goes on: %s", got)
+		}
+		serve(t, m, 200, 20)
+		if got := m.Health().Status; got != metrics.Healthy {
+			t.Errorf("when it is over: %s", got)
+		}
+		pass(time.Minute)
 		h := m.Health()
 		if h.Status != metrics.Healthy || h.Metrics.Performance.AvgResponseTime != 0 {
 			t.Errorf("after 60 s: %+v", h)
 		}
-		if h.Metrics.Requests != (metrics.RequestCounts{Total: 100, Errors: 100}) {
+		if h.Metrics.Requests != (metrics.RequestCounts{Total: 121, Errors: 101}) {
 			t.Errorf("totals forgot: %+v", h.Metrics.Requests)
 		}
 		if got := h.Metrics.Dependencies["order-service"]; got != (metrics.DependencyStats{Calls: 1, Errors: 1}) {

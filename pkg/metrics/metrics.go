@@ -89,7 +89,17 @@ func (m *Metrics) Handler() http.Handler {
 // an error. The trace id in ctx becomes an exemplar if its span is recorded here: a trace
 // that only others sampled cannot be looked up where this service's spans go.
 func (m *Metrics) Request(ctx context.Context, method, route string, status int, d time.Duration) {
-	m.served.add(status >= 500, d)
+	m.request(ctx, method, route, status, status >= 500, d)
+}
+
+// Excused is Request for an answer that says nothing about the service's health: its
+// caller did not wait, or was turned away because others are served.
+func (m *Metrics) Excused(ctx context.Context, method, route string, status int, d time.Duration) {
+	m.request(ctx, method, route, status, false, d)
+}
+
+func (m *Metrics) request(ctx context.Context, method, route string, status int, failed bool, d time.Duration) {
+	m.served.add(failed, d)
 	latency := m.requests.get(requestKey{knownMethod(method), knownRoute(route), status})
 	span := trace.SpanFromContext(ctx)
 	if !span.IsRecording() || !span.SpanContext().IsSampled() {

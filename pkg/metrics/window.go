@@ -5,7 +5,10 @@ import (
 	"time"
 )
 
-const windowSeconds = 60
+const (
+	windowSeconds = 60
+	latestSeconds = 10
+)
 
 // window counts calls over the life of the process and over the last minute, in buckets
 // of one second. The zero window is ready; it is safe for concurrent use.
@@ -39,6 +42,9 @@ func (c counts) meanMillis() float64 {
 	return float64(c.duration.Microseconds()/c.calls) / 1000
 }
 
+// fails reports whether too large a share were errors.
+func (c counts) fails() bool { return float64(c.errors) > maxErrorRate*float64(c.calls) }
+
 func (w *window) add(failed bool, d time.Duration) {
 	one := counts{calls: 1, duration: d}
 	if failed {
@@ -55,15 +61,19 @@ func (w *window) add(failed bool, d time.Duration) {
 	b.add(one)
 }
 
-// sums returns what was counted since the start and in the window that ends now.
-func (w *window) sums() (life, recent counts) {
-	oldest := time.Now().Unix() - windowSeconds
+// sums returns what was counted since the start, in the window that ends now, and in
+// its last seconds.
+func (w *window) sums() (life, recent, latest counts) {
+	now := time.Now().Unix()
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, b := range w.buckets {
-		if b.second > oldest {
+		if b.second > now-windowSeconds {
 			recent.add(b.counts)
 		}
+		if b.second > now-latestSeconds {
+			latest.add(b.counts)
+		}
 	}
-	return w.life, recent
+	return w.life, recent, latest
 }
