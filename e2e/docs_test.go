@@ -40,7 +40,7 @@ func TestEveryProblemIsDocumented(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	code := regexp.MustCompile(`fault\.New\(fault\.\w+,\s*"(\w+)"`)
+	code := regexp.MustCompile(`(?:fault\.New\(fault\.\w+,\s*|Code\w+ = )"(\w+)"`)
 	known := map[string]bool{"internal_error": true, "timeout": true}
 	shipped := sources(t, func(path string) bool { return !isTest(path) }, "pkg", "services")
 	for _, match := range code.FindAllStringSubmatch(shipped, -1) {

@@ -39,7 +39,7 @@ var (
 // serveLog adds the routes of the producer's log: for any service, to read what
 // Redis does not have, and on the admin port to change the number of partitions.
 func (c *Chassis) serveLog(log *relay.Postgres) {
-	r, services := c.HTTP.Router(), c.HTTP.Callers(httpserver.AnyCaller)
+	r := c.HTTP.Router().Group("/", httpserver.OwnLimit(), c.HTTP.Callers(httpserver.AnyCaller))
 	places := make(chan struct{}, logReaders)
 	limited := func(h func(*gin.Context) error) gin.HandlerFunc {
 		return httpserver.Handle(func(g *gin.Context) error {
@@ -53,9 +53,9 @@ func (c *Chassis) serveLog(log *relay.Postgres) {
 		})
 	}
 	l := eventLog{log}
-	r.POST(askPath, services, limited(l.ask))
-	r.GET(pagePath, services, limited(l.page))
-	r.GET(seekPath, services, limited(l.seek))
+	r.POST(askPath, limited(l.ask))
+	r.GET(pagePath, limited(l.page))
+	r.GET(seekPath, limited(l.seek))
 	c.operate.Router().POST("/events/partitions", c.operate.Callers(operator), httpserver.Handle(l.repartition))
 }
 

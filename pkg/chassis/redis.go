@@ -1,13 +1,10 @@
 package chassis
 
 import (
-	"bytes"
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"net/url"
 	"time"
 
@@ -48,37 +45,9 @@ func redisOptions(raw string) (*redis.UniversalOptions, error) {
 	return &redis.UniversalOptions{
 		Addrs: append([]string{one.Addr}, more...), MasterName: master,
 		Username: one.Username, Password: one.Password, DB: one.DB, TLSConfig: one.TLSConfig,
-		ContextTimeoutEnabled: true, DialTimeout: time.Second, Dialer: dialPrimary(one.TLSConfig),
+		ContextTimeoutEnabled: true, DialTimeout: time.Second,
 		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}, // no server here sends them
 	}, nil
-}
-
-// dialPrimary returns a dialer whose connections end when the server says that it
-// only reads. It was demoted, and whoever takes its place has the same address.
-func dialPrimary(secure *tls.Config) func(ctx context.Context, network, addr string) (net.Conn, error) {
-	dialer := &net.Dialer{Timeout: time.Second, KeepAlive: 15 * time.Second}
-	dial := dialer.DialContext
-	if secure != nil {
-		dial = (&tls.Dialer{NetDialer: dialer, Config: secure}).DialContext
-	}
-	return func(ctx context.Context, network, addr string) (net.Conn, error) {
-		conn, err := dial(ctx, network, addr)
-		if err != nil {
-			return nil, err
-		}
-		return primaryConn{conn}, nil
-	}
-}
-
-type primaryConn struct{ net.Conn }
-
-// Read implements net.Conn.
-func (c primaryConn) Read(p []byte) (int, error) {
-	n, err := c.Conn.Read(p)
-	if bytes.Contains(p[:n], []byte("-READONLY ")) {
-		_ = c.Conn.Close() // the answer is read, the next use finds it closed
-	}
-	return n, err
 }
 
 // redisLog writes what go-redis says of itself, lines about lost connections and

@@ -3,6 +3,8 @@ package httpserver
 import (
 	"context"
 	"sync"
+
+	"github.com/gin-gonic/gin"
 )
 
 // limiter bounds the requests of known callers that are in hand. It is safe for
@@ -51,13 +53,14 @@ type place struct {
 	server *Server
 	caller string
 	taken  bool
+	exempt bool
 }
 
 type placeKey struct{}
 
 // take takes the request's place, in the name of its caller.
 func (p *place) take(caller string) error {
-	if p.taken {
+	if p.taken || p.exempt {
 		return nil
 	}
 	if !p.server.limiter.enter(caller) {
@@ -73,6 +76,16 @@ func (p *place) leave() {
 	if p.taken {
 		p.server.limiter.leave(p.caller)
 		p.server.deps.Metrics.InFlight(-1)
+	}
+}
+
+// OwnLimit exempts a route from Config.InFlight; it has a limit of its own. It stands
+// before [Callers].
+func OwnLimit() gin.HandlerFunc {
+	return func(c *gin.Context) {
+		if p := placeOf(c.Request.Context()); p != nil {
+			p.exempt = true
+		}
 	}
 }
 
