@@ -12,7 +12,7 @@ func TestTiers(t *testing.T) {
 	t.Parallel()
 	layout.Check(t, ".",
 		layout.Tiers(
-			[]string{"env", "fault", "tracing", "breaker", "metrics"},
+			[]string{"env", "fault", "text", "tracing", "breaker", "metrics"},
 			[]string{"logging", "database", "serviceauth", "registry"},
 			[]string{"events", "idempotency"},
 			[]string{"events/relay", "events/consumer", "events/admin"},

@@ -11,6 +11,7 @@ import (
 	"github.com/redis/go-redis/v9"
 	"gorm.io/gorm"
 
+	"github.com/go-troika/troika/pkg/database"
 	"github.com/go-troika/troika/pkg/events"
 	"github.com/go-troika/troika/pkg/events/relay"
 	"github.com/go-troika/troika/pkg/testkit"
@@ -68,11 +69,8 @@ func (b *bus) stream() string {
 	return all[0]
 }
 
-// backup is a state of tables that restore brings back.
-type backup struct {
-	b      *bus
-	tables []string
-}
+// backup is a state of both databases that can be brought back.
+type backup struct{ b *bus }
 
 var (
 	producersTables = []string{"event_outbox", "event_log", "event_parts", "event_source"}
@@ -87,7 +85,7 @@ func (b *bus) backup() backup {
 	for _, table := range consumersTables {
 		b.exec(b.to, "CREATE TABLE backup_"+table+" AS TABLE "+table)
 	}
-	return backup{b: b}
+	return backup{b}
 }
 
 // producer restores the producer's database, in one transaction.
@@ -96,12 +94,8 @@ func (s backup) producer() { s.restore(s.b.from, producersTables) }
 // consumer restores the consumer's.
 func (s backup) consumer() { s.restore(s.b.to, consumersTables) }
 
-func (s backup) restore(db interface{ Name() string }, tables []string) {
+func (s backup) restore(target *database.DB, tables []string) {
 	s.b.t.Helper()
-	target := s.b.from
-	if db.Name() == s.b.to.Name() {
-		target = s.b.to
-	}
 	err := target.Gorm.Transaction(func(tx *gorm.DB) error {
 		for _, table := range tables {
 			if err := tx.Exec("DELETE FROM " + table).Error; err != nil {

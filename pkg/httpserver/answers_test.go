@@ -79,7 +79,7 @@ func TestUnmatched(t *testing.T) {
 	for _, method := range []string{http.MethodPut, http.MethodOptions, http.MethodTrace, "BREW"} {
 		w := b.do(method, "/users", "")
 		problem(t, w, http.StatusMethodNotAllowed, "method_not_allowed")
-		if got := w.Header().Get("Allow"); got != "GET, POST" {
+		if got := w.Header().Get("Allow"); got != "GET, POST, HEAD" {
 			t.Errorf("%s: Allow %q", method, got)
 		}
 	}

@@ -29,8 +29,9 @@ var (
 //   - 400 "malformed_json" for anything but one JSON value of RFC 8259 in UTF-8,
 //     for equal names in an object, a NUL character in a string, and nesting
 //     deeper than 32;
-//   - 400 "validation_failed" with every invalid field: wrong type, unknown name
-//     (names are case-sensitive), or against its tags.
+//   - 400 "validation_failed" with every invalid field: wrong type, null, unknown
+//     name (names are case-sensitive), or against its tags. Of more than 16 that do not
+//     fit their types, the first 16; the detail says so.
 func Bind[T any](c *gin.Context) (T, error) {
 	var v T
 	body, err := readBody(c.Request)
@@ -51,7 +52,7 @@ func readBody(r *http.Request) ([]byte, error) {
 	if !isJSON(r.Header) {
 		return nil, errMedia
 	}
-	if e := r.Header.Get("Content-Encoding"); e != "" && !strings.EqualFold(e, "identity") {
+	if lines := r.Header["Content-Encoding"]; len(lines) > 1 || len(lines) == 1 && lines[0] != "" && !strings.EqualFold(lines[0], "identity") {
 		return nil, errEncoding
 	}
 	if r.Body == nil {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
+	"github.com/google/uuid"
 
 	"github.com/go-troika/troika/pkg/fault"
 )
@@ -17,7 +18,7 @@ const (
 	maxDepth = 32
 
 	// Of a body that does not fit its type, this many fields are reported, and
-	// only the first if the body is longer than any honest one.
+	// fewer if the body is longer than any honest one.
 	maxMisfits    = 16
 	maxMisfitBody = 64 << 10
 )
@@ -28,9 +29,12 @@ func decode(body []byte, v any) ([]fault.Field, error) {
 	if err := checkText(body); err != nil {
 		return nil, err
 	}
-	var misfits []fault.Field
-	for {
-		err := json.Unmarshal(body, v, json.RejectUnknownMembers(true))
+	body, misfits, err := withoutNulls(body)
+	for err == nil {
+		if len(misfits) >= maxMisfits || len(misfits) > 0 && len(body) > maxMisfitBody {
+			return nil, errInvalid.WithDetail("there may be more").WithFields(misfits...)
+		}
+		err := json.Unmarshal(body, v, json.RejectUnknownMembers(true), json.WithUnmarshalers(strictUUID))
 		if err == nil {
 			return misfits, nil
 		}
@@ -42,17 +46,63 @@ func decode(body []byte, v any) ([]fault.Field, error) {
 			return nil, errMalformed.WithDetail(misfitText(misfit)).With(err)
 		}
 		misfits = append(misfits, fault.Field{Name: fieldPath(misfit.JSONPointer), Message: misfitText(misfit)})
-		if len(misfits) == maxMisfits || len(body) > maxMisfitBody {
-			return nil, errInvalid.WithFields(misfits...)
-		}
 		if body, err = without(body, misfit.JSONPointer); err != nil {
 			return nil, errMalformed.With(err)
 		}
 	}
+	return nil, errMalformed.WithDetail(explain(err)).With(err)
 }
 
-// checkText finds what a JSON decoder lets pass: a body without a value, null for
-// a value, deep nesting, and NUL characters, which Postgres cannot store. Raw
+// strictUUID takes the 36 characters of RFC 9562 only, and not the nil UUID, which
+// would read like none.
+var strictUUID = json.UnmarshalFunc(func(text []byte, id *uuid.UUID) error {
+	var s string
+	if err := json.Unmarshal(text, &s); err != nil {
+		return errUUID
+	}
+	parsed, ok := parseUUID(s)
+	if !ok || parsed == uuid.Nil {
+		return errUUID
+	}
+	*id = parsed
+	return nil
+})
+
+var errUUID = fault.New(fault.Malformed, "validation_failed", "must be a UUID")
+
+// withoutNulls returns body without the members of objects that are null, and these
+// as misfits. A null in an array stays: its element does not fit, or breaks a tag.
+func withoutNulls(body []byte) ([]byte, []fault.Field, error) {
+	if !bytes.Contains(body, []byte("null")) {
+		return body, nil, nil
+	}
+	var misfits []fault.Field
+	in := jsontext.NewDecoder(bytes.NewReader(body))
+	var nulls []jsontext.Pointer
+	for {
+		token, err := in.ReadToken()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return body, nil, err
+		}
+		if token.Kind() == 'n' && len(nulls) < maxMisfits {
+			nulls = append(nulls, in.StackPointer())
+		}
+	}
+	for _, p := range nulls {
+		misfits = append(misfits, fault.Field{Name: fieldPath(p), Message: "must not be null; leave it out instead"})
+		var err error
+		if body, err = without(body, p); err != nil {
+			return body, nil, err
+		}
+	}
+	return body, misfits, nil
+}
+
+// checkText finds what a JSON decoder lets pass: a body without a value or of null,
+// deep nesting, and NUL characters, which Postgres cannot store. Raw
 // control characters in strings are left to the decoder.
 func checkText(body []byte) error {
 	switch text := bytes.Trim(body, " \t\r\n"); {
@@ -72,8 +122,6 @@ func checkText(body []byte) error {
 			}
 			i++
 		case quoted:
-		case c == 'n': // no other value begins so
-			return errMalformed.WithDetail("a value is null; leave the field out instead")
 		case c == '{' || c == '[':
 			if depth++; depth > maxDepth {
 				return errMalformed.WithDetail("nested deeper than " + strconv.Itoa(maxDepth))

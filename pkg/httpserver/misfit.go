@@ -7,9 +7,9 @@ import (
 	"time"
 
 	"github.com/go-json-experiment/json"
-	"github.com/google/uuid"
 
 	"github.com/go-troika/troika/pkg/fault"
+	"github.com/go-troika/troika/pkg/text"
 )
 
 // misfitText says what was expected where the JSON does not fit its Go type. A
@@ -22,13 +22,14 @@ func misfitText(e *json.SemanticError) string {
 		return "is out of range"
 	case e.GoType == nil:
 		return "is not valid"
-	case e.GoType == reflect.TypeFor[uuid.UUID]():
-		return "must be a UUID"
 	case e.GoType == reflect.TypeFor[time.Time]():
 		return "must be a time as of RFC 3339"
 	}
 	if says, ok := errors.AsType[*fault.Error](e.Err); ok {
 		return says.Message()
+	}
+	if says := textProblem(e.Err); says != "" {
+		return says
 	}
 	switch kind := e.GoType.Kind(); {
 	case isInteger(kind):
@@ -46,6 +47,16 @@ func misfitText(e *json.SemanticError) string {
 	default:
 		return "is not valid"
 	}
+}
+
+// textProblem returns what package text says of err, "" for nothing.
+func textProblem(err error) string {
+	for _, known := range []error{text.ErrLong, text.ErrInvisible, text.ErrControl, text.ErrEmail, text.ErrURL} {
+		if errors.Is(err, known) {
+			return known.Error()
+		}
+	}
+	return ""
 }
 
 func isInteger(k reflect.Kind) bool { return k >= reflect.Int && k <= reflect.Uint64 }

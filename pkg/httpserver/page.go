@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"maps"
 	"net/url"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -44,10 +45,17 @@ func (p Page) AfterUUID() (uuid.UUID, error) {
 
 var badCursor = fault.Field{Name: "cursor", Message: "must be the nextCursor of an earlier answer"}
 
-// BindPage reads limit and cursor from the query. Other parameters than these and
-// those in allowedQuery, a parameter given twice, and text that is not clean UTF-8
-// are refused: a 400 that lists all that is wrong.
-func BindPage(c *gin.Context, allowedQuery ...string) (Page, error) {
+// Filter is a parameter of a list's query. Take keeps its value, or returns what is
+// wrong with it.
+type Filter struct {
+	Name string
+	Take func(value string) (problem string)
+}
+
+// BindPage reads limit, cursor and the filters from the query. Other parameters, one
+// given twice, and text that is not clean UTF-8 are refused: a 400 that lists all that
+// is wrong.
+func BindPage(c *gin.Context, filters ...Filter) (Page, error) {
 	query, err := url.ParseQuery(c.Request.URL.RawQuery)
 	if err != nil {
 		return Page{}, errQuery.With(err)
@@ -55,7 +63,7 @@ func BindPage(c *gin.Context, allowedQuery ...string) (Page, error) {
 	page := Page{Limit: defaultLimit}
 	var invalid []fault.Field
 	for _, name := range slices.Sorted(maps.Keys(query)) {
-		if problem := page.take(name, query[name], allowedQuery); problem != "" {
+		if problem := page.take(name, query[name], filters); problem != "" {
 			invalid = append(invalid, fault.Field{Name: name, Message: problem})
 		}
 	}
@@ -65,29 +73,49 @@ func BindPage(c *gin.Context, allowedQuery ...string) (Page, error) {
 	return page, nil
 }
 
+var limitPattern = regexp.MustCompile(`^[1-9][0-9]{0,2}$`)
+
 // take reads one parameter and answers what is wrong with it, or "".
-func (p *Page) take(name string, values, allowed []string) string {
+func (p *Page) take(name string, values []string, filters []Filter) string {
+	value := values[0]
 	switch {
 	case len(values) > 1:
 		return "is given more than once"
-	case !cleanText(name) || !cleanText(values[0]):
+	case !cleanText(name) || !cleanText(value):
 		return "is not clean UTF-8 text"
 	case name == "limit":
-		n, err := strconv.Atoi(values[0])
-		if err != nil || n < 1 || n > maxLimit {
+		n, err := strconv.Atoi(value)
+		if err != nil || !limitPattern.MatchString(value) || n > maxLimit {
 			return "must be a whole number from 1 to " + strconv.Itoa(maxLimit)
 		}
 		p.Limit = n
+		return ""
 	case name == "cursor":
-		after, ok := decodeCursor(values[0])
+		after, ok := decodeCursor(value)
 		if !ok {
 			return badCursor.Message
 		}
 		p.After = after
-	case !slices.Contains(allowed, name):
-		return "is not a known parameter"
+		return ""
 	}
-	return ""
+	for _, f := range filters {
+		if f.Name == name {
+			return f.Take(value)
+		}
+	}
+	return "is not a known parameter"
+}
+
+// UUIDFilter is a Filter that keeps a UUID in its 36-character form.
+func UUIDFilter(name string, keep func(uuid.UUID)) Filter {
+	return Filter{name, func(value string) string {
+		id, ok := parseUUID(value)
+		if !ok {
+			return errUUID.Message()
+		}
+		keep(id)
+		return ""
+	}}
 }
 
 func cleanText(s string) bool {
@@ -120,7 +148,7 @@ func encodeCursor(key string) string {
 }
 
 func decodeCursor(cursor string) (string, bool) {
-	if cursor == "" || len(cursor) > maxCursor {
+	if cursor == "" || len(cursor) > maxCursor || strings.ContainsAny(cursor, "\r\n") { // which the decoder would skip
 		return "", false
 	}
 	key, err := base64.RawURLEncoding.Strict().DecodeString(cursor)

@@ -20,7 +20,7 @@ func paging(t *testing.T) *bundle {
 	t.Helper()
 	b := setup(t, httpserver.Config{})
 	b.handle(http.MethodGet, "/numbers", func(c *gin.Context) error {
-		page, err := httpserver.BindPage(c, "status")
+		page, err := httpserver.BindPage(c, httpserver.Filter{Name: "status", Take: func(string) string { return "" }})
 		if err != nil {
 			return err
 		}

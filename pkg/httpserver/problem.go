@@ -1,9 +1,12 @@
 package httpserver
 
 import (
+	"fmt"
 	"math"
 	"net/http"
+	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/gin-gonic/gin"
 	"github.com/go-json-experiment/json"
@@ -69,9 +72,23 @@ func writeProblem(c *gin.Context, f *fault.Error) {
 	_, _ = c.Writer.Write(body)
 }
 
+// Of the fields that a caller got wrong, an answer has at most this many, with names
+// of at most so many bytes: the answer is not much longer than an honest request.
+const (
+	maxFields    = 32
+	maxFieldName = 100
+)
+
 func invalidFields(fields []fault.Field) []invalidField {
+	if len(fields) > maxFields {
+		more := fmt.Sprintf("and %d more", len(fields)-maxFields)
+		fields = append(slices.Clone(fields[:maxFields]), fault.Field{Message: more})
+	}
 	out := make([]invalidField, len(fields))
 	for i, f := range fields {
+		if len(f.Name) > maxFieldName {
+			f.Name = strings.ToValidUTF8(f.Name[:maxFieldName], "") + "…"
+		}
 		out[i] = invalidField{Field: f.Name, Message: f.Message}
 	}
 	return out

@@ -42,7 +42,12 @@ func New(cfg Config, d Deps) *Server {
 	s.ready.log = d.Log
 	s.engine = newEngine()
 	s.engine.NoRoute(s.serve, Handle(func(*gin.Context) error { return errNoRoute }))
-	s.engine.NoMethod(s.serve, Handle(func(*gin.Context) error { return errNoMethod }))
+	s.engine.NoMethod(s.serve, Handle(func(c *gin.Context) error {
+		if allow := c.Writer.Header()["Allow"]; len(allow) == 1 && strings.Contains(allow[0], http.MethodGet) {
+			allow[0] += ", " + http.MethodHead
+		}
+		return errNoMethod
+	}))
 	s.router = s.engine.Group("/", s.serve)
 
 	probes := s.engine.Group("/", s.probe)

@@ -20,13 +20,13 @@ type claims struct {
 	Service   string   `json:"service"`
 	Issuer    string   `json:"iss"`
 	Audience  audience `json:"aud"`
-	IssuedAt  *int64   `json:"iat"`
-	ExpiresAt *int64   `json:"exp"`
-	NotBefore *int64   `json:"nbf,omitempty"`
+	IssuedAt  *float64 `json:"iat"` // NumericDate of RFC 7519, which may have a fraction
+	ExpiresAt *float64 `json:"exp"`
+	NotBefore *float64 `json:"nbf,omitempty"`
 }
 
 func newClaims(service, callee string, now time.Time) *claims {
-	issued, expires := now.Unix(), now.Add(life).Unix()
+	issued, expires := float64(now.Unix()), float64(now.Add(life).Unix())
 	return &claims{
 		Service: service, Issuer: service, Audience: audience(callee),
 		IssuedAt: &issued, ExpiresAt: &expires,
@@ -34,7 +34,7 @@ func newClaims(service, callee string, now time.Time) *claims {
 }
 
 // UnmarshalJSON is strict where encoding/json is not: names match in case and occur
-// once, times are integers and not strings.
+// once, times are numbers and not strings.
 func (c *claims) UnmarshalJSON(data []byte) error {
 	type plain claims
 	return json.Unmarshal(data, (*plain)(c))
@@ -49,9 +49,9 @@ func (c *claims) Validate() error {
 		return errors.New("iss is not the service")
 	case c.IssuedAt == nil || c.ExpiresAt == nil:
 		return errors.New("iat or exp is missing")
-	case *c.IssuedAt < 0 || *c.ExpiresAt <= *c.IssuedAt:
+	case *c.IssuedAt < 0 || *c.ExpiresAt <= *c.IssuedAt || *c.ExpiresAt > maxDate:
 		return errors.New("iat and exp are not a span of time")
-	case *c.ExpiresAt-*c.IssuedAt > int64(life/time.Second):
+	case *c.ExpiresAt-*c.IssuedAt > life.Seconds():
 		return fmt.Errorf("life is longer than %v", life)
 	}
 	return nil
@@ -77,11 +77,18 @@ func (c *claims) GetAudience() (jwt.ClaimStrings, error) {
 	return jwt.ClaimStrings{string(c.Audience)}, nil
 }
 
-func date(seconds *int64) *jwt.NumericDate {
+// maxDate is past the year 5000 and far from what a time cannot hold.
+const maxDate = 1e11
+
+func date(seconds *float64) *jwt.NumericDate {
 	if seconds == nil {
 		return nil
 	}
-	return jwt.NewNumericDate(time.Unix(*seconds, 0))
+	return jwt.NewNumericDate(instant(*seconds))
+}
+
+func instant(seconds float64) time.Time {
+	return time.UnixMilli(int64(min(max(seconds, 0), maxDate) * 1000))
 }
 
 // audience is one name. RFC 7519 allows a list as well, which libraries of other

@@ -76,7 +76,7 @@ func (v *Verifier) check(token string) (string, error) {
 	if _, err := v.parser.ParseWithClaims(token, &c, v.key); err != nil {
 		return "", err
 	}
-	v.memo.add(seen, verified{service: c.Service, expires: time.Unix(*c.ExpiresAt, 0)})
+	v.memo.add(seen, verified{service: c.Service, expires: instant(*c.ExpiresAt)})
 	return c.Service, nil
 }
 

@@ -67,7 +67,6 @@ type observed struct {
 // view is what a producer has said of its log.
 type view struct {
 	parts   atomic.Pointer[[]events.Part]
-	asked   time.Duration
 	trouble backoff
 }
 

@@ -5,10 +5,10 @@ import (
 	"slices"
 	"time"
 
-	"github.com/gin-gonic/gin"
 	"github.com/google/uuid"
 
 	"github.com/go-troika/troika/pkg/fault"
+	"github.com/go-troika/troika/pkg/httpserver"
 	"github.com/go-troika/troika/services/order-service/internal/models"
 )
 
@@ -77,30 +77,18 @@ func view(o models.Order) orderView {
 
 func orderID(o orderView) string { return o.ID.String() }
 
-var (
-	errFilter = fault.New(fault.Malformed, "invalid_query", "Invalid query")
-	statuses  = []string{models.Pending, models.Completed, models.Cancelled}
-)
+var statuses = []string{models.Pending, models.Completed, models.Cancelled}
 
-// bindFilter reads userId and status from the query; either may be missing.
-func bindFilter(c *gin.Context) (models.Filter, error) {
-	var f models.Filter
-	var invalid []fault.Field
-	if text, given := c.GetQuery("userId"); given {
-		id, err := uuid.Parse(text)
-		if err != nil {
-			invalid = append(invalid, fault.Field{Name: "userId", Message: "must be a UUID"})
-		}
-		f.UserID = id
+// filters keep userId and status of a query in f.
+func filters(f *models.Filter) []httpserver.Filter {
+	return []httpserver.Filter{
+		httpserver.UUIDFilter("userId", func(id uuid.UUID) { f.UserID = &id }),
+		{Name: "status", Take: func(value string) string {
+			if !slices.Contains(statuses, value) {
+				return "must be one of: pending, completed, cancelled"
+			}
+			f.Status = &value
+			return ""
+		}},
 	}
-	if text, given := c.GetQuery("status"); given {
-		if !slices.Contains(statuses, text) {
-			invalid = append(invalid, fault.Field{Name: "status", Message: "must be one of: pending, completed, cancelled"})
-		}
-		f.Status = text
-	}
-	if len(invalid) > 0 {
-		return f, errFilter.WithFields(invalid...)
-	}
-	return f, nil
 }

@@ -59,15 +59,12 @@ func (ctl *Orders) Cancel(c *gin.Context) error {
 
 // List answers GET /orders with one page, by id.
 func (ctl *Orders) List(c *gin.Context) error {
-	page, err := httpserver.BindPage(c, "userId", "status")
+	var filter models.Filter
+	page, err := httpserver.BindPage(c, filters(&filter)...)
 	if err != nil {
 		return err
 	}
 	after, err := page.AfterUUID()
-	if err != nil {
-		return err
-	}
-	filter, err := bindFilter(c)
 	if err != nil {
 		return err
 	}

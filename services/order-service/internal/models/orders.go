@@ -41,10 +41,10 @@ type Item struct {
 // TableName implements schema.Tabler.
 func (Item) TableName() string { return "order_items" }
 
-// Filter narrows FindOrders; a zero field allows every order.
+// Filter narrows FindOrders; a nil field allows every order.
 type Filter struct {
-	UserID uuid.UUID
-	Status string
+	UserID *uuid.UUID
+	Status *string
 }
 
 // InsertOrder adds o and its items.
@@ -76,11 +76,15 @@ func LockOrder(tx *gorm.DB, id uuid.UUID) (Order, error) {
 // FindOrders reads at most limit orders that pass f, with ids above after, by
 // id, with their items.
 func FindOrders(tx *gorm.DB, f Filter, after uuid.UUID, limit int) ([]Order, error) {
+	query := withItems(tx).Where("id > ?", after)
+	if f.UserID != nil {
+		query = query.Where("user_id = ?", *f.UserID)
+	}
+	if f.Status != nil {
+		query = query.Where("status = ?", *f.Status)
+	}
 	var orders []Order
-	err := withItems(tx).
-		Where(&Order{UserID: f.UserID, Status: f.Status}). // gorm leaves zero fields out
-		Where("id > ?", after).
-		Order("id").Limit(limit).Find(&orders).Error
+	err := query.Order("id").Limit(limit).Find(&orders).Error
 	return orders, err
 }
 

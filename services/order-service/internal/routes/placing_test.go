@@ -26,12 +26,20 @@ func TestUnknownUser(t *testing.T) {
 	b.place(t, "Idempotency-Key", "k") // a refused request does not use the key up
 }
 
+// A proxy in user-service's place has never heard of anybody: that is not
+// user-service's word.
+func TestProxysNotFoundIsNoUnknownUser(t *testing.T) {
+	b := setup(t)
+	b.users.proxied.Store(true)
+	b.refuses(t, http.StatusServiceUnavailable, "user_service_unavailable", "POST", "/orders", b.body(1))
+}
+
 func TestNoOrderWithoutUserService(t *testing.T) {
 	b := setup(t)
 	b.users.broken.Store(true)
 	for n := range 6 {
 		code := "user_service_unavailable"
-		if n > 0 { // the attempts of the first call opened the breaker
+		if n >= 3 { // three calls opened the breaker
 			code = "user_service_circuit_open"
 		}
 		answer := b.Call(t, contracts.Gateway, "POST", "/orders", b.body(1))
@@ -42,8 +50,8 @@ func TestNoOrderWithoutUserService(t *testing.T) {
 			t.Errorf("got Retry-After %q, want whole seconds, at least 1", answer.Header.Get("Retry-After"))
 		}
 	}
-	if asked := b.users.asked.Load(); asked != 3 {
-		t.Errorf("user-service was asked %d times, want 3 until the breaker opened", asked)
+	if asked := b.users.asked.Load(); asked != 9 {
+		t.Errorf("user-service was asked %d times, want 9 by three calls until the breaker opened", asked)
 	}
 	if b.rows(t, "orders") != 0 {
 		t.Error("an order was placed for a user that was not checked")

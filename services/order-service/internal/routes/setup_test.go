@@ -3,6 +3,7 @@ package routes_test
 import (
 	"encoding/json"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -159,6 +160,7 @@ type userService struct {
 	known    uuid.UUID
 	url      string
 	broken   atomic.Bool // answers 500
+	proxied  atomic.Bool // a proxy answers
 	confused atomic.Bool // answers with another user
 	asked    atomic.Int64
 }
@@ -174,8 +176,12 @@ func startUserService(t *testing.T) *userService {
 			w.WriteHeader(http.StatusUnauthorized)
 		case u.broken.Load():
 			w.WriteHeader(http.StatusInternalServerError)
+		case u.proxied.Load():
+			http.Error(w, "no such backend", http.StatusNotFound)
 		case r.URL.Path != "/users/"+u.known.String():
+			w.Header().Set("Content-Type", "application/problem+json")
 			w.WriteHeader(http.StatusNotFound)
+			_, _ = io.WriteString(w, `{"code":"user_not_found"}`)
 		case u.confused.Load():
 			answer(w, contracts.User{ID: uuid.New()})
 		default:

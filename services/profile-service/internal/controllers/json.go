@@ -1,35 +1,58 @@
 package controllers
 
 import (
-	"net/url"
 	"time"
 
 	"github.com/google/uuid"
 
-	"github.com/go-troika/troika/pkg/fault"
+	"github.com/go-troika/troika/pkg/text"
 	"github.com/go-troika/troika/services/profile-service/internal/models"
 )
 
 // updateProfile is the body of PATCH /profiles/:userId; nil leaves a field alone.
 type updateProfile struct {
-	DisplayName *string   `json:"displayName" validate:"omitnil,notblank,max=200"`
-	Bio         *string   `json:"bio" validate:"omitnil,max=2000"`
-	AvatarURL   *imageURL `json:"avatarUrl" validate:"omitnil,max=2048"`
+	DisplayName *displayName `json:"displayName"`
+	Bio         *bio         `json:"bio"`
+	AvatarURL   *imageURL    `json:"avatarUrl"`
 }
 
-// imageURL is an absolute https URL, or empty for no image.
-type imageURL string
+// Texts of a request in the form in which they are kept. A bio and an imageURL may be
+// empty.
+type (
+	displayName string
+	bio         string
+	imageURL    string
+)
 
-var errImageURL = fault.New(fault.Malformed, "validation_failed", "must be an absolute https URL, or empty")
+const (
+	maxDisplayName = 200
+	maxBio         = 2000
+	maxImageURL    = 2048
+)
 
 // UnmarshalText implements [encoding.TextUnmarshaler].
-func (s *imageURL) UnmarshalText(text []byte) error {
-	u, err := url.Parse(string(text))
-	if len(text) > 0 && (err != nil || u.Scheme != "https" || u.Hostname() == "" || u.User != nil) {
-		return errImageURL
+func (s *displayName) UnmarshalText(b []byte) error {
+	clean, err := text.Line(string(b), maxDisplayName)
+	*s = displayName(clean)
+	return err
+}
+
+// UnmarshalText implements [encoding.TextUnmarshaler].
+func (s *bio) UnmarshalText(b []byte) error {
+	clean, err := text.Lines(string(b), maxBio)
+	*s = bio(clean)
+	return err
+}
+
+// UnmarshalText implements [encoding.TextUnmarshaler].
+func (s *imageURL) UnmarshalText(b []byte) error {
+	if len(b) == 0 {
+		*s = ""
+		return nil
 	}
-	*s = imageURL(text)
-	return nil
+	clean, err := text.URL(string(b), maxImageURL)
+	*s = imageURL(clean)
+	return err
 }
 
 // profile is a profile in an answer.

@@ -74,7 +74,7 @@ func (ctl *Profiles) Update(c *gin.Context) error {
 		return errNothingToChange
 	}
 	p, err := ctl.profiles.Update(c.Request.Context(), id, services.Change{
-		DisplayName: in.DisplayName, Bio: in.Bio, AvatarURL: (*string)(in.AvatarURL),
+		DisplayName: (*string)(in.DisplayName), Bio: (*string)(in.Bio), AvatarURL: (*string)(in.AvatarURL),
 	})
 	if err != nil {
 		return err

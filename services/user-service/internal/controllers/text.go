@@ -1,13 +1,25 @@
 package controllers
 
-import "strings"
+import "github.com/go-troika/troika/pkg/text"
 
-// text is a string of a request without the white space around it, so that
-// what is checked is what will be kept.
-type text string
+// email and name are texts of a request in the form in which they are kept.
+type (
+	email string
+	name  string
+)
+
+const maxName = 200
 
 // UnmarshalText implements encoding.TextUnmarshaler.
-func (t *text) UnmarshalText(b []byte) error {
-	*t = text(strings.TrimSpace(string(b)))
-	return nil
+func (e *email) UnmarshalText(b []byte) error {
+	clean, err := text.Email(string(b))
+	*e = email(clean)
+	return err
+}
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (n *name) UnmarshalText(b []byte) error {
+	clean, err := text.Line(string(b), maxName)
+	*n = name(clean)
+	return err
 }

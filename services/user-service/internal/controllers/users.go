@@ -29,8 +29,8 @@ func NewUsers(users *services.Users) *Users {
 }
 
 type createUser struct {
-	Email text `json:"email" validate:"required,email,max=254"`
-	Name  text `json:"name" validate:"required,max=200"`
+	Email email `json:"email" validate:"required"`
+	Name  name  `json:"name" validate:"required"`
 }
 
 // Create answers POST /users with 201 and the new user, or the one that the same
@@ -86,8 +86,8 @@ func (ctl *Users) List(c *gin.Context) error {
 }
 
 type updateUser struct {
-	Email *text `json:"email" validate:"omitnil,email,max=254"`
-	Name  *text `json:"name" validate:"omitnil,notblank,max=200"`
+	Email *email `json:"email"`
+	Name  *name  `json:"name"`
 }
 
 // Update answers PATCH /users/:id with the user as it is now.

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/google/uuid"
 	"gorm.io/gorm"
@@ -47,7 +46,7 @@ func (s *Users) Register(ctx context.Context, email, name string) (models.User, 
 	}
 	now := database.Now()
 	user := models.User{
-		ID: id, Email: normalEmail(email), Name: strings.TrimSpace(name),
+		ID: id, Email: email, Name: name,
 		Revision: 1, CreatedAt: now, UpdatedAt: now,
 	}
 	request, made := idempotency.NewRequest(ctx, fmt.Sprintf("%q %q", user.Email, user.Name)), id
@@ -101,10 +100,10 @@ func (s *Users) Update(ctx context.Context, id uuid.UUID, email, name *string) (
 		}
 		user = locked
 		if email != nil {
-			user.Email = normalEmail(*email)
+			user.Email = *email
 		}
 		if name != nil {
-			user.Name = strings.TrimSpace(*name)
+			user.Name = *name
 		}
 		if user == locked {
 			return nil
@@ -142,11 +141,6 @@ func (s *Users) Delete(ctx context.Context, id uuid.UUID) error {
 		return expected(err, "delete user")
 	}
 	return nil
-}
-
-// normalEmail is the one spelling under which an email is kept and compared.
-func normalEmail(email string) string {
-	return strings.ToLower(strings.TrimSpace(email))
 }
 
 func change(u models.User) contracts.UserChange {

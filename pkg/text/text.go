@@ -1,0 +1,126 @@
+// Package text says which text of strangers is kept, and in which form. Everything
+// that is kept has one form, so that what looks the same compares the same where it
+// matters, and nothing that a person cannot see changes what they read.
+package text
+
+import (
+	"errors"
+	"net"
+	"net/url"
+	"regexp"
+	"strconv"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// What is wrong with a text.
+var (
+	ErrLong      = errors.New("is too long")
+	ErrInvisible = errors.New("must have a visible character")
+	ErrControl   = errors.New("must not have control, formatting or unassigned characters")
+	ErrEmail     = errors.New("must be an email address")
+	ErrURL       = errors.New("must be an absolute https URL")
+)
+
+// Line returns a text of one line without the white space around it. It has at least
+// one visible character and at most most characters.
+func Line(s string, most int) (string, error) { return clean(s, most, "") }
+
+// Lines is Line for a text of several lines, which may be empty.
+func Lines(s string, most int) (string, error) {
+	line, err := clean(s, most, "\n\t")
+	if errors.Is(err, ErrInvisible) && strings.TrimSpace(s) == "" {
+		return "", nil
+	}
+	return line, err
+}
+
+func clean(s string, most int, also string) (string, error) {
+	if len(s) > most*utf8.UTFMax { // before anything that costs time
+		return "", ErrLong
+	}
+	s = strings.TrimSpace(strings.ReplaceAll(s, "\r\n", "\n"))
+	visible := false
+	for _, r := range s {
+		switch {
+		case strings.ContainsRune(also, r):
+		case r == utf8.RuneError, !known(r):
+			return "", ErrControl
+		default:
+			visible = visible || unicode.In(r, unicode.L, unicode.N, unicode.P, unicode.S)
+		}
+	}
+	switch {
+	case utf8.RuneCountInString(s) > most:
+		return "", ErrLong
+	case !visible:
+		return "", ErrInvisible
+	}
+	return s, nil
+}
+
+// known reports whether a character is letters, marks, numbers, punctuation, symbols
+// or the plain space, or one that joins letters or emoji. It leaves out controls,
+// direction overrides, zero-width spaces, private and unassigned characters.
+func known(r rune) bool {
+	const joiner, nonJoiner = '\u200D', '\u200C'
+	return r == ' ' || r == joiner || r == nonJoiner || unicode.In(r, unicode.L, unicode.M, unicode.N, unicode.P, unicode.S)
+}
+
+const (
+	maxEmail = 254 // RFC 5321, 4.5.3.1.3
+	maxLocal = 64
+)
+
+var (
+	localPattern = regexp.MustCompile("^[a-z0-9!#$%&'*+/=?^_`{|}~-]+(\\.[a-z0-9!#$%&'*+/=?^_`{|}~-]+)*$")
+	hostPattern  = regexp.MustCompile(`^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]([a-z0-9-]{0,61}[a-z0-9])?$`)
+)
+
+// Email returns the one form of an email address: without the white space around it,
+// in lower case. It is ASCII (RFC 5321): an address in other letters has many
+// spellings, and an internationalized domain has its form in ASCII.
+func Email(s string) (string, error) {
+	if len(s) > 2*maxEmail {
+		return "", ErrEmail
+	}
+	s = strings.TrimSpace(s)
+	for i := range len(s) {
+		if s[i] <= ' ' || s[i] > '~' { // before a change of case, which may turn other letters into ASCII
+			return "", ErrEmail
+		}
+	}
+	s = strings.ToLower(s)
+	local, host, ok := strings.Cut(s, "@")
+	if !ok || len(s) > maxEmail || len(local) > maxLocal || !localPattern.MatchString(local) || !hostPattern.MatchString(host) {
+		return "", ErrEmail
+	}
+	return s, nil
+}
+
+// URL returns an absolute https URL of at most most bytes as it is. It has a host name
+// or an address, a port from 1 to 65535 if any, no user, and no character that RFC
+// 3986 would have escaped.
+func URL(s string, most int) (string, error) {
+	if len(s) > most {
+		return "", ErrLong
+	}
+	for i := range len(s) {
+		if s[i] <= ' ' || s[i] > '~' || strings.IndexByte("<>\"\\^`{|}", s[i]) >= 0 {
+			return "", ErrURL
+		}
+	}
+	u, err := url.Parse(s)
+	if err != nil || u.Scheme != "https" || u.User != nil || u.Opaque != "" {
+		return "", ErrURL
+	}
+	host, port := u.Hostname(), u.Port()
+	if !hostPattern.MatchString(strings.ToLower(host)) && net.ParseIP(host) == nil {
+		return "", ErrURL
+	}
+	if n, err := strconv.Atoi(port); port != "" && (err != nil || n < 1 || n > 65535) || strings.HasSuffix(u.Host, ":") {
+		return "", ErrURL
+	}
+	return s, nil
+}
