@@ -27,7 +27,7 @@ type Config struct {
 	Service string `env:"SERVICE_NAME" validate:"required"`
 	// Env is the environment. Demo credentials are refused outside development
 	// and test.
-	Env string `env:"APP_ENV" envDefault:"development"`
+	Env string `env:"APP_ENV" envDefault:"production"`
 	// AdminPort serves metrics and profiles, without authentication: keep it
 	// inside.
 	AdminPort int        `env:"ADMIN_PORT" validate:"min=0,max=65535"`
@@ -77,24 +77,4 @@ func (c Config) Validate() error {
 // isDemo reports whether credentials that everybody knows will do.
 func (c Config) isDemo() bool { return c.Env == "development" || c.Env == "test" }
 
-// advertised is the URL under which others reach this instance.
-func (c Config) advertised(port string) string {
-	if c.Registry.AdvertiseURL != "" {
-		return c.Registry.AdvertiseURL
-	}
-	return "http://" + net.JoinHostPort(ownAddress(), port)
-}
-
-// ownAddress is the address from which this machine would call others, which in
-// a container is the container's. Nothing is sent to find it: the address asked
-// for is one of those that RFC 5737 keeps for documentation.
-func ownAddress() string {
-	conn, err := net.Dial("udp4", "192.0.2.1:9")
-	if err != nil {
-		return "127.0.0.1" // no route to anywhere
-	}
-	defer conn.Close()
-	return conn.LocalAddr().(*net.UDPAddr).IP.String()
-}
-
-func (c Config) adminAddr() string { return net.JoinHostPort("", strconv.Itoa(c.AdminPort)) }
+func (c Config) adminAddr() string { return net.JoinHostPort(c.HTTP.Host, strconv.Itoa(c.AdminPort)) }

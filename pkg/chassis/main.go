@@ -67,10 +67,12 @@ const (
 
 // Main runs the command that the process was called with and gives its exit
 // code: 0, 1 for a failure, 2 for a wrong command or configuration, each
-// mistake of which has its own line on standard error. SIGINT and SIGTERM end it
-// in order; a second one ends it at once.
+// mistake of which has its own line on standard error. SIGINT, SIGTERM and SIGHUP end
+// it in order; a second one ends it at once. That nobody reads its log any more does
+// not end it.
 func Main(app App) int {
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	signal.Ignore(syscall.SIGPIPE)
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
 	context.AfterFunc(ctx, stop) // from now on a signal does what it does by default
 	forgetLibpq()
@@ -150,6 +152,14 @@ func (app App) migrate(ctx context.Context, environ []string, out io.Writer) err
 	return err
 }
 
+// healthHost is where the instance on this machine is reached.
+func (c Config) healthHost() string {
+	if net.ParseIP(c.HTTP.Host).IsUnspecified() {
+		return "127.0.0.1"
+	}
+	return c.HTTP.Host
+}
+
 // health asks the instance on this machine, as a container's health check does.
 func (app App) health(ctx context.Context, environ []string) error {
 	cfg, err := env.Load[Config](environ, app.Defaults...)
@@ -158,7 +168,7 @@ func (app App) health(ctx context.Context, environ []string) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, healthTime)
 	defer cancel()
-	url := "http://" + net.JoinHostPort("127.0.0.1", strconv.Itoa(cfg.HTTP.Port)) + "/readyz"
+	url := "http://" + net.JoinHostPort(cfg.healthHost(), strconv.Itoa(cfg.HTTP.Port)) + "/readyz"
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		return err

@@ -55,8 +55,7 @@ func (i *instance) admin() *instance {
 		}
 		return ""
 	})
-	_, port, _ := strings.Cut(i.AdminAddr(), "]")
-	return &instance{Chassis: i.Chassis, t: i.t, url: "http://127.0.0.1" + port}
+	return &instance{Chassis: i.Chassis, t: i.t, url: "http://" + i.AdminAddr()}
 }
 
 // Whoever reaches the service's port does not reach what people do about events.

@@ -53,8 +53,7 @@ func (c *Chassis) Run(ctx context.Context) error {
 	for _, p := range parts {
 		p.start(failed)
 	}
-	_, port, _ := net.SplitHostPort(c.HTTP.Addr())
-	errs := []error{c.Registry.Announce(ctx, c.Config.Service, c.Config.advertised(port))}
+	errs := []error{c.announce(ctx)}
 	stopped := time.Now()
 	if errs[0] == nil {
 		c.Log.InfoContext(ctx, "service runs", "addr", c.HTTP.Addr(), "admin_addr", c.admin.Addr(), "env", c.Config.Env)
@@ -74,6 +73,18 @@ func (c *Chassis) Run(ctx context.Context) error {
 	errs = append(errs, c.Close())
 	c.Log.Info("service stopped", "after", time.Since(stopped).Round(time.Millisecond))
 	return errors.Join(errs...)
+}
+
+func (c *Chassis) announce(ctx context.Context) error {
+	_, port, err := net.SplitHostPort(c.HTTP.Addr())
+	if err != nil {
+		return err
+	}
+	url, err := c.Config.advertised(port)
+	if err != nil {
+		return err
+	}
+	return c.Registry.Announce(ctx, c.Config.Service, url)
 }
 
 // AdminAddr returns the address of the admin port, "" before Run listens on it.

@@ -105,8 +105,7 @@ func start(t *testing.T, environ []string, wire func(*chassis.Chassis)) *instanc
 	wire(ch)
 	i := &instance{Chassis: ch, t: t, stop: testkit.Run(t, ch.Run)}
 	<-ch.HTTP.Listening()
-	_, port, _ := strings.Cut(ch.HTTP.Addr(), "]")
-	i.url = "http://127.0.0.1" + port
+	i.url = "http://" + ch.HTTP.Addr()
 	return i
 }
 

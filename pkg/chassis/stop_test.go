@@ -170,9 +170,8 @@ func TestStopDoesNotWaitForEver(t *testing.T) {
 	ended := make(chan error, 1)
 	go func() { ended <- ch.Run(ctx) }()
 	<-ch.HTTP.Listening()
-	_, port, _ := strings.Cut(ch.HTTP.Addr(), "]")
 	go func() {
-		if resp, err := client.Get("http://127.0.0.1" + port + "/stuck"); err == nil {
+		if resp, err := client.Get("http://" + ch.HTTP.Addr() + "/stuck"); err == nil {
 			resp.Body.Close()
 		}
 	}()
@@ -229,7 +228,7 @@ func TestTelemetryErrorsAreLogged(t *testing.T) {
 		}
 		return ""
 	})
-	_, port, _ := strings.Cut(log.String(), `"addr":"[::]:`)
+	_, port, _ := strings.Cut(log.String(), `"addr":"127.0.0.1:`)
 	port, _, _ = strings.Cut(port, `"`)
 	i := &instance{t: t, url: "http://127.0.0.1:" + port}
 	if got := i.status("/events/log"); got != http.StatusUnauthorized {

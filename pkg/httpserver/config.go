@@ -13,7 +13,10 @@ import (
 // Config says where a server listens and what it puts up with. Every zero value
 // but those of Port and InFlight means its default.
 type Config struct {
-	// Port to listen on, on all interfaces; 0 takes any free one.
+	// Host is the address to listen on: one of this machine's, or 0.0.0.0 or :: for all
+	// of them. Only this machine can reach the default.
+	Host string `env:"LISTEN_HOST" envDefault:"127.0.0.1" validate:"ip"`
+	// Port to listen on; 0 takes any free one.
 	Port int `env:"PORT" validate:"min=0,max=65535"`
 
 	ReadHeader time.Duration // until the headers have come, default 5 s
@@ -32,6 +35,7 @@ type Config struct {
 }
 
 func (c Config) withDefaults() Config {
+	c.Host = cmp.Or(c.Host, "127.0.0.1")
 	c.ReadHeader = cmp.Or(c.ReadHeader, 5*time.Second)
 	c.Read = cmp.Or(c.Read, 15*time.Second)
 	c.Write = cmp.Or(c.Write, 30*time.Second)

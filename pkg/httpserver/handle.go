@@ -52,6 +52,7 @@ func Callers(v *serviceauth.Verifier, names ...string) gin.HandlerFunc {
 			return serviceauth.ErrForbidden
 		}
 		if p := placeOf(c.Request.Context()); p != nil {
+			p.receive(c)
 			return p.take(caller)
 		}
 		return nil

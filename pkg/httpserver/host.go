@@ -9,6 +9,8 @@ import (
 	"net/http"
 	"sync"
 	"time"
+
+	"golang.org/x/net/netutil"
 )
 
 // host listens on one address and serves one handler until told to stop.
@@ -39,6 +41,10 @@ func newHost(addr string, h http.Handler, cfg Config, errorLog *log.Logger) *hos
 	}
 }
 
+// maxConnections is how many connections are open at most; further ones wait. An idle
+// one costs about 20 KB.
+const maxConnections = 4096
+
 func (h *host) listen() error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -49,7 +55,7 @@ func (h *host) listen() error {
 	if err != nil {
 		return fmt.Errorf("listen: %w", err)
 	}
-	h.listener = l
+	h.listener = netutil.LimitListener(l, maxConnections)
 	close(h.listening)
 	return nil
 }
@@ -110,5 +116,9 @@ func (s *Server) Addr() string { return s.host.address() }
 func (s *Server) Run(ctx context.Context) error { return s.host.run(ctx) }
 
 // Drain tells the outside to go elsewhere: from now on /readyz answers 503 and
-// every answer closes its connection. Requests are served as before.
-func (s *Server) Drain() { s.draining.Store(true) }
+// every answer closes its connection. Requests are served as before; those whose
+// body has not come yet have a second for the rest.
+func (s *Server) Drain() {
+	s.draining.Store(true)
+	s.drain()
+}

@@ -1,8 +1,13 @@
 package httpserver
 
 import (
+	"bytes"
 	"context"
+	"errors"
+	"io"
+	"net/http"
 	"sync"
+	"time"
 
 	"github.com/gin-gonic/gin"
 )
@@ -77,6 +82,39 @@ func (p *place) leave() {
 		p.server.limiter.leave(p.caller)
 		p.server.deps.Metrics.InFlight(-1)
 	}
+}
+
+// receive waits for the body of a request, before it has a place: whoever sends it
+// slowly, or not at all, keeps nobody out. What reading it ended with is for whoever
+// reads it then.
+func (p *place) receive(c *gin.Context) {
+	r := c.Request
+	if r.Body == nil || r.Body == http.NoBody {
+		return
+	}
+	control := http.NewResponseController(c.Writer)
+	stop := context.AfterFunc(p.server.drained, func() { _ = control.SetReadDeadline(time.Now().Add(drainBody)) })
+	defer stop()
+	data, err := io.ReadAll(r.Body)
+	r.Body = io.NopCloser(&received{bytes.NewReader(data), err})
+}
+
+// drainBody is how long a server that drains waits for the rest of a body.
+const drainBody = time.Second
+
+// received is a body that has come, and how its reading ended.
+type received struct {
+	io.Reader
+	err error
+}
+
+// Read implements io.Reader.
+func (r *received) Read(p []byte) (int, error) {
+	n, err := r.Reader.Read(p)
+	if errors.Is(err, io.EOF) && r.err != nil {
+		err = r.err
+	}
+	return n, err
 }
 
 // OwnLimit exempts a route from Config.InFlight; it has a limit of its own. It stands

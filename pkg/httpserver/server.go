@@ -1,6 +1,7 @@
 package httpserver
 
 import (
+	"context"
 	"io"
 	"log/slog"
 	"net"
@@ -33,12 +34,15 @@ type Server struct {
 	service  []string // the X-Service-Name line, shared by all answers
 	limiter  *limiter
 	draining atomic.Bool
+	drained  context.Context // is done once the server drains
+	drain    context.CancelFunc
 }
 
 // New answers a server with the probes /health, /livez and /readyz and no other
 // route. It does not listen yet.
 func New(cfg Config, d Deps) *Server {
 	s := &Server{cfg: cfg.withDefaults(), deps: d, service: []string{d.Service}, limiter: newLimiter(cfg.InFlight)}
+	s.drained, s.drain = context.WithCancel(context.Background())
 	s.ready.log = d.Log
 	s.engine = newEngine()
 	s.engine.NoRoute(s.serve, Handle(func(*gin.Context) error { return errNoRoute }))
@@ -55,7 +59,7 @@ func New(cfg Config, d Deps) *Server {
 	probes.GET("/livez", Handle(live))
 	probes.GET("/readyz", Handle(s.readyz))
 
-	addr := net.JoinHostPort("", strconv.Itoa(cfg.Port))
+	addr := net.JoinHostPort(s.cfg.Host, strconv.Itoa(cfg.Port))
 	s.host = newHost(addr, s, s.cfg, slog.NewLogLogger(d.Log.Handler(), slog.LevelWarn))
 	return s
 }

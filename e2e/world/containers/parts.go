@@ -139,6 +139,7 @@ func environment(s service) map[string]string {
 	return map[string]string{
 		"SERVICE_NAME":     s.name,
 		"APP_ENV":          "test",
+		"LISTEN_HOST":      "0.0.0.0",
 		"PORT":             s.port,
 		"ADMIN_PORT":       s.admin,
 		"DB_HOST":          s.name + "-db",
