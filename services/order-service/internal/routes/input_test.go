@@ -13,8 +13,7 @@ import (
 func TestNilUserHasNoOrders(t *testing.T) {
 	b := setup(t)
 	b.place(t)
-	var page struct{ Items []order }
-	page = layout.Decode[struct{ Items []order }](t,
+	page := layout.Decode[struct{ Items []order }](t,
 		b.Call(t, contracts.Gateway, "GET", "/orders?userId=00000000-0000-0000-0000-000000000000", ""), http.StatusOK)
 	if len(page.Items) != 0 {
 		t.Errorf("the nil user is shown %d orders of others", len(page.Items))
