@@ -12,7 +12,7 @@ import (
 	"github.com/go-troika/troika/services/order-service/internal/config"
 )
 
-var needed = []string{"DB_PASSWORD=troika-demo", "SERVICE_SECRET=troika-demo-secret-do-not-use-in-production"}
+var needed = []string{"DB_PASSWORD=one-of-ours", "SERVICE_SECRET=a-secret-of-thirty-two-bytes-or-more"}
 
 func TestBreaker(t *testing.T) {
 	t.Parallel()

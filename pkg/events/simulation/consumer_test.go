@@ -1,0 +1,462 @@
+package simulation
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/go-troika/troika/pkg/events"
+	"github.com/go-troika/troika/pkg/events/consumer"
+)
+
+// consumerState is what the consumer's database holds after some commit.
+type consumerState struct {
+	instances []instance
+	offsets   []consumer.Offset // by part
+	inbox     []inboxRow        // by the event's number
+	keys      []keyRow
+	parked    []consumer.Parked // in the order of their numbers
+	applied   []int32           // what the handlers have written
+	number    int64
+}
+
+type instance struct {
+	id   int64
+	seen time.Duration
+}
+
+type inboxRow struct {
+	events.Position
+	part int64
+	in   bool
+}
+
+type keyRow struct {
+	consumer.Key
+	next, since time.Duration
+}
+
+// consumerServer is the consumer's Postgres. Its transactions come one after the
+// other.
+type consumerServer struct {
+	server
+	state   consumerState
+	commits []consumerState
+	open    *transaction
+}
+
+// copied returns a state that can be changed without the other.
+func (s consumerState) copied() consumerState {
+	s.instances, s.offsets = slices.Clone(s.instances), slices.Clone(s.offsets)
+	s.inbox, s.keys, s.parked = slices.Clone(s.inbox), slices.Clone(s.keys), slices.Clone(s.parked)
+	s.applied = slices.Clip(s.applied)
+	return s
+}
+
+func (c *consumerServer) commit(s consumerState) {
+	c.commits = append(c.commits, c.state)
+	c.state = s
+}
+
+// consumerDB is the consumer's Postgres as an instance of the process uses it.
+type consumerDB struct {
+	*world
+	process *process
+}
+
+// change is a transaction of one statement.
+func (c consumerDB) change(f func(*consumerState)) error {
+	for {
+		blocked := false
+		err := c.exchange(c.process, &c.consumer.server, func() {
+			if blocked = c.isLocked(); blocked {
+				return
+			}
+			s := c.consumer.state.copied()
+			f(&s)
+			c.consumer.commit(s)
+		})
+		if err != nil || !blocked {
+			return err
+		}
+		c.sleep(c.process, 2*time.Millisecond)
+	}
+}
+
+// isLocked reports whether a transaction is open. One whose process is gone, or has
+// not been heard of for a while, is aborted.
+func (c consumerDB) isLocked() bool {
+	o := c.consumer.open
+	if o != nil && (o.process.dead || o.process.frozen > c.now+lockTime) {
+		c.consumer.abort()
+	}
+	return c.consumer.open != nil
+}
+
+// abort ends the open transaction.
+func (c *consumerServer) abort() {
+	if c.open != nil {
+		c.open.aborted = true
+		c.open = nil
+	}
+}
+
+// lockTime is how long the server lets a silent session hold locks.
+const lockTime = 2 * time.Second
+
+// liveTime is how long an instance is alive after a heartbeat.
+const liveTime = 1500 * time.Millisecond
+
+// Beat implements consumer.Database.
+func (c consumerDB) Beat(_ context.Context, me int64) (g consumer.Group, err error) {
+	err = c.exchange(c.process, &c.consumer.server, func() {
+		s, now := &c.consumer.state, c.clock(&c.consumer.server) // heartbeats are no commits to go back to
+		s.instances = slices.DeleteFunc(slices.Clone(s.instances), func(i instance) bool {
+			return i.id == me || (now-i.seen).Abs() > time.Hour
+		})
+		s.instances = append(s.instances, instance{me, now})
+		g = consumer.Group{Declared: map[events.TypeName]int{}, Due: -1, Offsets: slices.Clone(s.offsets)}
+		for _, i := range s.instances {
+			if (now - i.seen).Abs() <= liveTime {
+				g.Live = append(g.Live, i.id)
+			}
+		}
+		slices.Sort(g.Live)
+		for _, k := range s.keys {
+			if k.State != consumer.StateDead && (g.Due < 0 || k.wait(now) < g.Due) {
+				g.Due = k.wait(now)
+			}
+		}
+	})
+	return g, err
+}
+
+// wait returns the time until a key is due. What is further ahead than any can have
+// been set is due.
+func (k keyRow) wait(now time.Duration) time.Duration {
+	if k.next > now+15*time.Minute {
+		return 0
+	}
+	return max(k.next-now, 0)
+}
+
+// Leave implements consumer.Database.
+func (c consumerDB) Leave(_ context.Context, me int64) error {
+	return c.change(func(s *consumerState) {
+		s.instances = slices.DeleteFunc(s.instances, func(i instance) bool { return i.id == me })
+		for i := range s.offsets {
+			if s.offsets[i].Owner == me {
+				s.offsets[i].Owner = 0
+			}
+		}
+	})
+}
+
+// Adopt implements consumer.Database.
+func (c consumerDB) Adopt(_ context.Context, source string, parts []int64) error {
+	return c.change(func(s *consumerState) {
+		for _, part := range parts {
+			if s.offset(part) == nil {
+				s.offsets = append(s.offsets, consumer.Offset{Source: source, Part: part})
+			}
+		}
+		slices.SortFunc(s.offsets, func(a, b consumer.Offset) int { return cmp.Compare(a.Part, b.Part) })
+	})
+}
+
+func (s *consumerState) offset(part int64) *consumer.Offset {
+	for i := range s.offsets {
+		if s.offsets[i].Part == part {
+			return &s.offsets[i]
+		}
+	}
+	return nil
+}
+
+// Own implements consumer.Database.
+func (c consumerDB) Own(_ context.Context, o consumer.Offset, owner int64) (row consumer.Offset, ok bool, err error) {
+	row = o
+	err = c.change(func(s *consumerState) {
+		if at := s.offset(o.Part); at != nil && at.Owner == o.Owner {
+			at.Owner = owner
+			row, ok = *at, true
+		}
+	})
+	return row, ok, err
+}
+
+// GoBack implements consumer.Database.
+func (c consumerDB) GoBack(_ context.Context, o consumer.Offset, to events.Position) (ok bool, err error) {
+	err = c.change(func(s *consumerState) {
+		at := s.offset(o.Part)
+		if ok = at != nil && *at == o; !ok {
+			return
+		}
+		at.Position = to
+		for i := range s.inbox {
+			if row := &s.inbox[i]; row.in && row.part == o.Part && row.Pos > to.Pos {
+				row.Position = events.Position{Pos: to.Pos}
+			}
+		}
+		c.note("offset of part %d back from %d to %d", o.Part, o.Pos, to.Pos)
+	})
+	return ok, err
+}
+
+// Older implements consumer.Database.
+func (c consumerDB) Older(_ context.Context, _ string, part, pos int64) (places []events.Position, err error) {
+	err = c.exchange(c.process, &c.consumer.server, func() {
+		var all []events.Position
+		for _, row := range c.consumer.state.inbox {
+			if row.in && row.part == part && row.Pos < pos && row.Mark != 0 {
+				all = append(all, row.Position)
+			}
+		}
+		slices.SortFunc(all, func(a, b events.Position) int { return cmp.Compare(a.Pos, b.Pos) })
+		if len(all) > 0 {
+			places = append(places, all[0])
+		}
+		for d := int64(1); d < pos; d *= 2 {
+			i, _ := slices.BinarySearchFunc(all, pos-d+1, func(a events.Position, p int64) int { return cmp.Compare(a.Pos, p) })
+			if i > 0 {
+				places = append(places, all[i-1])
+			}
+		}
+	})
+	return places, err
+}
+
+// Purge implements consumer.Database.
+func (c consumerDB) Purge(_ context.Context, _ string, part, pos int64) (bool, error) {
+	return false, c.change(func(s *consumerState) {
+		for i := range s.inbox {
+			if row := &s.inbox[i]; row.in && row.part == part && row.Pos < pos {
+				row.in = false
+				c.forgot(int32(i), part, row.Pos)
+			}
+		}
+	})
+}
+
+// DropKey implements consumer.Database.
+func (c consumerDB) DropKey(_ context.Context, _, key string) error {
+	return c.change(func(s *consumerState) {
+		if s.first(key) < 0 {
+			s.keys = slices.DeleteFunc(s.keys, func(k keyRow) bool { return k.Key.Key == key })
+		}
+	})
+}
+
+// first returns the index of the first parked event of a key, below 0 for none.
+func (s *consumerState) first(key string) int {
+	return slices.IndexFunc(s.parked, func(p consumer.Parked) bool { return p.Key == key })
+}
+
+// Transact implements consumer.Database.
+func (c consumerDB) Transact(_ context.Context, f func(consumer.Tx) error) error {
+	t := &transaction{consumerDB: c}
+	if err := c.effect(c.process, &c.consumer.server); err != nil {
+		return err
+	}
+	for c.isLocked() {
+		c.sleep(c.process, 2*time.Millisecond)
+	}
+	c.consumer.open, t.state = t, c.consumer.state.copied()
+	defer func() {
+		if c.consumer.open == t {
+			c.consumer.open = nil
+		}
+	}()
+	if err := f(t); err != nil {
+		return err
+	}
+	if err := t.statement(); err != nil {
+		return err
+	}
+	return c.exchange(c.process, &c.consumer.server, func() {
+		if !t.aborted {
+			t.state.instances = c.consumer.state.instances
+			c.consumer.commit(t.state)
+		}
+	})
+}
+
+// transaction implements consumer.Tx.
+type transaction struct {
+	consumerDB
+	state   consumerState
+	aborted bool // by the server
+}
+
+var errAborted = errors.New("terminating connection due to idle-in-transaction timeout")
+
+// statement comes before each of the transaction's.
+func (t *transaction) statement() error {
+	err := t.effect(t.process, &t.consumer.server)
+	if t.aborted {
+		err = errAborted
+	}
+	return err
+}
+
+// LockOffset implements consumer.Tx.
+func (t *transaction) LockOffset(source string, part int64) (consumer.Offset, error) {
+	o := consumer.Offset{Source: source, Part: part}
+	if at := t.state.offset(part); at != nil {
+		o = *at
+	}
+	return o, t.statement()
+}
+
+// Offsets implements consumer.Tx.
+func (t *transaction) Offsets(string) (map[int64]events.Position, error) {
+	offsets := make(map[int64]events.Position, len(t.state.offsets))
+	for _, o := range t.state.offsets {
+		offsets[o.Part] = o.Position
+	}
+	return offsets, t.statement()
+}
+
+// Look implements consumer.Tx.
+func (t *transaction) Look(_ string, ids []uuid.UUID, keys []string) (seen map[uuid.UUID]bool, waits map[string]bool, err error) {
+	seen, waits = map[uuid.UUID]bool{}, map[string]bool{}
+	for _, id := range ids {
+		if t.row(id).in {
+			seen[id] = true
+		}
+	}
+	for _, key := range keys {
+		if t.key(key) != nil {
+			waits[key] = true
+		}
+	}
+	return seen, waits, t.statement()
+}
+
+// row returns the inbox's row for an event.
+func (t *transaction) row(id uuid.UUID) *inboxRow {
+	n := int(numberOf(id))
+	for len(t.state.inbox) <= n {
+		t.state.inbox = append(t.state.inbox, inboxRow{})
+	}
+	return &t.state.inbox[n]
+}
+
+func (t *transaction) key(key string) *keyRow {
+	for i := range t.state.keys {
+		if t.state.keys[i].Key.Key == key {
+			return &t.state.keys[i]
+		}
+	}
+	return nil
+}
+
+// Take implements consumer.Tx.
+func (t *transaction) Take(o consumer.Offset, to events.Position, taken []consumer.Taken) (fresh int, err error) {
+	if at := t.state.offset(o.Part); at != nil {
+		at.Position = to
+	}
+	for _, e := range taken {
+		row := t.row(e.ID)
+		if !row.in {
+			fresh++
+		}
+		*row = inboxRow{e.Position, o.Part, true}
+	}
+	return fresh, t.statement()
+}
+
+// Savepoint implements consumer.Tx.
+func (t *transaction) Savepoint(f func() error) (handlerErr, err error) {
+	n := len(t.state.applied)
+	if handlerErr = f(); handlerErr != nil {
+		t.state.applied = t.state.applied[:n:n]
+	}
+	return handlerErr, t.statement()
+}
+
+type transactionKey struct{}
+
+// Handle implements consumer.Tx.
+func (t *transaction) Handle(ctx context.Context, s *events.Subscription, e events.Envelope) error {
+	return s.Handle(context.WithValue(ctx, transactionKey{}, t), nil, e)
+}
+
+// Park implements consumer.Tx.
+func (t *transaction) Park(k consumer.Key, d time.Duration, _ string, p consumer.Parked, _ string) error {
+	now := t.clock(&t.consumer.server)
+	if t.key(k.Key) == nil {
+		t.state.keys = append(t.state.keys, keyRow{k, now + shorter(d), now})
+	}
+	t.state.number++
+	p.Number, p.Key = t.state.number, k.Key
+	t.state.parked = append(t.state.parked, p)
+	return t.statement()
+}
+
+// shorter keeps the waits between attempts within a history.
+func shorter(d time.Duration) time.Duration { return min(d, 3*time.Second) }
+
+// Unpark implements consumer.Tx.
+func (t *transaction) Unpark(_, key string) error {
+	t.state.parked = slices.DeleteFunc(t.state.parked, func(p consumer.Parked) bool { return p.Key == key })
+	t.state.keys = slices.DeleteFunc(t.state.keys, func(k keyRow) bool { return k.Key.Key == key })
+	return t.statement()
+}
+
+// LockDue implements consumer.Tx.
+func (t *transaction) LockDue() (consumer.Key, bool, error) {
+	var due *keyRow
+	now := t.clock(&t.consumer.server)
+	for i := range t.state.keys {
+		k := &t.state.keys[i]
+		if k.State != consumer.StateDead && k.wait(now) == 0 && (due == nil || k.next < due.next) {
+			due = k
+		}
+	}
+	return t.locked(due)
+}
+
+// LockKey implements consumer.Tx.
+func (t *transaction) LockKey(_, key string) (consumer.Key, bool, error) { return t.locked(t.key(key)) }
+
+func (t *transaction) locked(k *keyRow) (consumer.Key, bool, error) {
+	if k == nil {
+		return consumer.Key{}, false, t.statement()
+	}
+	k.Age = max(t.clock(&t.consumer.server)-k.since, 0)
+	return k.Key, true, t.statement()
+}
+
+// First implements consumer.Tx.
+func (t *transaction) First(_, key string) (consumer.Parked, bool, error) {
+	i := t.state.first(key)
+	if i < 0 {
+		return consumer.Parked{}, false, t.statement()
+	}
+	return t.state.parked[i], true, t.statement()
+}
+
+// Remove implements consumer.Tx.
+func (t *transaction) Remove(_, key string, number int64) error {
+	t.state.parked = slices.DeleteFunc(t.state.parked, func(p consumer.Parked) bool { return p.Number == number })
+	if k, now := t.key(key), t.clock(&t.consumer.server); k != nil {
+		k.State, k.Attempts, k.since, k.next = consumer.StateWaiting, 0, now, now
+	}
+	return t.statement()
+}
+
+// Postpone implements consumer.Tx.
+func (t *transaction) Postpone(k consumer.Key, d time.Duration, _ string) error {
+	if row := t.key(k.Key); row != nil {
+		row.State, row.Attempts, row.next = k.State, k.Attempts, t.clock(&t.consumer.server)+shorter(d)
+	}
+	return t.statement()
+}
+
+// numberOf returns the number of an event.
+func numberOf(id uuid.UUID) int32 { return int32(id[14])<<8 | int32(id[15]) }

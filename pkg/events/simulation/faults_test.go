@@ -1,0 +1,193 @@
+package simulation
+
+import (
+	"time"
+
+	"github.com/go-troika/troika/pkg/events"
+	"github.com/go-troika/troika/pkg/events/consumer"
+)
+
+// faults are what may happen to a system, besides what happens at effects.
+var faults = []func(*world){
+	func(w *world) { w.kill(w.relays[w.random.IntN(2)]) },
+	func(w *world) { w.kill(w.consumers[w.random.IntN(2)]) },
+	func(w *world) { w.redis.away = w.now + w.short(); w.note("Redis is away until %v", w.redis.away) },
+	func(w *world) {
+		w.producer.away = w.now + w.short()
+		w.note("producer's database is away until %v", w.producer.away)
+	},
+	func(w *world) {
+		w.consumer.away = w.now + w.short()
+		w.note("consumer's database is away until %v", w.consumer.away)
+	},
+	func(w *world) {
+		w.http.away = w.now + w.short()
+		w.note("the producer does not answer until %v", w.http.away)
+	},
+	func(w *world) { w.redis.byPart = map[int64]*stream{}; w.note("Redis loses everything") },
+	func(w *world) { w.redis.saved = w.redis.copied() },
+	loseTail, deleteEntries, forge, putBackRedis, replaceStream, fillRedis,
+	restoreProducer, restoreProducer, restoreConsumer, restoreConsumer, failOverProducer, recreate,
+	func(w *world) { w.producer.ahead += w.jump(); w.note("producer's clock is %v ahead", w.producer.ahead) },
+	func(w *world) { w.consumer.ahead += w.jump(); w.note("consumer's clock is %v ahead", w.consumer.ahead) },
+	func(w *world) {
+		w.retention(w.random.IntN(len(w.producer.state.parts)), 1+w.random.Int64N(10))
+	},
+	func(w *world) { w.outage = w.now + w.short(); w.note("all handlers fail until %v", w.outage) },
+	poisonNext,
+	func(w *world) { w.repartition(1 + w.random.Int64N(4)) },
+	upgradeConsumer,
+}
+
+func (w *world) short() time.Duration { return time.Duration(w.random.Int64N(int64(3 * time.Second))) }
+
+// jump is a step of a clock.
+func (w *world) jump() time.Duration {
+	d := time.Duration(w.random.Int64N(int64(10 * 24 * time.Hour)))
+	if w.random.IntN(2) == 0 {
+		d = time.Duration(w.random.Int64N(int64(20 * time.Second)))
+	}
+	if w.random.IntN(2) == 0 {
+		d = -d
+	}
+	return d
+}
+
+// loseTail is a failover to a replica that lacks the newest entries.
+func loseTail(w *world) {
+	_, s := w.anyStream()
+	n := w.random.IntN(len(s.entries) + 1)
+	s.entries, s.generated = s.entries[:n:n], 0
+	if n > 0 {
+		s.generated = s.entries[n-1].Pos
+	}
+	w.note("a stream loses all but %d entries", n)
+}
+
+func deleteEntries(w *world) {
+	part, s := w.anyStream()
+	left := []events.Entry{}
+	for _, e := range s.entries {
+		if w.random.IntN(3) > 0 {
+			left = append(left, e)
+		}
+	}
+	w.note("stream %d loses %d entries", part, len(s.entries)-len(left))
+	s.entries = left
+}
+
+// forge adds an entry that seems to follow, or one far ahead.
+func forge(w *world) {
+	part, s := w.anyStream()
+	last := events.Position{Pos: s.generated}
+	if len(s.entries) > 0 {
+		last = s.entries[len(s.entries)-1].Position
+	}
+	n := w.event(w.random.IntN(keys))
+	e := events.Entry{Position: events.Position{Pos: s.generated + 1, Mark: 7}, Prev: last.Mark, Envelope: w.events[n].envelope}
+	switch w.random.IntN(4) {
+	case 0:
+		e.Pos += 1000
+	case 1:
+		e.Envelope = "{"
+	}
+	s.entries, s.generated = append(s.entries, e), e.Pos
+	w.note("%d is forged in stream %d at %d", n, part, e.Pos)
+	w.notify(part)
+}
+
+func putBackRedis(w *world) {
+	if w.redis.saved != nil {
+		w.redis.byPart, w.redis.saved = w.redis.saved, nil
+		w.note("Redis is put back")
+	}
+}
+
+func replaceStream(w *world) {
+	_, s := w.anyStream()
+	*s = stream{foreign: true}
+	w.note("a stream is no stream any more")
+}
+
+func fillRedis(w *world) {
+	w.redis.full = true
+	w.note("Redis is full")
+	w.after(w.self, w.short(), func() { w.redis.full = false })
+}
+
+// restoreProducer puts the producer's database back, under processes that go on.
+func restoreProducer(w *world) {
+	commits := w.producer.commits
+	i := len(commits) - 1 - w.random.IntN(len(commits))
+	w.producer.commit(commits[i].clipped())
+	w.note("producer is put back by %d commits, to %d events", len(commits)-i, len(w.producer.state.published))
+}
+
+func restoreConsumer(w *world) {
+	commits := w.consumer.commits
+	if len(commits) == 0 {
+		return
+	}
+	i := len(commits) - 1 - w.random.IntN(len(commits))
+	w.consumer.abort()
+	w.consumer.commit(commits[i].copied())
+	w.note("consumer is put back by %d commits", len(commits)-i)
+}
+
+// failOverProducer loses the newest commits; the old primary goes on answering for
+// a while.
+func failOverProducer(w *world) {
+	commits := w.producer.commits
+	i := max(len(commits)-1-w.random.IntN(5), 0)
+	old := w.producer.state
+	w.old, w.oldUntil = &old, w.now+w.short()
+	w.producer.commit(commits[i].clipped())
+	w.note("producer fails over, loses %d commits; the old one answers until %v", len(commits)-i, w.oldUntil)
+}
+
+// recreate begins one of the databases anew.
+func recreate(w *world) {
+	if w.random.IntN(2) == 0 {
+		w.consumer.abort()
+		w.consumer.commit(consumerState{})
+		w.note("consumer begins anew")
+		return
+	}
+	w.producer.commit(w.newLayout(producerState{until: -1 << 62}, 1+w.random.Int64N(3)))
+	w.note("producer begins anew")
+}
+
+// poisonNext makes one of the next events fail.
+func poisonNext(w *world) {
+	n := int32(len(w.events) + w.random.IntN(3))
+	w.poison[n] = poison{permanent: w.random.IntN(3) == 0}
+	w.note("%d is poison", n)
+}
+
+// upgradeConsumer replaces an instance in order.
+func upgradeConsumer(w *world) { w.stopConsumer(w.random.IntN(2)) }
+
+// calm ends all faults.
+func (w *world) calm() {
+	w.note("--- calm")
+	w.faulty = false
+	w.redis.away, w.redis.full, w.producer.away, w.consumer.away, w.http.away = 0, false, 0, 0, 0
+	w.outage, w.old = 0, nil
+	for _, p := range append(w.relays, w.consumers...) {
+		p.frozen = 0
+	}
+	clear(w.poison)
+	w.redrive()
+}
+
+// redrive is an operator's: what is dead gets another attempt.
+func (w *world) redrive() {
+	w.consumer.abort()
+	s := w.consumer.state.copied()
+	for i := range s.keys {
+		if k := &s.keys[i]; k.State == consumer.StateDead {
+			k.State, k.Attempts, k.next = consumer.StateWaiting, 0, w.clock(&w.consumer.server)
+		}
+	}
+	w.consumer.commit(s)
+}

@@ -1,0 +1,134 @@
+package simulation
+
+import (
+	"flag"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+var (
+	histories = flag.Int("histories", 5_000, "number of histories")
+	firstSeed = flag.Uint64("seed", 1, "seed of the first history; with one history its trace is printed")
+)
+
+const (
+	keys     = 4
+	chaos    = 6 * time.Second  // of faults
+	patience = 30 * time.Second // until all has settled
+)
+
+// TestSimulation runs histories, and prints the seed of one that ends badly.
+func TestSimulation(t *testing.T) {
+	began, steps := time.Now(), int64(0)
+	for i := range *histories {
+		seed := *firstSeed + uint64(i)
+		fault, n := history(seed, nil)
+		steps += n
+		if fault != "" {
+			var trace strings.Builder
+			history(seed, &trace)
+			t.Fatalf("history %d, seed %d: %s\n%s", i+1, seed, fault, trace.String())
+		}
+	}
+	t.Logf("%d histories, %d steps, %.0f histories a minute", *histories, steps, float64(*histories)/time.Since(began).Minutes())
+}
+
+// history returns what is wrong at its end, and the steps that it took.
+func history(seed uint64, trace *strings.Builder) (fault string, steps int64) {
+	w := newWorld(seed, trace)
+	defer w.end()
+	w.plan()
+	w.until(chaos)
+	w.calm()
+	for end := w.now + patience; ; {
+		w.until(w.now + 250*time.Millisecond)
+		if fault = w.unsettled(); fault == "" {
+			break
+		}
+		if w.now > end {
+			return "stands still: " + fault, w.steps
+		}
+	}
+	w.pages = 0
+	w.until(w.now + 1500*time.Millisecond)
+	if fault = w.unsettled(); fault != "" {
+		return "does not stay settled: " + fault, w.steps
+	}
+	if w.pages > 2*len(w.producer.state.parts) {
+		return fmt.Sprintf("%d pages were read in silence", w.pages), w.steps
+	}
+	return w.check(), w.steps
+}
+
+// plan draws what will happen.
+func (w *world) plan() {
+	w.faulty = true
+	for n := 4 + w.random.IntN(30); n > 0; n-- {
+		key := w.random.IntN(keys)
+		w.after(w.self, w.moment(), func() { w.publish(key) })
+	}
+	for n := w.random.IntN(5); n >= 0; n-- {
+		w.after(w.self, w.moment(), func() { faults[w.random.IntN(len(faults))](w) })
+	}
+	switch w.random.IntN(4) {
+	case 0:
+		w.odds.crash = 1 + w.random.IntN(5)
+	case 1:
+		w.odds.freeze = 1
+	case 2:
+		w.odds.fail = 1 + w.random.IntN(50)
+		w.odds.again = w.random.IntN(50)
+	}
+}
+
+func (w *world) moment() time.Duration { return time.Duration(w.random.Int64N(int64(chaos))) }
+
+// unsettled returns what is left to do.
+func (w *world) unsettled() string {
+	s, c := &w.producer.state, &w.consumer.state
+	switch {
+	case len(s.outbox) > 0:
+		return "events wait in the outbox"
+	case len(c.keys) > 0:
+		return "events are parked"
+	}
+	for i := range s.parts {
+		p := &s.parts[i]
+		if o := c.offset(p.Number); o == nil || o.Position != p.Head {
+			return fmt.Sprintf("offset of part %d is %+v, the log's head %+v", p.Number, o, p.Head)
+		}
+		st := w.redis.byPart[p.Number]
+		if !p.Closed && p.Len() > 0 && (st == nil || st.foreign || len(st.entries) == 0 || st.entries[len(st.entries)-1].Position != p.Head) {
+			return fmt.Sprintf("stream of part %d does not end with the log's head", p.Number)
+		}
+	}
+	return ""
+}
+
+// check compares what was applied with what was published.
+func (w *world) check() string {
+	applied := w.consumer.state.applied
+	for i, n := range applied {
+		if slices.Contains(applied[:i], n) && !w.forgiven[n] {
+			return fmt.Sprintf("%d was applied twice: %v", n, applied)
+		}
+	}
+	last := map[int]int{}
+	for _, n := range w.producer.state.published {
+		e := w.events[n]
+		at := slices.Index(applied, n)
+		switch {
+		case !e.handled, w.trimmed[n]:
+			continue
+		case at < 0:
+			return fmt.Sprintf("%d was not applied: %v", n, applied)
+		case at+1 < last[e.key]:
+			return fmt.Sprintf("%d was applied after a later one of its key: %v", n, applied)
+		}
+		last[e.key] = at + 1
+	}
+	return ""
+}

@@ -1,0 +1,310 @@
+package simulation
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5/pgconn"
+	"gorm.io/gorm"
+
+	"github.com/go-troika/troika/pkg/events"
+	"github.com/go-troika/troika/pkg/events/consumer"
+	"github.com/go-troika/troika/pkg/events/relay"
+)
+
+// world is one history.
+type world struct {
+	scheduler
+	producer producer
+	consumer consumerServer
+	redis    streams
+	http     server // the producer's, as consumers reach it
+
+	relays, consumers []*process
+	self              *process
+	wakers            map[*process]waker
+	stops             map[*process]func()
+	instances         int64 // counts them
+
+	events   []event
+	trimmed  map[int32]bool // deleted by retention, whether read or not
+	forgiven map[int32]bool // deleted from the inbox when no log that is likely to come back has it
+	old      *producerState // a former primary that still answers
+	oldUntil time.Duration
+	pages    int
+
+	faulty bool
+	odds   odds
+	poison map[int32]poison
+	outage time.Duration // all handlers fail until then
+	trace  *strings.Builder
+}
+
+// odds are of what happens at an effect, in a thousand.
+type odds struct{ crash, freeze, fail, again, yield int }
+
+// server is what is reached over a network, and has a clock.
+type server struct {
+	away  time.Duration // until then
+	ahead time.Duration
+}
+
+// event is what was published, or forged.
+type event struct {
+	key      int
+	envelope string
+	handled  bool // of a type that the consumer handles
+}
+
+// poison is an event whose handler fails.
+type poison struct{ permanent bool }
+
+type waker struct{ move, appended chan struct{} }
+
+const partCap = 8 // entries that a stream holds
+
+type payload struct {
+	Number int32 `json:"n"`
+	Key    int   `json:"k"`
+}
+
+var (
+	made          = events.NewType(source, "made", 1, func(p payload) string { return keyName(p.Key) })
+	subscriptions = events.NewSubscriptions()
+)
+
+func init() { events.On(subscriptions, made, apply) }
+
+func keyName(key int) string { return string(rune('a' + key)) }
+
+// apply is the consumer's handler.
+func apply(ctx context.Context, _ *gorm.DB, p payload) error {
+	t := ctx.Value(transactionKey{}).(*transaction)
+	if err := t.statement(); err != nil {
+		return err
+	}
+	bad, ok := t.poison[p.Number]
+	switch {
+	case ok && bad.permanent:
+		return events.Permanent(errors.New("poison"))
+	case ok, t.now < t.outage:
+		return errors.New("handler fails")
+	}
+	t.state.applied = append(t.state.applied, p.Number)
+	return nil
+}
+
+// event returns the number of a new one.
+func (w *world) event(key int) int32 {
+	n := int32(len(w.events))
+	name := made.Name()
+	if w.random.IntN(16) == 0 {
+		name = "ignored"
+	}
+	w.events = append(w.events, event{key, fmt.Sprintf(
+		`{"event":%q,"data":{"n":%d,"k":%d},"timestamp":"2026-01-01T00:00:00Z","service":%q,"id":%q,"key":%q,"version":1}`,
+		name, n, key, source, idOf(n), keyName(key)), name == made.Name()})
+	return n
+}
+
+func idOf(n int32) uuid.UUID {
+	return uuid.UUID{6: 0x70, 8: 0x80, 14: byte(n >> 8), 15: byte(n)}
+}
+
+func (e event) record(row logRow) events.Record {
+	return events.Record{Position: row.Position, Prev: row.prev, ID: idOf(row.event), Key: keyName(e.key), Envelope: e.envelope}
+}
+
+var (
+	errAway  = errors.New("connection lost")
+	errAgain = &pgconn.PgError{Code: "40001", Message: "could not serialize access"}
+)
+
+// effect comes before and after everything that others can see. There a process may
+// crash, freeze, or hear nothing but an error.
+func (w *world) effect(p *process, s *server) error {
+	if p.dead {
+		panic(crashed{})
+	}
+	r := w.random.IntN(1000)
+	if w.faulty {
+		switch {
+		case r < w.odds.crash:
+			w.kill(p)
+			panic(crashed{})
+		case r < w.odds.crash+w.odds.freeze:
+			p.frozen = w.now + time.Duration(w.random.Int64N(int64(4*time.Second)))
+			w.note("process freezes until %v", p.frozen)
+			w.sleep(p, 0)
+		}
+	}
+	if r%1000 >= 1000-w.odds.yield {
+		w.sleep(p, time.Duration(w.random.Int64N(int64(3*time.Millisecond))))
+	}
+	if w.now < s.away || w.faulty && w.random.IntN(1000) < w.odds.fail {
+		return errAway
+	}
+	if w.faulty && s == &w.consumer.server && w.random.IntN(1000) < w.odds.again {
+		return errAgain
+	}
+	return nil
+}
+
+// exchange is an effect on a server: f is done or not, and its answer arrives or
+// not.
+func (w *world) exchange(p *process, s *server, f func()) error {
+	if err := w.effect(p, s); err != nil {
+		return err
+	}
+	f()
+	return w.effect(p, s)
+}
+
+func (w *world) clock(s *server) time.Duration { return w.now + s.ahead }
+
+func (w *world) note(format string, args ...any) {
+	if w.trace != nil {
+		fmt.Fprintf(w.trace, "%9.3fs ", w.now.Seconds())
+		fmt.Fprintf(w.trace, format+"\n", args...)
+	}
+}
+
+// log is what relays and consumers log to.
+func (w *world) log() *slog.Logger {
+	if w.trace == nil {
+		return slog.New(slog.DiscardHandler)
+	}
+	return slog.New(slog.NewTextHandler(tracer{w}, &slog.HandlerOptions{ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
+		if a.Key == slog.TimeKey || a.Key == slog.LevelKey {
+			return slog.Attr{}
+		}
+		return a
+	}}))
+}
+
+type tracer struct{ w *world }
+
+func (t tracer) Write(p []byte) (int, error) {
+	t.w.note("%s", strings.TrimSpace(string(p)))
+	return len(p), nil
+}
+
+// newWorld returns a system that has just been started.
+func newWorld(seed uint64, trace *strings.Builder) *world {
+	w := &world{
+		scheduler: scheduler{random: rand.New(rand.NewPCG(seed, seed))}, self: &process{}, trace: trace,
+		wakers: map[*process]waker{}, stops: map[*process]func(){}, trimmed: map[int32]bool{}, forgiven: map[int32]bool{}, poison: map[int32]poison{},
+		redis: streams{byPart: map[int64]*stream{}},
+	}
+	w.producer.state = w.newLayout(producerState{until: -1 << 62}, 1+w.random.Int64N(3))
+	w.producer.commit(w.producer.state)
+	w.odds.yield = []int{20, 100, 500}[w.random.IntN(3)]
+	w.relays, w.consumers = make([]*process, 2), make([]*process, 2)
+	for i := range 2 {
+		w.startRelay(i)
+		w.startConsumer(i)
+	}
+	return w
+}
+
+func (w *world) startRelay(i int) {
+	p := &process{}
+	w.relays[i] = p
+	w.instances++
+	r := relay.New(relay.Options{
+		DB: relayDB{w, p}, Streams: relayStreams{w, p}, Instance: w.instances, Now: func() time.Duration { return w.now },
+		Config: events.Config{StreamCap: partCap, LogDays: 7}, Deps: events.Deps{Log: w.log()},
+	})
+	wakes := waker{make(chan struct{}, 1), make(chan struct{}, 1)}
+	w.wakers[p] = wakes
+	w.spawn(p, wakes.move, r.MoveStep)
+	w.spawn(p, wakes.appended, r.AppendStep)
+	w.spawn(p, nil, r.TidyStep)
+}
+
+// poke tells processes that there is something in the outbox.
+func (w *world) poke(relays []*process) {
+	for _, p := range relays {
+		poke(w.wakers[p].move)
+	}
+	for _, t := range w.tasks {
+		if t.wake != nil && len(t.wake) > 0 && !t.busy {
+			t.at = min(t.at, w.now)
+		}
+	}
+}
+
+func (w *world) wakeAppender(p *process) { poke(w.wakers[p].appended) }
+
+func poke(c chan<- struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
+func (w *world) startConsumer(i int) {
+	p := &process{}
+	w.consumers[i] = p
+	w.instances++
+	c := consumer.New(consumer.Options{
+		Name: "consumer", Instance: w.instances, DB: consumerDB{w, p}, Streams: consumerStreams{w, p}, Source: logSource{w, p},
+		Subscriptions: subscriptions, Config: events.Config{Retries: 2}, Deps: events.Deps{Log: w.log()},
+		Now: func() time.Duration { return w.now },
+		Spawn: func(wake <-chan struct{}, step func(context.Context) time.Duration) func() {
+			return w.spawn(p, wake, step)
+		},
+	})
+	stop := c.Start()
+	w.stops[p] = stop
+}
+
+// stopConsumer stops an instance in order; another comes in its place.
+func (w *world) stopConsumer(i int) {
+	p := w.consumers[i]
+	w.note("consumer stops")
+	w.spawn(p, nil, func(context.Context) time.Duration {
+		w.stops[p]()
+		w.kill(p)
+		panic(crashed{})
+	})
+}
+
+// kill crashes a process; another comes in its place.
+func (w *world) kill(p *process) {
+	if p.dead {
+		return
+	}
+	p.dead = true
+	w.note("process crashes")
+	w.after(w.self, time.Duration(w.random.Int64N(int64(2*time.Second))), w.restart)
+}
+
+// restart starts a process for each that is dead.
+func (w *world) restart() {
+	for i, p := range w.relays {
+		if p.dead {
+			w.startRelay(i)
+		}
+	}
+	for i, p := range w.consumers {
+		if p.dead {
+			w.startConsumer(i)
+		}
+	}
+}
+
+// forgot notes that the inbox has lost an event.
+func (w *world) forgot(n int32, part, pos int64) {
+	for _, p := range w.producer.state.parts {
+		if p.Number == part && pos < p.Base.Pos+1-p.Len() {
+			w.forgiven[n] = true
+		}
+	}
+}
