@@ -11,7 +11,7 @@ CODE := pkg services e2e tools $(wildcard bench deploy/door)
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test chaos chaos-events bench up down lint fmt build stack
+.PHONY: help demo test chaos chaos-events simulate bench up down lint fmt build stack
 
 help: ## show this
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
@@ -32,6 +32,9 @@ chaos: stack ## kill, freeze, slow and restart what is called, under callers, ab
 	@go test -c -o bin/callslab.test ./e2e/callslab
 	@cd e2e/callslab && STACK_BIN=$(CURDIR)/bin/stack $(CURDIR)/bin/callslab.test -test.timeout 30m -long \
 		-write $(CURDIR)/docs/resilience.md $(if $(RUN),-test.run '$(RUN)')
+
+simulate: ## run relay and consumer on models, a million histories, about twelve minutes; plant faults and have them found; HISTORIES, SEED
+	@cd pkg/events/simulation && GOGC=400 go test -count=1 -timeout 60m -v . -plant -histories $(or $(HISTORIES),1000000) -seed $(or $(SEED),1)
 
 bench: stack ## measure beside floors and peers, about six minutes, into docs/performance.md
 	@eval "$$(bin/stack infra --detach)" && go run ./bench/cmd/events -write docs/performance.md && \

@@ -3,12 +3,14 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -108,6 +110,9 @@ func TestDoorResetsWhenNobodyIsBehind(t *testing.T) {
 	target := gone.Addr().String()
 	gone.Close()
 	conn, err := net.Dial("tcp", open(t, target))
+	if errors.Is(err, syscall.ECONNRESET) {
+		return // as early as that
+	}
 	if err != nil {
 		t.Fatal(err)
 	}

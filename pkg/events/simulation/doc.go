@@ -1,14 +1,17 @@
 // Package simulation runs the relay and the consumer as they are, against models of
-// Postgres and Redis, in one goroutine at a time and on one seed: the same seed is the
-// same history, to the last step. Faults come between any two effects: processes crash
-// and freeze, commits are done and not answered, either database is put back to an
-// earlier commit, Redis loses its tail, entries, everything, or its patience, somebody
-// forges entries, clocks step, retention is early, handlers fail, partitions change. At
-// the end everything is quiet, and then each event that the producer's history holds
-// must have taken effect once, in the order of its key.
+// Postgres and Redis, one step at a time in virtual time. The same seed is the same
+// history, to the last step. Faults come between any two effects: processes crash and
+// freeze, commits are done and not answered, either database is put back to an earlier
+// commit or begins anew, the producer fails over and the old primary goes on answering,
+// Redis loses its tail, entries, everything, or is full, somebody forges entries, clocks
+// step by days, retention is early, handlers fail, the number of parts changes. At the
+// end everything is quiet, and then each event that the producer's history holds must
+// have taken effect once, in the order of its key.
 //
-// It is for tests: go test ./events/simulation -histories 1000000.
+// It holds tests only. make simulate runs a million histories, and plants faults in
+// the code to see that they are found.
 //
 // Not modelled: transactions of one database that overlap (they come one after the
-// other), replays by an operator, a standby that answers, two versions of a consumer.
+// other), replays and discards by an operator, a standby that answers, two versions of a
+// consumer, handlers that overrun, forged entries with the id of a real event.
 package simulation

@@ -10,13 +10,13 @@ import (
 )
 
 var (
-	histories = flag.Int("histories", 5_000, "number of histories")
+	histories = flag.Int("histories", 1_000, "number of histories")
 	firstSeed = flag.Uint64("seed", 1, "seed of the first history; with one history its trace is printed")
 )
 
 const (
 	keys     = 4
-	chaos    = 6 * time.Second  // of faults
+	chaos    = 5 * time.Second  // of faults
 	patience = 30 * time.Second // until all has settled
 )
 
