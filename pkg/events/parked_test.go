@@ -12,6 +12,9 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+	"github.com/redis/go-redis/v9"
 	"gorm.io/gorm"
 
 	"github.com/go-troika/troika/pkg/events"
@@ -91,6 +94,39 @@ func TestDeadLetterIsRedrivenInOrder(t *testing.T) {
 	}
 	b.expect("a", 10)
 	b.parked("", 0)
+}
+
+func TestParkedKeysAreCounted(t *testing.T) {
+	b := setup(t)
+	b.relay()
+	stop := b.consume(func(_ context.Context, _ *gorm.DB, d deposit) error {
+		if d.Account == "a" {
+			return errors.New("not yet")
+		}
+		return events.Permanent(errors.New("never"))
+	})
+	for _, account := range []string{"a", "b", "c"} {
+		b.publish(account, 1, 2)
+	}
+	b.parked("", 6)
+	stop()
+	deps := testkit.EventDeps(t)
+	deps.Metrics = prometheus.NewRegistry()
+	c := consumer.New(consumer.Options{
+		Name: subscriber, Instance: 7, DB: consumer.NewPostgres(b.to, subscriber), Source: b.log(), Config: testkit.EventConfig(), Deps: deps,
+		Streams:       consumer.NewRedis(func() redis.UniversalClient { return redis.NewClient(b.redis.Options()) }, testkit.Env),
+		Subscriptions: handledBy(func(context.Context, *gorm.DB, deposit) error { return errors.New("not yet") }),
+	})
+	testkit.Run(t, c.Run)
+	testkit.Eventually(t, patience, func() string {
+		want := "# HELP event_parked_keys Keys with parked events: waiting for an attempt or another release, or dead.\n" +
+			"# TYPE event_parked_keys gauge\n" +
+			"event_parked_keys{state=\"ahead\"} 0\nevent_parked_keys{state=\"dead\"} 2\nevent_parked_keys{state=\"waiting\"} 1\n"
+		if err := testutil.GatherAndCompare(deps.Metrics.(*prometheus.Registry), strings.NewReader(want), "event_parked_keys"); err != nil {
+			return err.Error()
+		}
+		return ""
+	})
 }
 
 // What failed is found again in the publisher's logs.

@@ -237,7 +237,7 @@ func (a *attempt) failed(ctx context.Context, d delivery, failure error) (string
 	}
 	a.c.Deps.Log.ErrorContext(spanContext(ctx, d.env, 2), "handler failed; event parked", "event", d.env.Event,
 		"event_id", d.ID.String(), "state", state, "error", failure)
-	return what, a.park(d, state, retryDelay(1, failure), failure)
+	return what, a.park(d, state, retryDelay(d.Key, 1, failure), failure)
 }
 
 func (a *attempt) park(d delivery, state string, wait time.Duration, reason error) error {

@@ -1,7 +1,9 @@
 package consumer
 
 import (
-	"math/rand/v2"
+	"fmt"
+	"hash/fnv"
+	"math"
 	"slices"
 	"time"
 
@@ -144,11 +146,15 @@ const (
 	deadAge      = 24 * time.Hour
 )
 
-// retryDelay returns the wait before the attempt after the given number of them:
-// 100 ms · 2ⁿ ± 20 %, at most 10 min, and at least what the handler asked for.
-func retryDelay(attempts int, err error) time.Duration {
+// retryDelay returns the wait before the attempt at a key that comes after the given
+// number of them: 100 ms · 2ⁿ ± 20 %, at most 10 min, and at least what the handler
+// asked for.
+func retryDelay(key string, attempts int, err error) time.Duration {
 	d := min(backoffMin<<min(attempts-1, 20), backoffMax)
-	d = time.Duration(float64(d) * (0.8 + 0.4*rand.Float64()))
+	h := fnv.New32a()
+	_, _ = fmt.Fprint(h, key, attempts)
+	spread := float64(h.Sum32()) / math.MaxUint32 // keys that failed together are not tried together
+	d = time.Duration(float64(d) * (0.8 + 0.4*spread))
 	return max(d, events.RetryDelay(err))
 }
 

@@ -1,7 +1,11 @@
 package consumer
 
 import (
+	"cmp"
 	"context"
+	"errors"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/go-troika/troika/pkg/events"
@@ -72,7 +76,8 @@ func (c *Consumer) share(ctx context.Context, g Group) error {
 		open = nil
 	}
 	claim, release := balance(open, g.Live, c.Instance)
-	for key, r := range c.readers {
+	for _, key := range c.readerKeys() {
+		r := c.readers[key]
 		o := offsetOf(open, key.source, key.part)
 		if o == nil || o.Owner != c.Instance || offsetOf(release, key.source, key.part) != nil {
 			r.stop()
@@ -125,10 +130,18 @@ func (c *Consumer) startReader(o Offset) *running {
 }
 
 func (c *Consumer) stopReaders() {
-	for key, r := range c.readers {
-		r.stop()
+	for _, key := range c.readerKeys() {
+		c.readers[key].stop()
 		delete(c.readers, key)
 	}
+}
+
+// readerKeys returns the parts that are read, always in the same order: a simulation
+// depends on it.
+func (c *Consumer) readerKeys() []readerKey {
+	return slices.SortedFunc(maps.Keys(c.readers), func(a, b readerKey) int {
+		return cmp.Or(cmp.Compare(a.source, b.source), cmp.Compare(a.part, b.part))
+	})
 }
 
 // askStep asks a producer where its log ends, and whether the offsets that this
@@ -232,12 +245,30 @@ func (c *Consumer) warnOfRetention(ctx context.Context, o Offset, p events.Part)
 	}
 }
 
-// tidyStep deletes inbox rows that cannot be needed any more.
+// tidyStep counts what is parked, and deletes inbox rows that cannot be needed any
+// more.
 func (c *Consumer) tidyStep(ctx context.Context) time.Duration {
 	g := c.group.Load()
 	if g == nil {
 		return beatTime
 	}
+	if err := errors.Join(c.countKeys(ctx), c.purge(ctx, g)); err != nil {
+		c.Deps.Log.WarnContext(ctx, "tidying failed; will retry", "error", err)
+	}
+	return tidyTime
+}
+
+func (c *Consumer) countKeys(ctx context.Context) error {
+	counts, err := c.DB.CountKeys(ctx)
+	if err == nil {
+		for _, state := range []string{StateWaiting, StateAhead, StateDead} {
+			c.metrics.parked.WithLabelValues(state).Set(float64(counts[state]))
+		}
+	}
+	return err
+}
+
+func (c *Consumer) purge(ctx context.Context, g *observed) error {
 	for _, o := range g.Offsets {
 		p := find(c.parts(o.Source), o.Part)
 		if o.Owner != c.Instance || p == nil {
@@ -246,10 +277,9 @@ func (c *Consumer) tidyStep(ctx context.Context) time.Duration {
 		for more := purgeBelow(*p, o.Position) > 0; more && ctx.Err() == nil; {
 			var err error
 			if more, err = c.DB.Purge(ctx, o.Source, o.Part, purgeBelow(*p, o.Position)); err != nil {
-				c.Deps.Log.WarnContext(ctx, "purge of the inbox failed; will retry", "error", err)
-				return tidyTime
+				return err
 			}
 		}
 	}
-	return tidyTime
+	return nil
 }

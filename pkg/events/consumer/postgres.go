@@ -172,6 +172,24 @@ DELETE FROM event_inbox WHERE ctid = ANY (ARRAY(
 	return n == limit, err
 }
 
+// CountKeys implements [Database].
+func (p *Postgres) CountKeys(ctx context.Context) (map[string]int64, error) {
+	counts := map[string]int64{}
+	var state string
+	var n int64
+	rows, err := p.db.Pool().Query(ctx, `SELECT state, count(*) FROM event_keys WHERE consumer = $1 GROUP BY state`, p.name)
+	if err == nil {
+		_, err = pgx.ForEachRow(rows, []any{&state, &n}, func() error {
+			counts[state] = n
+			return nil
+		})
+	}
+	if err != nil {
+		return nil, fmt.Errorf("count parked keys: %w", err)
+	}
+	return counts, nil
+}
+
 // DropKey implements [Database]. The foreign key decides the race with a
 // transaction that parks another event of the key.
 func (p *Postgres) DropKey(ctx context.Context, source, key string) error {

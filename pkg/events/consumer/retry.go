@@ -142,7 +142,7 @@ func (t *keyRetry) postpone(ctx context.Context, tx Tx, failure error) error {
 		t.c.Deps.Log.ErrorContext(spanContext(ctx, t.env, 2), "event moved to dead letters", "event", t.env.Event,
 			"event_id", t.env.ID.String(), "attempts", k.Attempts, "error", failure)
 	}
-	wait := retryDelay(k.Attempts, failure)
+	wait := retryDelay(k.Key, k.Attempts, failure)
 	if err := tx.Postpone(k, wait, storable(failure.Error())); err != nil {
 		return fmt.Errorf("postpone parked event: %w", err)
 	}

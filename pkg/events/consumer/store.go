@@ -82,6 +82,8 @@ type Database interface {
 	// Purge deletes inbox rows of a part below pos, a limited number, and reports
 	// whether some are left.
 	Purge(ctx context.Context, source string, part, pos int64) (bool, error)
+	// CountKeys returns the number of keys with parked events by state.
+	CountKeys(ctx context.Context) (map[string]int64, error)
 	// DropKey deletes the row of a key that has no parked events.
 	DropKey(ctx context.Context, source, key string) error
 	// Transact runs f in a transaction. f may run again if nothing was done.

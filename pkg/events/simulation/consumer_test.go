@@ -242,6 +242,9 @@ func (c consumerDB) Purge(_ context.Context, _ string, part, pos int64) (bool, e
 	})
 }
 
+// CountKeys implements consumer.Database.
+func (consumerDB) CountKeys(context.Context) (map[string]int64, error) { return nil, nil }
+
 // DropKey implements consumer.Database.
 func (c consumerDB) DropKey(_ context.Context, _, key string) error {
 	return c.change(func(s *consumerState) {

@@ -171,7 +171,7 @@ func (s *scheduler) settle(p *process) {
 			continue
 		}
 		left = append(left, t)
-		if t.process != p || t.wake == nil || t.busy || len(t.wake) == 0 {
+		if t.process != p || t.busy || len(t.wake) == 0 {
 			continue
 		}
 		<-t.wake

@@ -132,3 +132,13 @@ func (w *world) check() string {
 	}
 	return ""
 }
+
+func TestSameSeedIsTheSameHistory(t *testing.T) {
+	t.Parallel()
+	for seed := range uint64(200) {
+		_, first := history(seed, nil)
+		if _, second := history(seed, nil); first != second {
+			t.Fatalf("seed %d: %d steps, then %d", seed, first, second)
+		}
+	}
+}

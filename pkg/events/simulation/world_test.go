@@ -234,7 +234,7 @@ func (w *world) poke(relays []*process) {
 		poke(w.wakers[p].move)
 	}
 	for _, t := range w.tasks {
-		if t.wake != nil && len(t.wake) > 0 && !t.busy {
+		if len(t.wake) > 0 && !t.busy {
 			t.at = min(t.at, w.now)
 		}
 	}
