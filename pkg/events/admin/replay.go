@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -48,32 +49,9 @@ func (o *Operator) Replay(ctx context.Context, r Replay) (int64, error) {
 		return 0, ErrNotSubscribed
 	}
 	var total int64
-	err := o.transaction(ctx, func(tx *gorm.DB) error {
-		total = 0
-		// The rows stay locked until the end, so that what the producer says of them
-		// holds when they are changed.
-		offsets, err := lockOffsets(tx, o.Name, r.Service)
-		if err != nil {
-			return err
-		}
-		parts, err := o.ask(ctx, r.Service, offsets)
-		if err != nil {
-			return err
-		}
-		if err := o.mayReplay(tx, r.Service, parts, offsets); err != nil {
-			return err
-		}
-		goals, err := o.goals(ctx, r, parts, offsets)
-		if err != nil {
-			return err
-		}
-		for _, g := range goals {
-			total += offsets[g.part].Pos - g.to.Pos
-			if err := o.setBack(tx, r, g); err != nil {
-				return err
-			}
-		}
-		return nil
+	err := o.transaction(ctx, func(tx *gorm.DB) (err error) {
+		total, err = r.Run(ctx, store{tx, o.Name, r.Service}, o.Source)
+		return err
 	})
 	if err != nil {
 		return 0, fmt.Errorf("replay: %w", err)
@@ -82,36 +60,65 @@ func (o *Operator) Replay(ctx context.Context, r Replay) (int64, error) {
 	return total, nil
 }
 
-func lockOffsets(tx *gorm.DB, consumer, source string) (map[int64]events.Position, error) {
-	var rows []struct{ Part, Pos, Mark int64 }
-	err := tx.Raw(`SELECT part, pos, mark FROM event_offsets WHERE consumer = ? AND source = ? ORDER BY part FOR UPDATE`,
-		consumer, source).Scan(&rows).Error
-	offsets := map[int64]events.Position{}
-	for _, r := range rows {
-		offsets[r.Part] = events.Position{Pos: r.Pos, Mark: events.Mark(r.Mark)}
-	}
-	return offsets, err
+// Store is what a replay reads and changes, in one transaction.
+type Store interface {
+	// LockOffsets reads and locks where the consumer stands, by part.
+	LockOffsets() (map[int64]events.Position, error)
+	// Repairing returns the parts of which the inbox has events that were taken
+	// before the consumer went back, and were not met again.
+	Repairing() ([]int64, error)
+	// SetBack moves the offset of a part to a place and forgets what was taken
+	// and parked behind it; of that, with unseen, only what passed by.
+	SetBack(part int64, to events.Position, unseen bool) error
 }
 
-func (o *Operator) ask(ctx context.Context, source string, offsets map[int64]events.Position) ([]events.Part, error) {
+// Run does a replay in the transaction of s, and returns how many events it is of.
+func (r Replay) Run(ctx context.Context, s Store, source events.Source) (total int64, err error) {
+	// The rows stay locked until the end, so that what the producer says of them
+	// holds when they are changed.
+	offsets, err := s.LockOffsets()
+	if err != nil {
+		return 0, err
+	}
+	parts, err := ask(ctx, source, r.Service, offsets)
+	if err != nil {
+		return 0, err
+	}
+	repairing, err := s.Repairing()
+	if err != nil {
+		return 0, err
+	}
+	if err := mayReplay(parts, offsets, repairing); err != nil {
+		return 0, err
+	}
+	goals, err := r.goals(ctx, source, parts, offsets)
+	if err != nil {
+		return 0, err
+	}
+	for _, g := range goals {
+		total += offsets[g.part].Pos - g.to.Pos
+		if err := s.SetBack(g.part, g.to, r.Unseen); err != nil {
+			return 0, err
+		}
+	}
+	return total, nil
+}
+
+// ask asks where the offsets stand, in the order of their parts.
+func ask(ctx context.Context, source events.Source, service string, offsets map[int64]events.Position) ([]events.Part, error) {
 	var questions []events.Question
-	for part, at := range offsets {
-		questions = append(questions, events.Question{Part: part, Places: []events.Position{at}})
+	for _, part := range slices.Sorted(maps.Keys(offsets)) {
+		questions = append(questions, events.Question{Part: part, Places: []events.Position{offsets[part]}})
 	}
 	ctx, cancel := context.WithTimeout(ctx, askTime)
 	defer cancel()
-	return o.Source.Ask(ctx, source, questions)
+	return source.Ask(ctx, service, questions)
 }
 
 // mayReplay refuses while the consumer does not stand on the producer's history,
 // or is on its way through events that it had taken before it went back: it could
 // not tell what is to be handled again from what is to be passed over.
-func (o *Operator) mayReplay(tx *gorm.DB, source string, parts []events.Part, offsets map[int64]events.Position) error {
-	var repairing []int64
-	err := tx.Raw(`SELECT DISTINCT part FROM event_inbox WHERE consumer = ? AND source = ? AND mark = 0`, o.Name, source).Scan(&repairing).Error
-	if err != nil {
-		return err
-	}
+func mayReplay(parts []events.Part, offsets map[int64]events.Position, repairing []int64) error {
 	for part, at := range offsets {
 		i := slices.IndexFunc(parts, func(p events.Part) bool { return p.Number == part })
 		if i < 0 || !parts[i].Has(at) || (slices.Contains(repairing, part) && at != parts[i].Head) {
@@ -128,7 +135,7 @@ type goal struct {
 }
 
 // goals returns where the parts go back to, those that do.
-func (o *Operator) goals(ctx context.Context, r Replay, parts []events.Part, offsets map[int64]events.Position) ([]goal, error) {
+func (r Replay) goals(ctx context.Context, source events.Source, parts []events.Part, offsets map[int64]events.Position) ([]goal, error) {
 	var goals []goal
 	known, backFrom := false, int64(-1) // the layout from whose end on all is read again
 	for _, p := range slices.SortedFunc(slices.Values(parts), func(a, b events.Part) int { return cmp.Compare(a.Layout, b.Layout) }) {
@@ -142,7 +149,7 @@ func (o *Operator) goals(ctx context.Context, r Replay, parts []events.Part, off
 			continue
 		default:
 			var err error
-			if to, err = o.place(ctx, r, p); err != nil {
+			if to, err = r.place(ctx, source, p); err != nil {
 				return nil, err
 			}
 		}
@@ -161,7 +168,7 @@ func (o *Operator) goals(ctx context.Context, r Replay, parts []events.Part, off
 }
 
 // place returns the place in a part behind which a replay begins.
-func (o *Operator) place(ctx context.Context, r Replay, p events.Part) (events.Position, error) {
+func (r Replay) place(ctx context.Context, source events.Source, p events.Part) (events.Position, error) {
 	ctx, cancel := context.WithTimeout(ctx, askTime)
 	defer cancel()
 	pos := int64(0)
@@ -169,7 +176,7 @@ func (o *Operator) place(ctx context.Context, r Replay, p events.Part) (events.P
 		pos = *r.Position
 	} else {
 		var err error
-		if pos, err = o.Source.Seek(ctx, r.Service, p.Number, *r.Since); err != nil {
+		if pos, err = source.Seek(ctx, r.Service, p.Number, *r.Since); err != nil {
 			return events.Position{}, err
 		}
 	}
@@ -179,7 +186,7 @@ func (o *Operator) place(ctx context.Context, r Replay, p events.Part) (events.P
 	case pos >= p.Head.Pos:
 		return p.Head, nil
 	}
-	page, err := o.Source.Read(ctx, r.Service, p.Number, pos)
+	page, err := source.Read(ctx, r.Service, p.Number, pos)
 	if err != nil {
 		return events.Position{}, err
 	}
@@ -189,22 +196,46 @@ func (o *Operator) place(ctx context.Context, r Replay, p events.Part) (events.P
 	return events.Position{Pos: pos, Mark: page.Records[0].Prev}, nil
 }
 
-// setBack moves an offset back and forgets what was taken behind it.
-func (o *Operator) setBack(tx *gorm.DB, r Replay, g goal) error {
-	err := tx.Exec(`UPDATE event_offsets SET pos = ?, mark = ? WHERE consumer = ? AND source = ? AND part = ?`,
-		g.to.Pos, int64(g.to.Mark), o.Name, r.Service, g.part).Error
+// store is Store on the consumer's Postgres.
+type store struct {
+	tx               *gorm.DB
+	consumer, source string
+}
+
+// LockOffsets implements [Store].
+func (s store) LockOffsets() (map[int64]events.Position, error) {
+	var rows []struct{ Part, Pos, Mark int64 }
+	err := s.tx.Raw(`SELECT part, pos, mark FROM event_offsets WHERE consumer = ? AND source = ? ORDER BY part FOR UPDATE`,
+		s.consumer, s.source).Scan(&rows).Error
+	offsets := map[int64]events.Position{}
+	for _, r := range rows {
+		offsets[r.Part] = events.Position{Pos: r.Pos, Mark: events.Mark(r.Mark)}
+	}
+	return offsets, err
+}
+
+// Repairing implements [Store].
+func (s store) Repairing() (parts []int64, err error) {
+	err = s.tx.Raw(`SELECT DISTINCT part FROM event_inbox WHERE consumer = ? AND source = ? AND mark = 0`, s.consumer, s.source).Scan(&parts).Error
+	return parts, err
+}
+
+// SetBack implements [Store].
+func (s store) SetBack(part int64, to events.Position, unseen bool) error {
+	err := s.tx.Exec(`UPDATE event_offsets SET pos = ?, mark = ? WHERE consumer = ? AND source = ? AND part = ?`,
+		to.Pos, int64(to.Mark), s.consumer, s.source, part).Error
 	if err != nil {
 		return err
 	}
-	err = tx.Exec(`DELETE FROM event_inbox WHERE consumer = ? AND source = ? AND part = ? AND pos > ? AND mark <> 0 AND (passed OR NOT ?)`,
-		o.Name, r.Service, g.part, g.to.Pos, r.Unseen).Error
-	if err != nil || r.Unseen {
+	err = s.tx.Exec(`DELETE FROM event_inbox WHERE consumer = ? AND source = ? AND part = ? AND pos > ? AND mark <> 0 AND (passed OR NOT ?)`,
+		s.consumer, s.source, part, to.Pos, unseen).Error
+	if err != nil || unseen {
 		return err
 	}
 	const parked = `p.source = ? AND p.part = ? AND p.pos > ?`
-	keys, err := lockKeys(tx, o.Name, parked, r.Service, g.part, g.to.Pos)
+	keys, err := lockKeys(s.tx, s.consumer, parked, s.source, part, to.Pos)
 	if err == nil {
-		_, err = keys.remove(tx, o.Name, parked, r.Service, g.part, g.to.Pos)
+		_, err = keys.remove(s.tx, s.consumer, parked, s.source, part, to.Pos)
 	}
 	return err
 }

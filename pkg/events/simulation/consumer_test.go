@@ -111,6 +111,9 @@ const lockTime = 2 * time.Second
 // liveTime is how long an instance is alive after a heartbeat.
 const liveTime = 1500 * time.Millisecond
 
+// declared is what migrate has recorded of the newest release.
+var declared = map[events.TypeName]int{{Source: source, Event: made.Name()}: 1, {Source: source, Event: sent.Name()}: 1}
+
 // Beat implements consumer.Database.
 func (c consumerDB) Beat(_ context.Context, me int64) (g consumer.Group, err error) {
 	err = c.exchange(c.process, &c.consumer.server, func() {
@@ -119,7 +122,7 @@ func (c consumerDB) Beat(_ context.Context, me int64) (g consumer.Group, err err
 			return i.id == me || (now-i.seen).Abs() > time.Hour
 		})
 		s.instances = append(s.instances, instance{me, now})
-		g = consumer.Group{Declared: map[events.TypeName]int{}, Due: -1, Offsets: slices.Clone(s.offsets)}
+		g = consumer.Group{Declared: declared, Due: -1, Offsets: slices.Clone(s.offsets)}
 		for _, i := range s.instances {
 			if (now - i.seen).Abs() <= liveTime {
 				g.Live = append(g.Live, i.id)

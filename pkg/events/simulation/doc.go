@@ -4,14 +4,20 @@
 // freeze, commits are done and not answered, either database is put back to an earlier
 // commit or begins anew, the producer fails over and the old primary goes on answering,
 // Redis loses its tail, entries, everything, or is full, somebody forges entries, clocks
-// step by days, retention is early, handlers fail, the number of parts changes. At the
-// end everything is quiet, and then each event that the producer's history holds must
-// have taken effect once, in the order of its key.
+// step by days, retention is early, handlers fail, two releases of a consumer run at
+// once, the number of parts changes, an operator replays. At the end everything is
+// quiet, and then each event that the producer's history holds must have taken effect
+// once, in the order of its key.
 //
 // It holds tests only. make simulate runs a million histories, and plants faults in
 // the code to see that they are found.
 //
+// Two things are excused, and only for the events concerned: what retention deleted
+// before it was read may be missing or late, and an event that was applied, lay on no
+// history while a replay undid others, and came back with an older backup, stays before
+// them.
+//
 // Not modelled: transactions of one database that overlap (they come one after the
-// other), replays and discards by an operator, a standby that answers, two versions of a
-// consumer, handlers that overrun, forged entries with the id of a real event.
+// other), discards, a standby that answers, handlers that overrun, forged entries with the
+// id of a real event.
 package simulation

@@ -1,9 +1,12 @@
 package simulation
 
 import (
+	"context"
+	"slices"
 	"time"
 
 	"github.com/go-troika/troika/pkg/events"
+	"github.com/go-troika/troika/pkg/events/admin"
 	"github.com/go-troika/troika/pkg/events/consumer"
 )
 
@@ -37,6 +40,7 @@ var faults = []func(*world){
 	poisonNext,
 	func(w *world) { w.repartition(1 + w.random.Int64N(4)) },
 	upgradeConsumer,
+	replay, replay,
 }
 
 func (w *world) short() time.Duration { return time.Duration(w.random.Int64N(int64(3 * time.Second))) }
@@ -177,6 +181,9 @@ func (w *world) calm() {
 		p.frozen = 0
 	}
 	clear(w.poison)
+	for _, p := range w.older { // the end of a rolling deploy
+		w.kill(p)
+	}
 	w.redrive()
 }
 
@@ -190,4 +197,75 @@ func (w *world) redrive() {
 		}
 	}
 	w.consumer.commit(s)
+}
+
+// replay is an operator's, who undoes what the handlers have done before.
+func replay(w *world) {
+	p := &process{}
+	from := int64(0)
+	r := admin.Replay{Service: source, Position: &from}
+	if parts := w.producer.state.parts; w.random.IntN(2) == 0 {
+		part := parts[w.random.IntN(len(parts))]
+		from, r.Partition = w.random.Int64N(part.Head.Pos+1), &part.Number
+	}
+	w.spawn(p, nil, func(ctx context.Context) time.Duration {
+		var n int64
+		err := consumerDB{w, p}.Transact(ctx, func(tx consumer.Tx) (err error) {
+			n, err = r.Run(ctx, replayStore{tx.(*transaction)}, logSource{w, p})
+			return err
+		})
+		w.note("replay of %d from %d: %v", n, from, err)
+		p.dead = true
+		panic(crashed{})
+	})
+}
+
+// replayStore implements admin.Store.
+type replayStore struct{ *transaction }
+
+// LockOffsets implements admin.Store.
+func (s replayStore) LockOffsets() (map[int64]events.Position, error) { return s.Offsets(source) }
+
+// Repairing implements admin.Store.
+func (s replayStore) Repairing() (parts []int64, err error) {
+	for _, row := range s.state.inbox {
+		if row.in && row.Mark == 0 {
+			parts = append(parts, row.part)
+		}
+	}
+	return parts, s.statement()
+}
+
+// SetBack implements admin.Store.
+func (s replayStore) SetBack(part int64, to events.Position, _ bool) error {
+	s.state.offset(part).Position = to
+	forgotten := map[int32]bool{}
+	for i := range s.state.inbox {
+		if row := &s.state.inbox[i]; row.in && row.part == part && row.Pos > to.Pos && row.Mark != 0 {
+			row.in = false
+			forgotten[int32(i)] = true
+		} else if row.in && row.Mark == 0 {
+			s.stayed[int32(i)] = true
+		}
+	}
+	s.state.applied = slices.DeleteFunc(slices.Clone(s.state.applied), func(n int32) bool { return forgotten[n] })
+	first := map[string]int64{}
+	for _, k := range s.state.keys {
+		first[k.Key.Key] = s.firstNumber(k.Key.Key)
+	}
+	s.state.parked = slices.DeleteFunc(s.state.parked, func(p consumer.Parked) bool { return p.Part == part && p.Pos > to.Pos })
+	s.state.keys = slices.DeleteFunc(s.state.keys, func(k keyRow) bool { return s.state.first(k.Key.Key) < 0 && first[k.Key.Key] != 0 })
+	for i := range s.state.keys {
+		if k := &s.state.keys[i]; s.firstNumber(k.Key.Key) != first[k.Key.Key] {
+			k.State, k.Attempts, k.next = consumer.StateWaiting, 0, s.clock(&s.consumer.server)
+		}
+	}
+	return s.statement()
+}
+
+func (s replayStore) firstNumber(key string) int64 {
+	if i := s.state.first(key); i >= 0 {
+		return s.state.parked[i].Number
+	}
+	return 0
 }

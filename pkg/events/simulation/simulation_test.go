@@ -125,6 +125,8 @@ func (w *world) check() string {
 			continue
 		case at < 0:
 			return fmt.Sprintf("%d was not applied: %v", n, applied)
+		case w.stayed[n]:
+			continue
 		case at+1 < last[e.key]:
 			return fmt.Sprintf("%d was applied after a later one of its key: %v", n, applied)
 		}

@@ -30,11 +30,13 @@ type world struct {
 	self              *process
 	wakers            map[*process]waker
 	stops             map[*process]func()
-	instances         int64 // counts them
+	older             []*process // consumers of an older release
+	instances         int64      // counts them
 
 	events   []event
 	trimmed  map[int32]bool // deleted by retention, whether read or not
 	forgiven map[int32]bool // deleted from the inbox when no log that is likely to come back has it
+	stayed   map[int32]bool // applied, not on the history when others were replayed
 	old      *producerState // a former primary that still answers
 	oldUntil time.Duration
 	pages    int
@@ -75,28 +77,43 @@ type payload struct {
 }
 
 var (
-	made          = events.NewType(source, "made", 1, func(p payload) string { return keyName(p.Key) })
-	subscriptions = events.NewSubscriptions()
+	made = newType("made")
+	sent = newType("sent") // of a newer release
+
+	newest, olderOnes *events.Subscriptions
 )
 
-func init() { events.On(subscriptions, made, apply) }
+func init() { newest, olderOnes = subscriptions(made, sent), subscriptions(made) }
+
+func newType(name string) events.Type[payload] {
+	return events.NewType(source, name, 1, func(p payload) string { return keyName(p.Key) })
+}
+
+func subscriptions(types ...events.Type[payload]) *events.Subscriptions {
+	s := events.NewSubscriptions()
+	for _, t := range types {
+		events.On(s, t, func(ctx context.Context, _ *gorm.DB, p payload) error {
+			return ctx.Value(transactionKey{}).(*transaction).apply(p.Number)
+		})
+	}
+	return s
+}
 
 func keyName(key int) string { return string(rune('a' + key)) }
 
-// apply is the consumer's handler.
-func apply(ctx context.Context, _ *gorm.DB, p payload) error {
-	t := ctx.Value(transactionKey{}).(*transaction)
+// apply is what the consumer's handlers do.
+func (t *transaction) apply(n int32) error {
 	if err := t.statement(); err != nil {
 		return err
 	}
-	bad, ok := t.poison[p.Number]
+	bad, ok := t.poison[n]
 	switch {
 	case ok && bad.permanent:
 		return events.Permanent(errors.New("poison"))
 	case ok, t.now < t.outage:
 		return errors.New("handler fails")
 	}
-	t.state.applied = append(t.state.applied, p.Number)
+	t.state.applied = append(t.state.applied, n)
 	return nil
 }
 
@@ -104,12 +121,15 @@ func apply(ctx context.Context, _ *gorm.DB, p payload) error {
 func (w *world) event(key int) int32 {
 	n := int32(len(w.events))
 	name := made.Name()
-	if w.random.IntN(16) == 0 {
+	switch w.random.IntN(16) {
+	case 0:
 		name = "ignored"
+	case 1, 2:
+		name = sent.Name()
 	}
 	w.events = append(w.events, event{key, fmt.Sprintf(
 		`{"event":%q,"data":{"n":%d,"k":%d},"timestamp":"2026-01-01T00:00:00Z","service":%q,"id":%q,"key":%q,"version":1}`,
-		name, n, key, source, idOf(n), keyName(key)), name == made.Name()})
+		name, n, key, source, idOf(n), keyName(key)), name != "ignored"})
 	return n
 }
 
@@ -199,7 +219,7 @@ func (t tracer) Write(p []byte) (int, error) {
 func newWorld(seed uint64, trace *strings.Builder) *world {
 	w := &world{
 		scheduler: scheduler{random: rand.New(rand.NewPCG(seed, seed))}, self: &process{}, trace: trace,
-		wakers: map[*process]waker{}, stops: map[*process]func(){}, trimmed: map[int32]bool{}, forgiven: map[int32]bool{}, poison: map[int32]poison{},
+		wakers: map[*process]waker{}, stops: map[*process]func(){}, trimmed: map[int32]bool{}, forgiven: map[int32]bool{}, stayed: map[int32]bool{}, poison: map[int32]poison{},
 		redis: streams{byPart: map[int64]*stream{}},
 	}
 	w.producer.state = w.newLayout(producerState{until: -1 << 62}, 1+w.random.Int64N(3))
@@ -253,9 +273,14 @@ func (w *world) startConsumer(i int) {
 	p := &process{}
 	w.consumers[i] = p
 	w.instances++
+	known := newest
+	if w.faulty && w.random.IntN(4) == 0 {
+		known = olderOnes
+		w.older = append(w.older, p)
+	}
 	c := consumer.New(consumer.Options{
 		Name: "consumer", Instance: w.instances, DB: consumerDB{w, p}, Streams: consumerStreams{w, p}, Source: logSource{w, p},
-		Subscriptions: subscriptions, Config: events.Config{Retries: 2}, Deps: events.Deps{Log: w.log()},
+		Subscriptions: known, Config: events.Config{Retries: 2}, Deps: events.Deps{Log: w.log()},
 		Now: func() time.Duration { return w.now },
 		Spawn: func(wake <-chan struct{}, step func(context.Context) time.Duration) func() {
 			return w.spawn(p, wake, step)
