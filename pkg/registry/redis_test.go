@@ -15,6 +15,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/go-troika/troika/pkg/registry"
+	"github.com/go-troika/troika/pkg/testkit"
 )
 
 // quick is the redis registry at a tenth of its usual times.
@@ -225,7 +226,7 @@ func TestForeignWritesAreIgnored(t *testing.T) {
 func outage(t *testing.T) (client *redis.Client, prefix string, down *atomic.Bool) {
 	t.Helper()
 	down = new(atomic.Bool)
-	opts := redisOptions(t)
+	opts := testkit.RedisOptions(t)
 	opts.MaxRetries = -1
 	opts.DialerRetries = 1
 	opts.Dialer = func(ctx context.Context, network, addr string) (net.Conn, error) {

@@ -2,7 +2,6 @@ package registry_test
 
 import (
 	"errors"
-	"os"
 	"strings"
 	"testing"
 
@@ -13,6 +12,7 @@ import (
 
 	"github.com/go-troika/troika/pkg/env"
 	"github.com/go-troika/troika/pkg/registry"
+	"github.com/go-troika/troika/pkg/testkit"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -34,26 +34,10 @@ func static(t *testing.T, urls ...string) *registry.Registry {
 	return newRegistry(t, registry.Config{URLs: map[string]string{user: strings.Join(urls, ",")}}, registry.Deps{})
 }
 
-// redisOptions leads to the Redis of the test run.
-func redisOptions(t *testing.T) *redis.Options {
-	t.Helper()
-	cfg, err := env.Load[struct {
-		URL string `env:"TEST_REDIS_URL"`
-	}](os.Environ())
-	if err != nil || cfg.URL == "" {
-		t.Fatal("TEST_REDIS_URL is not set; run: make test")
-	}
-	opts, err := redis.ParseURL(cfg.URL)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return opts
-}
-
 // redisClient connects to Redis and answers a key prefix that is this test's own.
 func redisClient(t *testing.T) (client *redis.Client, prefix string) {
 	t.Helper()
-	client = redis.NewClient(redisOptions(t))
+	client = redis.NewClient(testkit.RedisOptions(t))
 	t.Cleanup(func() { client.Close() })
 	return client, "test:" + uuid.NewString()
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/go-troika/troika/pkg/registry"
+	"github.com/go-troika/troika/pkg/testkit"
 )
 
 const slowness = 2 * time.Second
@@ -36,7 +37,7 @@ func (c slowConn) Read(p []byte) (int, error) {
 func slowRedis(t *testing.T) (client *redis.Client, prefix string, slow *atomic.Bool) {
 	t.Helper()
 	slow = new(atomic.Bool)
-	opts := redisOptions(t)
+	opts := testkit.RedisOptions(t)
 	opts.ReadTimeout = 3 * slowness
 	opts.Dialer = func(ctx context.Context, network, addr string) (net.Conn, error) {
 		conn, err := (&net.Dialer{}).DialContext(ctx, network, addr)
@@ -99,7 +100,7 @@ func TestClocksOfClientsDoNotMatter(t *testing.T) {
 	t.Parallel()
 	_, prefix := redisClient(t)
 	cfg := registry.Config{Kind: registry.KindRedis, Prefix: prefix}
-	opts := redisOptions(t)
+	opts := testkit.RedisOptions(t)
 	// announce and find work with a connection of their own, which a bubble needs.
 	announce := func(t *testing.T, url string) {
 		client := redis.NewClient(opts)

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io/fs"
 	"net/url"
-	"os"
 	"strconv"
 	"strings"
 	"testing"
@@ -21,22 +20,6 @@ import (
 	"github.com/go-troika/troika/pkg/events"
 	"github.com/go-troika/troika/pkg/idempotency"
 )
-
-type servers struct {
-	Postgres env.Secret `env:"TEST_POSTGRES_URL"`
-	Redis    env.Secret `env:"TEST_REDIS_URL"`
-}
-
-func loadServers(t testing.TB) servers {
-	t.Helper()
-	s, err := env.Load[servers](os.Environ())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return s
-}
-
-const advice = "is not set: run the tests by `make test`, or start servers for them with `bin/stack infra`"
 
 // Postgres gives the test a database of service with schema (nil for none) and
 // the tables of packages events and idempotency, and with the service's outbox installed. It is
@@ -104,11 +87,7 @@ func Config(t testing.TB) database.Config {
 
 func adminURL(t testing.TB) string {
 	t.Helper()
-	url := loadServers(t).Postgres.Reveal()
-	if url == "" {
-		t.Fatal("TEST_POSTGRES_URL " + advice)
-	}
-	return url
+	return loadServers(t).Postgres.Reveal()
 }
 
 // makeTemplate makes a database with the schemas, once for all processes that

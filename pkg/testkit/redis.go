@@ -22,14 +22,7 @@ const (
 // FLUSHALL would empty the others' too.
 func Redis(t testing.TB) *redis.Client {
 	t.Helper()
-	url := loadServers(t).Redis.Reveal()
-	if url == "" {
-		t.Fatal("TEST_REDIS_URL " + advice)
-	}
-	opts, err := redis.ParseURL(url)
-	if err != nil {
-		t.Fatalf("TEST_REDIS_URL: %v", err)
-	}
+	opts := RedisOptions(t)
 	opts.ContextTimeoutEnabled = true
 	opts.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
 	opts.DB = 0
@@ -43,6 +36,16 @@ func Redis(t testing.TB) *redis.Client {
 		t.Fatal(err)
 	}
 	return client
+}
+
+// RedisOptions leads to the Redis of the tests, whose databases others use, too.
+func RedisOptions(t testing.TB) *redis.Options {
+	t.Helper()
+	opts, err := redis.ParseURL(loadServers(t).Redis.Reveal())
+	if err != nil {
+		t.Fatalf("TEST_REDIS_URL: %v", err)
+	}
+	return opts
 }
 
 // lease takes a database number that no other test has.
