@@ -28,10 +28,6 @@ type lazy struct {
 var worlds []lazy
 
 func TestMain(m *testing.M) {
-	// make test sets it to another URL each time. Having asked for it, the result
-	// is not cached: go test does not see that the services have changed.
-	_ = os.Getenv("TEST_POSTGRES_URL")
-
 	var err error
 	if worlds, err = choose(os.Getenv("TEST_WORLDS"), os.Getenv("STACK_BIN")); err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -121,6 +117,7 @@ func calling(t *testing.T, scenario func(b *bundle)) {
 }
 
 func run(t *testing.T, l lazy, scenario func(b *bundle)) {
+	processes.Uncached()
 	w, err := l.start()
 	if err != nil {
 		t.Fatalf("the %s world does not start: %v", l.name, err)

@@ -49,6 +49,7 @@ func TestNothingIsLostWhateverIsKilled(t *testing.T) {
 
 func stackCommand(t *testing.T) string {
 	t.Helper()
+	processes.Uncached()
 	path, err := processes.Command("../..", os.Getenv("STACK_BIN"))
 	if err != nil {
 		t.Fatal(err)

@@ -20,7 +20,10 @@ type servers struct {
 
 func loadServers(t testing.TB) servers {
 	t.Helper()
-	s, err := env.Load[servers](os.Environ())
+	// By name: so go test does not serve a result from its cache for other servers.
+	s, err := env.Load[servers]([]string{
+		"TEST_POSTGRES_URL=" + os.Getenv("TEST_POSTGRES_URL"), "TEST_REDIS_URL=" + os.Getenv("TEST_REDIS_URL"),
+	})
 	if err == nil && (s.Postgres.Reveal() == "" || s.Redis.Reveal() == "") {
 		s, err = startServers()
 	}

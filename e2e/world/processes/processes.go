@@ -36,6 +36,13 @@ type part struct {
 	AdminPort int    `json:"adminPort"`
 }
 
+// Uncached has go test repeat a test in each run of make test, which sets the first
+// variable to another URL each time: that the services or the worlds have changed is
+// not seen otherwise. What is read before m.Run does not count.
+func Uncached() {
+	_, _ = os.Getenv("TEST_POSTGRES_URL"), os.Getenv("TEST_WORLDS")
+}
+
 // Command finds the stack command of the checkout at root: at path, or, if that is
 // "", where make builds it.
 func Command(root, path string) (string, error) {
