@@ -44,6 +44,8 @@ type Part struct {
 	// Known is the highest of the places asked about that is on this history.
 	Known    Position `json:"known"`
 	HasKnown bool     `json:"hasKnown"`
+	// KnowsAll reports that all of the places asked about are on this history.
+	KnowsAll bool `json:"knowsAll"`
 }
 
 // Len is the number of events that the log holds of the part.

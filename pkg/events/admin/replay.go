@@ -92,6 +92,9 @@ func (r Replay) Run(ctx context.Context, s Store, source events.Source) (total i
 		return 0, err
 	}
 	goals, err := r.goals(ctx, source, parts, offsets)
+	if err == nil {
+		err = r.prove(ctx, source, goals, offsets)
+	}
 	if err != nil {
 		return 0, err
 	}
@@ -165,6 +168,28 @@ func (r Replay) goals(ctx context.Context, source events.Source, parts []events.
 		return nil, ErrNoSuchPart
 	}
 	return goals, nil
+}
+
+// prove asks whether the goals lie on one history with the places that the consumer
+// has reached: until now, two servers may have answered in turn. Only then has it
+// taken all events up to the goals.
+func (r Replay) prove(ctx context.Context, source events.Source, goals []goal, offsets map[int64]events.Position) error {
+	questions := make([]events.Question, len(goals))
+	for i, g := range goals {
+		questions[i] = events.Question{Part: g.part, Places: []events.Position{g.to, offsets[g.part]}}
+	}
+	ctx, cancel := context.WithTimeout(ctx, askTime)
+	defer cancel()
+	parts, err := source.Ask(ctx, r.Service, questions)
+	if err != nil {
+		return err
+	}
+	for _, g := range goals {
+		if i := slices.IndexFunc(parts, func(p events.Part) bool { return p.Number == g.part }); i < 0 || !parts[i].KnowsAll {
+			return ErrRepairing
+		}
+	}
+	return nil
 }
 
 // place returns the place in a part behind which a replay begins.

@@ -151,11 +151,11 @@ var errStandby = errors.New("this server is a standby")
 // known by that event's prev_mark.
 const askLog = `
 SELECT p.part, p.layout, p.closed, p.last_pos, p.last_mark, coalesce(f.pos - 1, p.last_pos), coalesce(f.prev_mark, p.last_mark),
-	k.pos, k.mark, pg_is_in_recovery()
+	k.pos, k.mark, coalesce(k.n, 0), pg_is_in_recovery()
 FROM event_parts p
 LEFT JOIN LATERAL (SELECT pos, prev_mark FROM event_log l WHERE l.part = p.part ORDER BY pos LIMIT 1) f ON true
 LEFT JOIN LATERAL (
-	SELECT q.pos, q.mark FROM unnest($1::bigint[], $2::bigint[], $3::bigint[]) q (part, pos, mark)
+	SELECT q.pos, q.mark, count(*) OVER () AS n FROM unnest($1::bigint[], $2::bigint[], $3::bigint[]) q (part, pos, mark)
 	WHERE q.part = p.part AND (
 		(q.pos = coalesce(f.pos - 1, p.last_pos) AND q.mark = coalesce(f.prev_mark, p.last_mark))
 		OR EXISTS (SELECT 1 FROM event_log l WHERE l.part = q.part AND l.pos = q.pos AND l.mark = q.mark))
@@ -165,7 +165,9 @@ ORDER BY p.layout, p.part`
 // Ask implements [Database].
 func (p *Postgres) Ask(ctx context.Context, questions []events.Question) ([]events.Part, error) {
 	parts, positions, marks := []int64{}, []int64{}, []int64{}
+	asked := map[int64]int64{}
 	for _, q := range questions {
+		asked[q.Part] += int64(len(q.Places))
 		for _, at := range q.Places {
 			parts, positions, marks = append(parts, q.Part), append(positions, at.Pos), append(marks, int64(at.Mark))
 		}
@@ -176,8 +178,10 @@ func (p *Postgres) Ask(ctx context.Context, questions []events.Question) ([]even
 	}
 	answer, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (a events.Part, err error) {
 		var pos, mark *int64
+		var known int64
 		var standby bool
-		err = row.Scan(&a.Number, &a.Layout, &a.Closed, &a.Head.Pos, &a.Head.Mark, &a.Base.Pos, &a.Base.Mark, &pos, &mark, &standby)
+		err = row.Scan(&a.Number, &a.Layout, &a.Closed, &a.Head.Pos, &a.Head.Mark, &a.Base.Pos, &a.Base.Mark, &pos, &mark, &known, &standby)
+		a.KnowsAll = known == asked[a.Number]
 		if err == nil && standby {
 			err = errStandby
 		}

@@ -189,25 +189,30 @@ func (s *producerState) ask(questions []events.Question) []events.Part {
 		parts[i] = p.Part
 		for _, q := range questions {
 			if q.Part == p.Number {
-				parts[i].Known, parts[i].HasKnown = p.known(q.Places)
+				var n int
+				parts[i].Known, n = p.known(q.Places)
+				parts[i].HasKnown, parts[i].KnowsAll = n > 0, n == len(q.Places)
 			}
 		}
 	}
 	return parts
 }
 
-// known returns the highest of places that is on this history.
-func (p *logPart) known(places []events.Position) (highest events.Position, ok bool) {
+// known returns the highest of places that is on this history, and how many are.
+func (p *logPart) known(places []events.Position) (highest events.Position, n int) {
 	for _, at := range places {
 		has := at == p.Base
 		if i := at.Pos - p.Base.Pos - 1; !has && i >= 0 && i < int64(len(p.rows)) {
 			has = p.rows[i].Position == at
 		}
-		if has && (!ok || at.Pos > highest.Pos) {
-			highest, ok = at, true
+		if has {
+			n++
+		}
+		if has && (n == 1 || at.Pos > highest.Pos) {
+			highest = at
 		}
 	}
-	return highest, ok
+	return highest, n
 }
 
 // Read implements relay.Database.
