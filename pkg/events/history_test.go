@@ -2,6 +2,7 @@ package events_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"strings"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/go-troika/troika/pkg/database"
 	"github.com/go-troika/troika/pkg/events"
+	"github.com/go-troika/troika/pkg/events/admin"
 	"github.com/go-troika/troika/pkg/events/relay"
 	"github.com/go-troika/troika/pkg/testkit"
 )
@@ -210,6 +212,52 @@ func TestProducerRestoredWhileRedisIsAway(t *testing.T) {
 	b.expect("b", 4) // effects of what is gone stay
 	b.publish("a", 12, 15)
 	b.expect("a", 15)
+}
+
+// changing is a log whose history changes after its first answer, as with a failover.
+type changing struct {
+	events.Source
+	change func()
+}
+
+func (c *changing) Ask(ctx context.Context, producer string, questions []events.Question) ([]events.Part, error) {
+	parts, err := c.Source.Ask(ctx, producer, questions)
+	if c.change != nil {
+		c.change()
+		c.change = nil
+	}
+	return parts, err
+}
+
+// A replay does not go back to a place on another history than the consumer's.
+func TestHistoryChangesDuringAReplay(t *testing.T) {
+	b := setup(t)
+	b.onePart()
+	stopRelay := b.relay()
+	stop := b.consume(record)
+	b.publish("a", 1, 3)
+	b.expect("a", 3)
+	saved := b.backup()
+	b.publish("b", 1, 3) // will be lost by the restore
+	b.expect("b", 3)
+	stop()
+	stopRelay()
+	o := b.operator()
+	part := scan[int64](b, b.from, `SELECT max(part) FROM event_log`)
+	o.Source = &changing{b.log(), func() {
+		saved.producer()
+		b.publish("c", 1, 3) // at the positions of those that are lost
+		stopRelay := b.relay()
+		b.placed(6)
+		stopRelay()
+	}}
+	if n, err := o.Replay(t.Context(), admin.Replay{Service: publisher, Partition: &part, Position: new(int64(5))}); !errors.Is(err, admin.ErrRepairing) {
+		t.Errorf("replay of %d events, %v; want %v", n, err, admin.ErrRepairing)
+	}
+	b.relay()
+	b.consume(record)
+	b.expect("a", 3)
+	b.expect("c", 3)
 }
 
 // A restored outbox brings events back at other positions.
