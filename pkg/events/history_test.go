@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -258,6 +259,35 @@ func TestHistoryChangesDuringAReplay(t *testing.T) {
 	b.consume(record)
 	b.expect("a", 3)
 	b.expect("c", 3)
+}
+
+// A parked event that is not on the producer's history keeps waiting through a replay:
+// the inbox has it still, so it would not be taken when an older backup brings it back.
+func TestReplayKeepsWhatWaitsOffTheHistory(t *testing.T) {
+	b := setup(t)
+	b.onePart()
+	b.relay()
+	var cured atomic.Bool
+	b.consume(failing(&cured, func(d deposit) error {
+		if d.Account == "b" {
+			return errors.New("not yet")
+		}
+		return nil
+	}))
+	b.publish("b", 1, 1)
+	b.publish("a", 1, 3)
+	b.expect("a", 3)
+	waits := b.parked("", 1)[0]
+	b.exec(b.to, `UPDATE event_inbox SET pos = 0, mark = 0 WHERE event_id = ?`, waits.ID) // as going back leaves it
+	b.exec(b.to, `DELETE FROM effects`)
+	if n, err := b.operator().Replay(t.Context(), admin.Replay{Service: publisher, Position: new(int64)}); n != 4 || err != nil {
+		t.Errorf("replay of %d events, %v", n, err)
+	}
+	b.expect("a", 3)
+	b.parked("", 1)
+	cured.Store(true)
+	b.due()
+	b.expect("b", 1)
 }
 
 // A restored outbox brings events back at other positions.

@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
+	"github.com/google/uuid"
 	"gorm.io/gorm"
 
 	"github.com/go-troika/troika/pkg/events"
@@ -252,15 +254,29 @@ func (s store) SetBack(part int64, to events.Position, unseen bool) error {
 	if err != nil {
 		return err
 	}
-	err = s.tx.Exec(`DELETE FROM event_inbox WHERE consumer = ? AND source = ? AND part = ? AND pos > ? AND mark <> 0 AND (passed OR NOT ?)`,
-		s.consumer, s.source, part, to.Pos, unseen).Error
+	var forgotten []uuid.UUID
+	err = s.tx.Raw(`
+DELETE FROM event_inbox WHERE consumer = ? AND source = ? AND part = ? AND pos > ? AND mark <> 0 AND (passed OR NOT ?) RETURNING event_id`,
+		s.consumer, s.source, part, to.Pos, unseen).Scan(&forgotten).Error
 	if err != nil || unseen {
 		return err
 	}
-	const parked = `p.source = ? AND p.part = ? AND p.pos > ?`
-	keys, err := lockKeys(s.tx, s.consumer, parked, s.source, part, to.Pos)
+	// An event waits as long as the inbox has it. What the first edition has parked is
+	// not in the inbox.
+	const parked = `(p.event_id = ANY (?::uuid[]) OR (p.source = ? AND p.part = ? AND p.pos > ? AND NOT EXISTS (
+		SELECT 1 FROM event_inbox i WHERE i.consumer = p.consumer AND i.event_id = p.event_id)))`
+	args := []any{"{" + strings.Join(texts(forgotten), ",") + "}", s.source, part, to.Pos}
+	keys, err := lockKeys(s.tx, s.consumer, parked, args...)
 	if err == nil {
-		_, err = keys.remove(s.tx, s.consumer, parked, s.source, part, to.Pos)
+		_, err = keys.remove(s.tx, s.consumer, parked, args...)
 	}
 	return err
+}
+
+func texts(ids []uuid.UUID) []string {
+	list := make([]string, len(ids))
+	for i, id := range ids {
+		list[i] = id.String()
+	}
+	return list
 }

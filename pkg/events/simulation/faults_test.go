@@ -253,7 +253,7 @@ func (s replayStore) SetBack(part int64, to events.Position, _ bool) error {
 	for _, k := range s.state.keys {
 		first[k.Key.Key] = s.firstNumber(k.Key.Key)
 	}
-	s.state.parked = slices.DeleteFunc(s.state.parked, func(p consumer.Parked) bool { return p.Part == part && p.Pos > to.Pos })
+	s.state.parked = slices.DeleteFunc(s.state.parked, func(p consumer.Parked) bool { return forgotten[numberOf(p.ID)] })
 	s.state.keys = slices.DeleteFunc(s.state.keys, func(k keyRow) bool { return s.state.first(k.Key.Key) < 0 && first[k.Key.Key] != 0 })
 	for i := range s.state.keys {
 		if k := &s.state.keys[i]; s.firstNumber(k.Key.Key) != first[k.Key.Key] {
