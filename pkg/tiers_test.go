@@ -22,7 +22,7 @@ func TestTiers(t *testing.T) {
 		layout.Only(layout.Import("github.com/gin-gonic/gin"), "httpserver", "chassis", "testkit/layout"),
 		layout.Only(layout.Tag("gorm")),
 		layout.Only(layout.Tag("env"), "env", "tracing", "logging", "database", "serviceauth", "registry", "events", "idempotency", "httpserver", "contracts", "chassis", "testkit"),
-		layout.Only(layout.Use("os.Getenv")),
+		layout.Only(layout.Use("os.Getenv"), "testkit"),
 		layout.Only(layout.Use("os.LookupEnv")),
 		layout.Only(layout.Init),
 	)
