@@ -3,6 +3,7 @@ package simulation
 import (
 	"flag"
 	"fmt"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"testing"
@@ -38,6 +39,11 @@ func TestSimulation(t *testing.T) {
 
 // history returns what is wrong at its end, and the steps that it took.
 func history(seed uint64, trace *strings.Builder) (fault string, steps int64) {
+	defer func() {
+		if p := recover(); p != nil {
+			fault = fmt.Sprintf("panic: %v\n%s", p, debug.Stack())
+		}
+	}()
 	w := newWorld(seed, trace)
 	defer w.end()
 	w.plan()
