@@ -2,8 +2,10 @@ package simulation
 
 import (
 	"context"
+	"fmt"
 	"iter"
 	"math/rand/v2"
+	"runtime/debug"
 	"time"
 )
 
@@ -74,7 +76,7 @@ func (t *task) run(s *scheduler) {
 	defer func() {
 		t.over, t.busy = true, false
 		if r := recover(); r != nil && r != (crashed{}) {
-			panic(r)
+			panic(fmt.Sprintf("%v\n%s", r, debug.Stack())) // the scheduler's would say nothing
 		}
 	}()
 	for {

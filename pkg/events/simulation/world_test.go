@@ -293,9 +293,14 @@ func (w *world) startConsumer(i int) {
 // stopConsumer stops an instance in order; another comes in its place.
 func (w *world) stopConsumer(i int) {
 	p := w.consumers[i]
+	stop := w.stops[p]
+	if stop == nil {
+		return // it is at it
+	}
+	delete(w.stops, p)
 	w.note("consumer stops")
 	w.spawn(p, nil, func(context.Context) time.Duration {
-		w.stops[p]()
+		stop()
 		w.kill(p)
 		panic(crashed{})
 	})
