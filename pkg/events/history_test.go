@@ -2,11 +2,9 @@ package events_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -15,7 +13,6 @@ import (
 
 	"github.com/go-troika/troika/pkg/database"
 	"github.com/go-troika/troika/pkg/events"
-	"github.com/go-troika/troika/pkg/events/admin"
 	"github.com/go-troika/troika/pkg/events/relay"
 	"github.com/go-troika/troika/pkg/testkit"
 )
@@ -213,81 +210,6 @@ func TestProducerRestoredWhileRedisIsAway(t *testing.T) {
 	b.expect("b", 4) // effects of what is gone stay
 	b.publish("a", 12, 15)
 	b.expect("a", 15)
-}
-
-// changing is a log whose history changes after its first answer, as with a failover.
-type changing struct {
-	events.Source
-	change func()
-}
-
-func (c *changing) Ask(ctx context.Context, producer string, questions []events.Question) ([]events.Part, error) {
-	parts, err := c.Source.Ask(ctx, producer, questions)
-	if c.change != nil {
-		c.change()
-		c.change = nil
-	}
-	return parts, err
-}
-
-// A replay does not go back to a place on another history than the consumer's.
-func TestHistoryChangesDuringAReplay(t *testing.T) {
-	b := setup(t)
-	b.onePart()
-	stopRelay := b.relay()
-	stop := b.consume(record)
-	b.publish("a", 1, 3)
-	b.expect("a", 3)
-	saved := b.backup()
-	b.publish("b", 1, 3) // will be lost by the restore
-	b.expect("b", 3)
-	stop()
-	stopRelay()
-	o := b.operator()
-	part := scan[int64](b, b.from, `SELECT max(part) FROM event_log`)
-	o.Source = &changing{b.log(), func() {
-		saved.producer()
-		b.publish("c", 1, 3) // at the positions of those that are lost
-		stopRelay := b.relay()
-		b.placed(6)
-		stopRelay()
-	}}
-	if n, err := o.Replay(t.Context(), admin.Replay{Service: publisher, Partition: &part, Position: new(int64(5))}); !errors.Is(err, admin.ErrRepairing) {
-		t.Errorf("replay of %d events, %v; want %v", n, err, admin.ErrRepairing)
-	}
-	b.relay()
-	b.consume(record)
-	b.expect("a", 3)
-	b.expect("c", 3)
-}
-
-// A parked event that is not on the producer's history keeps waiting through a replay:
-// the inbox has it still, so it would not be taken when an older backup brings it back.
-func TestReplayKeepsWhatWaitsOffTheHistory(t *testing.T) {
-	b := setup(t)
-	b.onePart()
-	b.relay()
-	var cured atomic.Bool
-	b.consume(failing(&cured, func(d deposit) error {
-		if d.Account == "b" {
-			return errors.New("not yet")
-		}
-		return nil
-	}))
-	b.publish("b", 1, 1)
-	b.publish("a", 1, 3)
-	b.expect("a", 3)
-	waits := b.parked("", 1)[0]
-	b.exec(b.to, `UPDATE event_inbox SET pos = 0, mark = 0 WHERE event_id = ?`, waits.ID) // as going back leaves it
-	b.exec(b.to, `DELETE FROM effects`)
-	if n, err := b.operator().Replay(t.Context(), admin.Replay{Service: publisher, Position: new(int64)}); n != 4 || err != nil {
-		t.Errorf("replay of %d events, %v", n, err)
-	}
-	b.expect("a", 3)
-	b.parked("", 1)
-	cured.Store(true)
-	b.due()
-	b.expect("b", 1)
 }
 
 // A restored outbox brings events back at other positions.
