@@ -245,7 +245,7 @@ func (s replayStore) SetBack(part int64, to events.Position, _ bool) error {
 			row.in = false
 			forgotten[int32(i)] = true
 		} else if row.in && row.Mark == 0 {
-			s.stayed[int32(i)] = true
+			s.staying = append(s.staying, int32(i))
 		}
 	}
 	s.state.applied = slices.DeleteFunc(slices.Clone(s.state.applied), func(n int32) bool { return forgotten[n] })

@@ -57,7 +57,7 @@ func (p *producer) commit(s producerState) {
 	p.state = s
 }
 
-// copied returns the state with parts of its own.
+// copied returns the state with a copy of its parts.
 func (p *producer) copied() producerState {
 	s := p.state
 	s.parts = slices.Clone(s.parts)

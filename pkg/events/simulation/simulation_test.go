@@ -149,9 +149,10 @@ func (w *world) check() string {
 func TestSameSeedIsTheSameHistory(t *testing.T) {
 	t.Parallel()
 	for seed := range uint64(200) {
-		_, first := history(seed, nil)
-		if _, second := history(seed, nil); first != second {
-			t.Fatalf("seed %d: %d steps, then %d", seed, first, second)
+		var first, second strings.Builder
+		history(seed, &first)
+		if history(seed, &second); first.String() != second.String() {
+			t.Fatalf("seed %d: %s\nthen %s", seed, first.String(), second.String())
 		}
 	}
 }

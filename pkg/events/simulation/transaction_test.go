@@ -37,6 +37,9 @@ func (c consumerDB) Transact(_ context.Context, f func(consumer.Tx) error) error
 		if !t.aborted {
 			t.state.instances = c.consumer.state.instances
 			c.consumer.commit(t.state)
+			for _, n := range t.staying {
+				c.stayed[n] = true
+			}
 		}
 	})
 }
@@ -45,7 +48,8 @@ func (c consumerDB) Transact(_ context.Context, f func(consumer.Tx) error) error
 type transaction struct {
 	consumerDB
 	state   consumerState
-	aborted bool // by the server
+	aborted bool    // by the server
+	staying []int32 // see world.stayed; if the transaction commits
 }
 
 var errAborted = errors.New("terminating connection due to idle-in-transaction timeout")

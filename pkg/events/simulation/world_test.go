@@ -201,7 +201,7 @@ func (w *world) log() *slog.Logger {
 		return slog.New(slog.DiscardHandler)
 	}
 	return slog.New(slog.NewTextHandler(tracer{w}, &slog.HandlerOptions{ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
-		if a.Key == slog.TimeKey || a.Key == slog.LevelKey {
+		if a.Key == slog.TimeKey || a.Key == slog.LevelKey || a.Key == "stack" { // which names goroutines
 			return slog.Attr{}
 		}
 		return a
@@ -286,8 +286,7 @@ func (w *world) startConsumer(i int) {
 			return w.spawn(p, wake, step)
 		},
 	})
-	stop := c.Start()
-	w.stops[p] = stop
+	w.stops[p] = c.Start()
 }
 
 // stopConsumer stops an instance in order; another comes in its place.
