@@ -1,0 +1,240 @@
+package eventslab_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/go-troika/troika/pkg/events/relay"
+	"github.com/go-troika/troika/pkg/testkit"
+)
+
+const (
+	steady = 5 * time.Millisecond // between the deposits of a writer
+	moment = 700 * time.Millisecond
+)
+
+// TestEventsUnderFaultsOfTheirServers does one fault after another to the same system,
+// and after each compares.
+func TestEventsUnderFaultsOfTheirServers(t *testing.T) {
+	l := newLab(t)
+	for _, f := range []struct {
+		name string
+		harm func()
+	}{
+		{"nothing", func() { l.under(steady, pause) }},
+		{"the publisher's Postgres crashes under writers at full speed", l.crashed},
+		{"the subscriber's Postgres crashes", func() { l.under(steady, func() { l.crash(l.to) }) }},
+		{"the publisher is restored", func() { l.restored(l.from, publisher) }},
+		{"the subscriber is restored", func() { l.restored(l.to, subscriber) }},
+		{"both are restored, and Redis is empty", l.restoredBoth},
+		{"the publisher's clock is ten days ahead, and back", func() { l.clock(publisher) }},
+		{"the subscriber's clock is ten days ahead, and back", func() { l.clock(subscriber) }},
+		{"failover to a synchronous standby", func() { l.failover(true) }},
+		{"failover to a standby that lags", func() { l.failover(false) }},
+		{"failover of Redis, whose replica lags", func() { l.under(steady, func() { pause(); l.redis.failover(2 * moment); pause() }) }},
+		{"Redis is slow", l.slowRedis},
+		{"Redis is full", l.fullRedis},
+		{"a week without events, and nothing left in log and Redis", l.quietWeek},
+		{"a hundred poisoned keys of a thousand", l.poisoned},
+		{"keys of 512 bytes, events of 200 KiB, one of ten poisoned", l.huge},
+		{"what all handlers need is away", l.handlersDown},
+		{"4, 16 and 4 partitions", l.repartitioned},
+	} {
+		if !t.Run(f.name, func(t *testing.T) {
+			for range *rounds {
+				f.harm()
+			}
+			t.Log(l.settle())
+		}) {
+			break
+		}
+	}
+}
+
+func pause() { <-time.After(moment) }
+
+func (l *lab) crash(server *postgres) {
+	for range 3 {
+		pause()
+		server.crash()
+		server.restart()
+	}
+}
+
+func (l *lab) crashed() { l.under(0, func() { l.crash(l.from) }) }
+
+// restored brings a database back to an earlier commit, under the live services.
+func (l *lab) restored(server *postgres, name string) {
+	l.under(steady, func() {
+		pause()
+		server.backup(name)
+		pause()
+		if name == publisher {
+			l.forget()
+		}
+		server.restore(name)
+		if name == publisher {
+			l.forget()
+		}
+		pause()
+	})
+}
+
+func (l *lab) restoredBoth() {
+	l.under(steady, func() {
+		pause()
+		l.from.backup(publisher)
+		l.to.backup(subscriber)
+		pause()
+		l.forget()
+		l.from.restore(publisher)
+		l.forget()
+		l.to.restore(subscriber)
+		if err := l.redis.primary.client.FlushAll(l.t.Context()).Err(); err != nil {
+			l.t.Fatal(err)
+		}
+		pause()
+	})
+}
+
+// step sets the clock of a database.
+func (l *lab) step(name string, days int) {
+	db := l.published
+	if name == subscriber {
+		db = l.applied
+	}
+	l.exec(db, fmt.Sprintf(`UPDATE stepped.by SET days = %d`, days))
+}
+
+func (l *lab) clock(name string) {
+	l.under(steady, func() {
+		for _, days := range []int{10, 0, -10, 0} {
+			l.step(name, days)
+			pause()
+		}
+	})
+}
+
+// failover kills the publisher's server and promotes its standby, a synchronous one, or
+// one that has lost the connection a moment before. The next standby takes its place.
+func (l *lab) failover(synchronous bool) {
+	other := "127.0.0.1"
+	if l.from.host == other {
+		other = "127.0.0.2"
+	}
+	standby := l.from.standby(other)
+	l.under(steady, func() {
+		if synchronous {
+			l.from.exec("ALTER SYSTEM SET synchronous_standby_names = '*'", "SELECT pg_reload_conf()")
+			pause()
+		} else {
+			pause()
+			standby.exec("ALTER SYSTEM SET primary_conninfo = ''", "SELECT pg_reload_conf()")
+			pause()
+		}
+		l.from.crash()
+		if !synchronous {
+			l.forget()
+		}
+		standby.exec("SELECT pg_promote()")
+		standby.exec("ALTER SYSTEM RESET synchronous_standby_names", "SELECT pg_reload_conf()")
+		l.from = standby
+		pause()
+	})
+}
+
+// slowRedis has Redis stand for 100 ms before each round of commands.
+func (l *lab) slowRedis() {
+	l.under(steady, func() {
+		for began := time.Now(); time.Since(began) < 3*moment; {
+			if err := l.redis.primary.client.Do(l.t.Context(), "DEBUG", "SLEEP", "0.1").Err(); err != nil {
+				l.t.Fatal(err)
+			}
+		}
+	})
+}
+
+func (l *lab) fullRedis() {
+	l.under(steady, func() {
+		l.redis.primary.set("maxmemory", "1mb")
+		pause()
+		pause()
+		l.redis.primary.set("maxmemory", "0")
+		pause()
+	})
+}
+
+func (l *lab) quietWeek() {
+	l.settle()
+	l.step(publisher, 8)
+	l.step(subscriber, 8)
+	l.exec(l.published, `DELETE FROM event_log`)
+	if err := l.redis.primary.client.FlushAll(l.t.Context()).Err(); err != nil {
+		l.t.Fatal(err)
+	}
+	l.under(steady, pause)
+}
+
+// refusing has the handlers refuse some accounts' events under writers, and tells how
+// long after the last write everybody else's had taken effect.
+func (l *lab) refusing(refuse func(account string) bool) {
+	l.refuse.Store(&refuse)
+	defer l.refuse.Store(nil)
+	l.under(steady, func() { pause(); pause() })
+	made := 0
+	for _, r := range l.rows(l.published, `SELECT id, account FROM deposits`) {
+		if !refuse(r.Account) {
+			made++
+		}
+	}
+	testkit.Eventually(l.t, patience, func() string {
+		there := 0
+		for _, r := range l.rows(l.applied, `SELECT e.id, e.account FROM effects e`) {
+			if !refuse(r.Account) {
+				there++
+			}
+		}
+		if there < made {
+			return fmt.Sprintf("%d effects of %d events that nothing refuses", there, made)
+		}
+		return ""
+	})
+	l.t.Logf("everybody else's within %v", time.Since(l.harmEnded).Round(10*time.Millisecond))
+}
+
+func (l *lab) poisoned() {
+	l.refusing(func(account string) bool { return strings.HasSuffix(account, "7") })
+}
+
+func (l *lab) huge() {
+	l.keyPadding = "-" + strings.Repeat("k", 480)
+	l.size.Store(200 << 10)
+	defer func() { l.keyPadding = "" }()
+	defer l.size.Store(0)
+	l.refusing(func(account string) bool { return strings.Contains(account, "7-k") })
+}
+
+func (l *lab) handlersDown() {
+	l.under(steady, func() {
+		all := func(string) bool { return true }
+		l.refuse.Store(&all)
+		pause()
+		pause()
+		l.refuse.Store(nil)
+		pause()
+	})
+}
+
+func (l *lab) repartitioned() {
+	l.under(steady, func() {
+		for _, n := range []int{16, 4} {
+			pause()
+			if _, err := relay.NewPostgres(l.published.Pool()).Repartition(l.t.Context(), n); err != nil {
+				l.t.Fatal(err)
+			}
+		}
+		pause()
+	})
+}
