@@ -64,7 +64,7 @@ type lab struct {
 
 const tables = `
 CREATE TABLE accounts (name text PRIMARY KEY, n bigint NOT NULL);
-CREATE TABLE deposits (id uuid PRIMARY KEY, account text NOT NULL, n bigint NOT NULL);
+CREATE TABLE deposits (request uuid PRIMARY KEY, id uuid NOT NULL, account text NOT NULL, n bigint NOT NULL);
 CREATE TABLE effects (seq bigint GENERATED ALWAYS AS IDENTITY, id uuid NOT NULL, account text NOT NULL);
 CREATE SCHEMA stepped;
 CREATE TABLE stepped.by (days double precision NOT NULL);
@@ -86,9 +86,14 @@ func newLab(t *testing.T) *lab {
 		server.exec("CREATE DATABASE " + name)
 		db := l.open(name)
 		l.exec(db, tables)
-		server.exec("ALTER DATABASE " + name + " SET search_path = stepped, pg_catalog, public")
+		server.exec("ALTER ROLE postgres SET search_path = stepped, pg_catalog, public")
 		server.exec(fmt.Sprintf("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '%s'", name))
-		testkit.Eventually(t, patience, func() string { return fmt.Sprint(db.Migrate(t.Context(), events.Schema())) })
+		testkit.Eventually(t, patience, func() string {
+			if err := db.Migrate(t.Context(), events.Schema()); err != nil {
+				return err.Error()
+			}
+			return ""
+		})
 	}
 	l.published, l.applied = l.open(publisher), l.open(subscriber)
 	for range instances {
@@ -160,12 +165,12 @@ func (l *lab) handle(_ context.Context, tx *gorm.DB, d deposit) error {
 // be said is repeated with its id; a row that exists is not made again.
 func (l *lab) write(db *database.DB, stop *atomic.Bool, pause time.Duration) error {
 	for !stop.Load() {
-		d := deposit{ID: uuid.New(), Account: fmt.Sprint("account-", mathrand.IntN(accounts), l.keyPadding)}
+		request, d := uuid.New(), deposit{Account: fmt.Sprint("account-", mathrand.IntN(accounts), l.keyPadding)}
 		if size := l.size.Load(); size > 0 && mathrand.IntN(100) == 0 {
 			d.Filler = rand.Text() + strings.Repeat("x", int(size))
 		}
-		err := l.make(db, d)
-		for ; errors.Is(err, database.ErrOutcomeUnknown) || database.IsRetryable(err); err = l.make(db, d) {
+		err := l.make(db, request, d)
+		for ; errors.Is(err, database.ErrOutcomeUnknown) || database.IsRetryable(err); err = l.make(db, request, d) {
 			if errors.Is(err, database.ErrOutcomeUnknown) {
 				l.unknown.Add(1)
 			}
@@ -175,22 +180,25 @@ func (l *lab) write(db *database.DB, stop *atomic.Bool, pause time.Duration) err
 			return err
 		}
 		l.mu.Lock()
-		l.acked[d.ID] = true
+		l.acked[request] = true
 		l.mu.Unlock()
 		<-time.After(pause)
 	}
 	return nil
 }
 
-func (l *lab) make(db *database.DB, d deposit) error {
+// make makes a deposit unless the request has made it. The deposit's id is new each
+// time: a request that is repeated after a restore makes another event.
+func (l *lab) make(db *database.DB, request uuid.UUID, d deposit) error {
 	ctx := l.t.Context()
+	d.ID = uuid.New()
 	return database.Transaction(ctx, db.Gorm, func(tx *gorm.DB) error {
 		var n int64
 		err := tx.Raw(`INSERT INTO accounts VALUES (?, 1) ON CONFLICT (name) DO UPDATE SET n = accounts.n + 1 RETURNING n`, d.Account).Scan(&n).Error
 		if err != nil {
 			return err
 		}
-		made := tx.Exec(`INSERT INTO deposits (id, account, n) VALUES (?, ?, ?) ON CONFLICT DO NOTHING`, d.ID, d.Account, n)
+		made := tx.Exec(`INSERT INTO deposits (request, id, account, n) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING`, request, d.ID, d.Account, n)
 		if made.Error != nil || made.RowsAffected == 0 {
 			return made.Error
 		}
@@ -229,6 +237,7 @@ func (l *lab) forget() {
 
 // row is a row of the publisher, or an effect of it.
 type row struct {
+	Request uuid.UUID // of a row
 	ID      uuid.UUID
 	Account string
 }
@@ -250,16 +259,17 @@ func (l *lab) rows(db *database.DB, query string) []row {
 // is and how long after the harm it was.
 func (l *lab) settle() string {
 	l.t.Helper()
-	made := l.rows(l.published, `SELECT id, account FROM deposits ORDER BY account, n`)
-	known := make(map[uuid.UUID]bool, len(made))
+	made := l.rows(l.published, `SELECT request, id, account FROM deposits ORDER BY account, n`)
+	known := make(map[uuid.UUID]bool, len(made)) // events
+	there := make(map[uuid.UUID]bool, len(made)) // requests
 	want := map[string][]uuid.UUID{}
 	for _, r := range made {
-		known[r.ID] = true
+		known[r.ID], there[r.Request] = true, true
 		want[r.Account] = append(want[r.Account], r.ID)
 	}
 	missing := 0
 	for id := range l.acked {
-		if !known[id] {
+		if !there[id] {
 			missing++
 		}
 	}
@@ -295,7 +305,7 @@ func (l *lab) compare(want map[string][]uuid.UUID, known map[uuid.UUID]bool) (go
 	for account, ids := range got {
 		for i, id := range ids {
 			if want[account][i] != id {
-				l.t.Fatalf("%s: effect %d is %v, committed was %v", account, i+1, id, want[account][i])
+				l.t.Fatalf("%s: effects %v, committed %v", account, ids[i:], want[account][i:])
 			}
 		}
 	}
