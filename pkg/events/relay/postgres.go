@@ -18,6 +18,13 @@ import (
 type Postgres struct {
 	pool      *pgxpool.Pool
 	watermark watermark // of the one goroutine that moves
+	last      place     // of its last move
+}
+
+// place is a part's end.
+type place struct {
+	part, pos int64
+	mark      events.Mark
 }
 
 // NewPostgres returns the outbox and log in the database of pool.
@@ -65,14 +72,19 @@ func (p *Postgres) Resign(ctx context.Context, me int64) error {
 // second sees what was committed by then. Giving places at the move and not at the
 // insert is what keeps a transaction that commits late from being passed over.
 const (
-	lockSource = `SELECT 1 FROM event_source WHERE EXISTS (SELECT 1 FROM event_outbox WHERE id > $1) FOR UPDATE`
+	// The watermark $1 is of the history that has the last move. After a restore or a
+	// failover that lost it, the outbox counts from before.
+	lastMove = `EXISTS (SELECT 1 FROM event_parts WHERE part = $2 AND last_pos = $3 AND last_mark = $4)`
+	above    = `(SELECT CASE WHEN ` + lastMove + ` THEN $1::bigint ELSE 0 END)`
+
+	lockSource = `SELECT 1 FROM event_source WHERE EXISTS (SELECT 1 FROM event_outbox WHERE id > ` + above + `) FOR UPDATE`
 
 	moveOutbox = `
 WITH oldest AS (
-	SELECT ctid AS place, octet_length(envelope) AS size, id FROM event_outbox WHERE id > $1 ORDER BY id LIMIT $2
+	SELECT ctid AS place, octet_length(envelope) AS size, id FROM event_outbox WHERE id > ` + above + ` ORDER BY id LIMIT $5
 ), fitting AS (
 	SELECT place FROM (SELECT place, sum(size) OVER (ORDER BY id) AS bytes, row_number() OVER (ORDER BY id) AS n FROM oldest) o
-	WHERE bytes <= $3 OR n = 1
+	WHERE bytes <= $6 OR n = 1
 ), taken AS MATERIALIZED (
 	DELETE FROM event_outbox WHERE ctid = ANY (ARRAY(SELECT place FROM fitting))
 	RETURNING id, event_id, key, coalesce(hash, part::bigint) AS hash, envelope, (random() * 9007199254740992)::bigint AS mark
@@ -87,21 +99,21 @@ WITH oldest AS (
 	UPDATE event_parts p SET last_pos = n.pos, last_mark = n.mark
 	FROM (SELECT DISTINCT ON (part) part, pos, mark FROM placed ORDER BY part, pos DESC) n WHERE p.part = n.part
 )
-SELECT part, pos, mark, prev_mark, event_id, key, envelope, id, (SELECT count(*) FROM oldest),
+SELECT part, pos, mark, prev_mark, event_id, key, envelope, id, (SELECT count(*) FROM oldest), ` + lastMove + `,
 	(SELECT pg_current_xact_id()::text::bigint), (SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint)
 FROM placed ORDER BY part, pos`
 )
 
 // Move implements [Database].
 func (p *Postgres) Move(ctx context.Context, sweep bool) (map[int64][]events.Record, bool, error) {
-	above := p.watermark.id
+	low := p.watermark.id
 	if sweep {
-		above = 0
+		low = 0
 	}
 	batch := &pgx.Batch{}
 	batch.Queue(settings)
-	batch.Queue(lockSource, above)
-	batch.Queue(moveOutbox, above, moveCount, moveBytes)
+	batch.Queue(lockSource, low, p.last.part, p.last.pos, p.last.mark)
+	batch.Queue(moveOutbox, low, p.last.part, p.last.pos, p.last.mark, moveCount, moveBytes)
 	results := p.pool.SendBatch(ctx, batch)
 	defer results.Close()
 	for range 2 {
@@ -128,8 +140,8 @@ func (p *Postgres) moved(results pgx.BatchResults) (map[int64][]events.Record, b
 	var part, id, highest, found, xact, xmin int64
 	var event pgtype.UUID
 	var r events.Record
-	n := int64(0)
-	_, err = pgx.ForEachRow(rows, []any{&part, &r.Pos, &r.Mark, &r.Prev, &event, &r.Key, &r.Envelope, &id, &found, &xact, &xmin}, func() error {
+	n, same := int64(0), false
+	_, err = pgx.ForEachRow(rows, []any{&part, &r.Pos, &r.Mark, &r.Prev, &event, &r.Key, &r.Envelope, &id, &found, &same, &xact, &xmin}, func() error {
 		r.ID = uuid.UUID(event.Bytes)
 		moved[part] = append(moved[part], r)
 		highest = max(highest, id)
@@ -138,6 +150,10 @@ func (p *Postgres) moved(results pgx.BatchResults) (map[int64][]events.Record, b
 	})
 	full := n > 0 && (found == moveCount || n < found)
 	if err == nil && n > 0 {
+		if !same {
+			p.watermark = watermark{}
+		}
+		p.last = place{part, r.Pos, r.Mark}
 		p.watermark.moved(highest, full, xact, xmin)
 	}
 	return moved, full, err
