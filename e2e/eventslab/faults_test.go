@@ -38,7 +38,7 @@ func TestEventsUnderFaultsOfTheirServers(t *testing.T) {
 		{"Redis is full", l.fullRedis},
 		{"a week without events, and nothing left in log and Redis", l.quietWeek},
 		{"a hundred poisoned keys of a thousand", l.poisoned},
-		{"keys of 512 bytes, events of 200 KiB, one of ten poisoned", l.huge},
+		{"keys of 490 bytes, events of 200 KiB, one of ten poisoned", l.huge},
 		{"what all handlers need is away", l.handlersDown},
 		{"4, 16 and 4 partitions", l.repartitioned},
 	} {
