@@ -59,7 +59,7 @@ func (l *lab) crash(server *postgres) {
 	for range 3 {
 		pause()
 		server.crash()
-		server.restart()
+		server.start()
 	}
 }
 
@@ -135,11 +135,11 @@ func (l *lab) failover(synchronous bool) {
 			pause()
 		}
 		l.from.crash()
-		if !synchronous {
-			l.forget()
-		}
 		standby.exec("SELECT pg_promote()")
 		standby.exec("ALTER SYSTEM RESET synchronous_standby_names", "SELECT pg_reload_conf()")
+		if !synchronous {
+			l.forget() // now: a writer may note late what the old server acknowledged
+		}
 		l.from = standby
 		pause()
 	})

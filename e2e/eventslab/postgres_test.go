@@ -11,7 +11,6 @@ import (
 	"strconv"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -24,6 +23,7 @@ type postgres struct {
 	host, data string
 	port       int
 	cmd        *exec.Cmd
+	ended      chan struct{} // closed when cmd has
 }
 
 // newPostgres initialises a server and starts it.
@@ -91,20 +91,40 @@ func (s *postgres) program(name string, args ...string) {
 	}
 }
 
-// start starts the server and waits until it answers.
+// start starts the server and waits until it answers. After a crash it does not start
+// before the last child of the one before has gone.
 func (s *postgres) start() {
 	s.t.Helper()
-	s.cmd = s.command("postgres", "-D", s.data, "-c", "listen_addresses="+s.host, "-c", "port="+strconv.Itoa(s.port),
-		"-c", "unix_socket_directories=", "-c", "dynamic_shared_memory_type=mmap", "-c", "max_connections=100", "-c", "wal_keep_size=256MB")
-	if err := s.cmd.Start(); err != nil {
+	s.launch()
+	testkit.Eventually(s.t, patience, func() string {
+		select {
+		case <-s.ended:
+			s.launch()
+		default:
+		}
+		if err := s.try("SELECT 1"); err != nil {
+			return err.Error()
+		}
+		return ""
+	})
+}
+
+func (s *postgres) launch() {
+	s.t.Helper()
+	cmd, ended := s.command("postgres", "-D", s.data, "-c", "listen_addresses="+s.host, "-c", "port="+strconv.Itoa(s.port),
+		"-c", "unix_socket_directories=", "-c", "dynamic_shared_memory_type=mmap", "-c", "max_connections=100", "-c", "wal_keep_size=256MB"), make(chan struct{})
+	if err := cmd.Start(); err != nil {
 		s.t.Fatal(err)
 	}
-	cmd := s.cmd
+	go func() {
+		defer close(ended)
+		_ = cmd.Wait()
+	}()
+	s.cmd, s.ended = cmd, ended
 	s.t.Cleanup(func() {
 		_ = cmd.Process.Signal(syscall.SIGQUIT)
-		_ = cmd.Wait()
+		<-ended
 	})
-	s.exec("SELECT 1")
 }
 
 // crash kills the server with -9; its children follow.
@@ -113,20 +133,7 @@ func (s *postgres) crash() {
 	if err := s.cmd.Process.Kill(); err != nil {
 		s.t.Fatal(err)
 	}
-	_ = s.cmd.Wait()
-}
-
-// restart starts a crashed server as soon as its children have gone.
-func (s *postgres) restart() {
-	s.t.Helper()
-	testkit.Eventually(s.t, patience, func() string {
-		if c, err := net.DialTimeout("tcp", net.JoinHostPort(s.host, strconv.Itoa(s.port)), time.Second); err == nil {
-			c.Close()
-			return "the port is still open"
-		}
-		return ""
-	})
-	s.start()
+	<-s.ended
 }
 
 // exec runs statements one by one, each until the server takes it.

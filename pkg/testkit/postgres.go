@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"net/url"
+	"os"
 	"strconv"
 	"strings"
 	"testing"
@@ -67,7 +68,8 @@ func Open(t testing.TB, name string) *database.DB {
 	return db
 }
 
-// Config is how the tests' Postgres is reached.
+// Config is how the tests' Postgres is reached. DB_STATEMENT_CACHE holds for tests as
+// for services: a pooler may stand before the server.
 func Config(t testing.TB) database.Config {
 	t.Helper()
 	u, err := url.Parse(adminURL(t))
@@ -82,6 +84,7 @@ func Config(t testing.TB) database.Config {
 	return database.Config{
 		Host: u.Hostname(), Port: port, User: u.User.Username(), Password: env.NewSecret(password),
 		SSLMode: "disable", PoolMax: 5, PoolMin: 0, PoolAcquire: 5 * time.Second, PoolIdle: 10 * time.Second,
+		Statements: os.Getenv("DB_STATEMENT_CACHE"),
 	}
 }
 
@@ -150,7 +153,12 @@ func connect(t testing.TB, admin string) *pgx.Conn {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
-	conn, err := pgx.Connect(ctx, admin)
+	cfg, err := pgx.ParseConfig(admin)
+	if err != nil {
+		t.Fatal("TEST_POSTGRES_URL is not a URL")
+	}
+	cfg.DefaultQueryExecMode = pgx.QueryExecModeExec // as a transaction pooler wants it
+	conn, err := pgx.ConnectConfig(ctx, cfg)
 	if err != nil {
 		t.Fatalf("TEST_POSTGRES_URL: %v", err)
 	}
