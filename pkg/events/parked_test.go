@@ -38,7 +38,7 @@ func (b *bus) parked(state string, n int) []admin.Parked {
 			return err.Error()
 		}
 		if len(list) != n {
-			return fmt.Sprintf("%d events are %s, want %d", len(list), state, n)
+			return fmt.Sprintf("%d events are parked (%q), want %d: %+v", len(list), state, n, list)
 		}
 		return ""
 	})
