@@ -49,10 +49,8 @@ type lab struct {
 	t          *testing.T
 	from, to   *postgres // where the services' databases are
 	redis      *redisPair
-	fromHosts  string
 	published  *database.DB // for the lab itself
 	applied    *database.DB
-	stops      []func()
 	size       atomic.Int64 // bytes of a large event; one of a hundred
 	refuse     atomic.Pointer[func(account string) bool]
 	mu         sync.Mutex
@@ -74,11 +72,11 @@ CREATE FUNCTION stepped.clock_timestamp() RETURNS timestamptz LANGUAGE sql VOLAT
 CREATE FUNCTION stepped.now() RETURNS timestamptz LANGUAGE sql VOLATILE AS
 	'SELECT pg_catalog.now() + make_interval(secs => 86400 * days) FROM stepped.by'`
 
-// newLab starts servers and services. Both databases have a clock of their own, which
-// the lab steps.
+// newLab starts servers and services. Each database has its own clock,
+// which the lab steps.
 func newLab(t *testing.T) *lab {
 	t.Helper()
-	l := &lab{t: t, acked: map[uuid.UUID]bool{}, fromHosts: "127.0.0.1,127.0.0.2"}
+	l := &lab{t: t, acked: map[uuid.UUID]bool{}}
 	l.from = newPostgres(t, "127.0.0.1", freePort(t))
 	l.to = newPostgres(t, "127.0.0.1", freePort(t))
 	l.redis = startRedisPair(t)
@@ -97,7 +95,8 @@ func newLab(t *testing.T) *lab {
 	}
 	l.published, l.applied = l.open(publisher), l.open(subscriber)
 	for range instances {
-		l.stops = append(l.stops, l.relay(), l.consume())
+		l.relay()
+		l.consume()
 	}
 	return l
 }
@@ -105,7 +104,7 @@ func newLab(t *testing.T) *lab {
 func (l *lab) open(name string) *database.DB {
 	l.t.Helper()
 	cfg := database.Config{
-		Host: l.fromHosts, Port: l.from.port, User: "postgres", Password: env.NewSecret("none"),
+		Host: "127.0.0.1,127.0.0.2", Port: l.from.port, User: "postgres", Password: env.NewSecret("none"),
 		SSLMode: "disable", PoolMax: 5, PoolAcquire: 5 * time.Second, PoolIdle: 10 * time.Second,
 	}
 	if name == subscriber {
@@ -132,16 +131,16 @@ func (l *lab) exec(db *database.DB, query string) {
 	})
 }
 
-func (l *lab) relay() (stop func()) {
+func (l *lab) relay() {
 	db, rdb := l.open(publisher), l.redis.open()
 	r := relay.New(relay.Options{
 		Instance: mathrand.Int64(), DB: relay.NewPostgres(db.Pool()), Streams: relay.NewRedis(rdb, testkit.Env, publisher),
 		Config: testkit.EventConfig(), Deps: testkit.EventDeps(l.t), Hints: events.NewHints(rdb, testkit.Env, publisher),
 	})
-	return testkit.Run(l.t, r.Run)
+	testkit.Run(l.t, r.Run)
 }
 
-func (l *lab) consume() (stop func()) {
+func (l *lab) consume() {
 	s := events.NewSubscriptions()
 	events.On(s, deposited, l.handle)
 	c := consumer.New(consumer.Options{
@@ -149,7 +148,7 @@ func (l *lab) consume() (stop func()) {
 		Source: testkit.Logs{publisher: l.open(publisher)}, Subscriptions: s, Streams: consumer.NewRedis(l.redis.open, testkit.Env),
 		Config: testkit.EventConfig(), Deps: testkit.EventDeps(l.t), Hints: events.NewHints(l.redis.open(), testkit.Env, subscriber),
 	})
-	return testkit.Run(l.t, c.Run)
+	testkit.Run(l.t, c.Run)
 }
 
 var errRefused = errors.New("refused")
@@ -161,8 +160,8 @@ func (l *lab) handle(_ context.Context, tx *gorm.DB, d deposit) error {
 	return tx.Exec(`INSERT INTO effects (id, account) VALUES (?, ?)`, d.ID, d.Account).Error
 }
 
-// write makes deposits, each in a transaction, until it is told to stop. What cannot
-// be said is repeated with its id; a row that exists is not made again.
+// write makes deposits, each in a transaction, until stop is set. A request whose
+// outcome is unknown is repeated.
 func (l *lab) write(db *database.DB, stop *atomic.Bool, pause time.Duration) error {
 	for !stop.Load() {
 		request, d := uuid.New(), deposit{Account: fmt.Sprint("account-", mathrand.IntN(accounts), l.keyPadding)}

@@ -133,7 +133,7 @@ func (p *redisPair) follows() {
 	})
 }
 
-// failover has the replica lag for as long as it is told, kills the primary, waits for
+// failover has the replica lag, kills the primary, waits for
 // the replica to lead, and brings the old one back behind it.
 func (p *redisPair) failover(lag time.Duration) {
 	p.t.Helper()

@@ -23,8 +23,8 @@ type Postgres struct {
 
 // place is a part's end.
 type place struct {
-	part, pos int64
-	mark      events.Mark
+	part int64
+	events.Position
 }
 
 // NewPostgres returns the outbox and log in the database of pool.
@@ -112,8 +112,8 @@ func (p *Postgres) Move(ctx context.Context, sweep bool) (map[int64][]events.Rec
 	}
 	batch := &pgx.Batch{}
 	batch.Queue(settings)
-	batch.Queue(lockSource, low, p.last.part, p.last.pos, p.last.mark)
-	batch.Queue(moveOutbox, low, p.last.part, p.last.pos, p.last.mark, moveCount, moveBytes)
+	batch.Queue(lockSource, low, p.last.part, p.last.Pos, p.last.Mark)
+	batch.Queue(moveOutbox, low, p.last.part, p.last.Pos, p.last.Mark, moveCount, moveBytes)
 	results := p.pool.SendBatch(ctx, batch)
 	defer results.Close()
 	for range 2 {
@@ -153,7 +153,7 @@ func (p *Postgres) moved(results pgx.BatchResults) (map[int64][]events.Record, b
 		if !same {
 			p.watermark = watermark{}
 		}
-		p.last = place{part, r.Pos, r.Mark}
+		p.last = place{part, r.Position}
 		p.watermark.moved(highest, full, xact, xmin)
 	}
 	return moved, full, err
