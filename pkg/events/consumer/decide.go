@@ -133,10 +133,11 @@ func balance(offsets []Offset, live []int64, me int64) (claim, release []Offset)
 }
 
 // purgeBelow returns the position below which inbox rows of a part can go: further
-// below the log's first event than the log is long, so that no history that a
-// restored backup could bring back has them.
+// below what retention has deleted than the log is long, so that no history that a
+// restored backup could bring back has them. While nothing was deleted, none can go,
+// however old the answer is that part comes from.
 func purgeBelow(part events.Part, at events.Position) int64 {
-	return min(part.Base.Pos+1-part.Len(), at.Pos)
+	return min(part.Base.Pos-part.Len(), at.Pos)
 }
 
 const (

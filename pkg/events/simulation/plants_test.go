@@ -43,7 +43,7 @@ var plants = []struct{ name, file, from, to string }{
 		`return part.Known, true`, `return events.Position{Pos: part.Known.Pos + 1, Mark: part.Known.Mark}, true`,
 	}, {
 		"the inbox is purged too early", "consumer/decide.go",
-		`return min(part.Base.Pos+1-part.Len(), at.Pos)`, `return at.Pos`,
+		`return min(part.Base.Pos-part.Len(), at.Pos)`, `return at.Pos`,
 	}, {
 		"an event is parked without those that follow it", "consumer/apply.go",
 		`case a.waits[d.Key]:
@@ -73,6 +73,12 @@ var plants = []struct{ name, file, from, to string }{
 	}, {
 		"the relay believes any stream", "relay/decide.go",
 		`return part.HasKnown && part.Known == end.Last`, `return true`,
+	}, {
+		"a replay goes back to a place on another history", "admin/replay.go",
+		`i < 0 || !parts[i].KnowsAll`, `i < 0`,
+	}, {
+		"a replay begins before all events were met again", "admin/replay.go",
+		` || (slices.Contains(repairing, part) && at != parts[i].Head)`, ``,
 	},
 }
 

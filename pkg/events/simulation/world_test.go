@@ -332,7 +332,7 @@ func (w *world) restart() {
 // forgot notes that the inbox has lost an event.
 func (w *world) forgot(n int32, part, pos int64) {
 	for _, p := range w.producer.state.parts {
-		if p.Number == part && pos < p.Base.Pos+1-p.Len() {
+		if p.Number == part && pos < p.Base.Pos-p.Len() {
 			w.forgiven[n] = true
 		}
 	}
