@@ -314,3 +314,32 @@ func TestPartitionsChangeUnderWriters(t *testing.T) {
 		b.expect(account, len(b.effects(account)))
 	}
 }
+
+// aged is a log whose answers are from before there were events.
+type aged struct{ events.Source }
+
+func (a aged) Ask(ctx context.Context, producer string, questions []events.Question) ([]events.Part, error) {
+	parts, err := a.Source.Ask(ctx, producer, questions)
+	for i := range parts {
+		parts[i].Head = parts[i].Base
+	}
+	return parts, err
+}
+
+// An old answer, by which the log is short, does not have the inbox forget what a
+// backup that is newer than the producer's history would bring back.
+func TestOldAnswerDoesNotPurgeTheInbox(t *testing.T) {
+	b := setup(t)
+	b.onePart()
+	b.relay()
+	stop := b.consume(record)
+	b.publish("a", 1, 3)
+	b.expect("a", 3)
+	stop()
+	b.exec(b.to, `UPDATE event_inbox SET pos = 0, mark = 0`) // as going back leaves what is not on the history
+	testkit.Consumer(t, subscriber, testkit.Open(t, b.to.Name()), b.redis, aged{b.log()}, handledBy(record))
+	time.Sleep(1500 * time.Millisecond) // it tidies half a second after its start
+	if n := scan[int64](b, b.to, `SELECT count(*) FROM event_inbox`); n != 3 {
+		t.Errorf("the inbox has %d of 3 events", n)
+	}
+}

@@ -31,8 +31,8 @@ var faults = []func(*world){
 	func(w *world) { w.redis.saved = w.redis.copied() },
 	loseTail, deleteEntries, forge, putBackRedis, replaceStream, fillRedis,
 	restoreProducer, restoreProducer, restoreConsumer, restoreConsumer, failOverProducer, recreate,
-	func(w *world) { w.producer.ahead += w.jump(); w.note("producer's clock is %v ahead", w.producer.ahead) },
-	func(w *world) { w.consumer.ahead += w.jump(); w.note("consumer's clock is %v ahead", w.consumer.ahead) },
+	func(w *world) { w.producer.ahead = w.offset(); w.note("producer's clock is %v ahead", w.producer.ahead) },
+	func(w *world) { w.consumer.ahead = w.offset(); w.note("consumer's clock is %v ahead", w.consumer.ahead) },
 	func(w *world) {
 		w.retention(w.random.IntN(len(w.producer.state.parts)), 1+w.random.Int64N(10))
 	},
@@ -45,11 +45,12 @@ var faults = []func(*world){
 
 func (w *world) short() time.Duration { return time.Duration(w.random.Int64N(int64(3 * time.Second))) }
 
-// jump is a step of a clock.
-func (w *world) jump() time.Duration {
-	d := time.Duration(w.random.Int64N(int64(10 * 24 * time.Hour)))
+// offset is what a clock that has stepped is off by: days, or so little that what it
+// delays still happens before the history's end.
+func (w *world) offset() time.Duration {
+	d := time.Hour + time.Duration(w.random.Int64N(int64(10*24*time.Hour)))
 	if w.random.IntN(2) == 0 {
-		d = time.Duration(w.random.Int64N(int64(20 * time.Second)))
+		d = time.Duration(w.random.Int64N(int64(10 * time.Second)))
 	}
 	if w.random.IntN(2) == 0 {
 		d = -d
@@ -125,6 +126,14 @@ func restoreProducer(w *world) {
 	i := len(commits) - 1 - w.random.IntN(len(commits))
 	w.producer.commit(commits[i].clipped())
 	w.note("producer is put back by %d commits, to %d events", len(commits)-i, len(w.producer.state.published))
+	w.operator()
+}
+
+// operator is a person who sometimes answers to what has happened with a replay.
+func (w *world) operator() {
+	if w.random.IntN(3) == 0 {
+		w.after(w.self, w.short(), func() { replay(w) })
+	}
 }
 
 func restoreConsumer(w *world) {
@@ -136,6 +145,7 @@ func restoreConsumer(w *world) {
 	w.consumer.abort()
 	w.consumer.commit(commits[i].copied())
 	w.note("consumer is put back by %d commits", len(commits)-i)
+	w.operator()
 }
 
 // failOverProducer loses the newest commits; the old primary goes on answering for
@@ -147,6 +157,7 @@ func failOverProducer(w *world) {
 	w.old, w.oldUntil = &old, w.now+w.short()
 	w.producer.commit(commits[i].clipped())
 	w.note("producer fails over, loses %d commits; the old one answers until %v", len(commits)-i, w.oldUntil)
+	w.operator()
 }
 
 // recreate begins one of the databases anew.

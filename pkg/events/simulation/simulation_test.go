@@ -81,8 +81,11 @@ func (w *world) plan() {
 		key := w.random.IntN(keys)
 		w.after(w.self, w.moment(), func() { w.publish(key) })
 	}
-	for n := w.random.IntN(5); n >= 0; n-- {
-		w.after(w.self, w.moment(), func() { faults[w.random.IntN(len(faults))](w) })
+	// Few kinds of faults, often: what goes wrong does so when they meet (Groce et al.,
+	// Swarm Testing, 2012).
+	kinds := w.random.Perm(len(faults))[:1+w.random.IntN(5)]
+	for n := w.random.IntN(8); n >= 0; n-- {
+		w.after(w.self, w.moment(), func() { faults[kinds[w.random.IntN(len(kinds))]](w) })
 	}
 	switch w.random.IntN(4) {
 	case 0:
