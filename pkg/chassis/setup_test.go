@@ -80,7 +80,7 @@ func environ(t *testing.T, more ...string) []string {
 	return append([]string{
 		"SERVICE_NAME=" + serviceName, "APP_ENV=test", "PORT=0", "ADMIN_PORT=0", "DRAIN_DELAY=200ms",
 		"SERVICE_SECRET=" + serviceauth.DemoSecret,
-		"DB_HOST=" + cfg.Host, "DB_PORT=" + strconv.Itoa(cfg.Port), "DB_USER=" + cfg.User, "DB_PASSWORD=" + cfg.Password.Reveal(),
+		"DB_HOST=" + cfg.Host, "DB_PORT=" + strconv.Itoa(cfg.Port), "DB_USER=" + cfg.User, "DB_PASSWORD=" + cfg.Password.Reveal(), "DB_STATEMENT_CACHE=" + cfg.Statements,
 		"REDIS_URL=" + redisURL.String(),
 	}, more...)
 }

@@ -194,7 +194,12 @@ func TestDatabaseAwayIsLoggedOnce(t *testing.T) {
 	b.publish("a", 11, 50)
 	<-time.After(5 * time.Second)
 	b.exec(b.from, `ALTER DATABASE `+b.to.Name()+` ALLOW_CONNECTIONS true`)
-	b.to = testkit.Open(t, b.to.Name())
+	testkit.Eventually(t, patience, func() string { // the pool's connections are gone, and a pooler may remember
+		if err := b.to.Ping(t.Context()); err != nil {
+			return err.Error()
+		}
+		return ""
+	})
 	b.expect("a", 50)
 	mu.Lock()
 	defer mu.Unlock()

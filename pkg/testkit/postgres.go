@@ -1,6 +1,7 @@
 package testkit
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -84,7 +85,7 @@ func Config(t testing.TB) database.Config {
 	return database.Config{
 		Host: u.Hostname(), Port: port, User: u.User.Username(), Password: env.NewSecret(password),
 		SSLMode: "disable", PoolMax: 5, PoolMin: 0, PoolAcquire: 5 * time.Second, PoolIdle: 10 * time.Second,
-		Statements: os.Getenv("DB_STATEMENT_CACHE"),
+		Statements: cmp.Or(os.Getenv("DB_STATEMENT_CACHE"), "prepared"),
 	}
 }
 
@@ -105,7 +106,15 @@ func makeTemplate(t testing.TB, admin string, schemas []database.Schema) string 
 			t.Fatalf("%s: %v", query, err)
 		}
 	}
-	run(`SELECT pg_advisory_lock(hashtext('testkit'))`) // until conn closes
+	lock := connect(t, admin)
+	defer lock.Close(context.Background())
+	tx, err := lock.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := tx.Exec(t.Context(), `SELECT pg_advisory_xact_lock(hashtext('testkit'))`); err != nil { // until lock closes
+		t.Fatal(err)
+	}
 	var made bool
 	if err := conn.QueryRow(t.Context(), `SELECT EXISTS (SELECT 1 FROM pg_database WHERE datname = $1)`, name).Scan(&made); err != nil {
 		t.Fatal(err)

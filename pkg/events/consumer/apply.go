@@ -160,13 +160,14 @@ func (a *attempt) run(ctx context.Context, tx Tx, b batch) error {
 	return err
 }
 
-// lock locks the offset and compares it as a whole.
+// lock locks the offset and compares it as a whole. A row of another instance, or one
+// that a database put back does not have, is not this reader's to move.
 func (a *attempt) lock() error {
 	row, err := a.tx.LockOffset(a.key.source, a.key.part)
 	if err != nil {
 		return err
 	}
-	if a.row = row; row != a.at {
+	if a.row = row; row != a.at || row.Owner != a.c.Instance {
 		return errMoved
 	}
 	parts := a.c.parts(a.key.source)

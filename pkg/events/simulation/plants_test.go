@@ -24,7 +24,10 @@ var plants = []struct{ name, file, from, to string }{
 		`if r.behind || part.Head.Pos > r.at.Pos {`, `if r.behind {`,
 	}, {
 		"the offset is not compared", "consumer/apply.go",
-		`if a.row = row; row != a.at {`, `if a.row = row; false {`,
+		`row != a.at || row.Owner != a.c.Instance {`, `false {`,
+	}, {
+		"a reader works at an offset that is not its own", "consumer/apply.go",
+		` || row.Owner != a.c.Instance {`, ` {`,
 	}, {
 		"the offset is moved before the handler", "consumer/reader.go",
 		"wait, err = r.apply(context.WithoutCancel(ctx), b)", `n := len(b.events)
