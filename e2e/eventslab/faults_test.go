@@ -20,11 +20,10 @@ const (
 // TestEventsUnderFaultsOfTheirServers does one fault after another to the same system,
 // and after each compares.
 func TestEventsUnderFaultsOfTheirServers(t *testing.T) {
-	l := newLab(t)
-	for _, f := range []struct {
-		name string
-		harm func()
-	}{
+	pair := startRedisPair(t)
+	l := newLab(t, pair.open)
+	l.redis = pair
+	l.each([]harm{
 		{"nothing", func() { l.under(steady, pause) }},
 		{"the publisher's Postgres crashes under writers at full speed", l.crashed},
 		{"the subscriber's Postgres crashes", func() { l.under(steady, func() { l.crash(l.to) }) }},
@@ -43,12 +42,24 @@ func TestEventsUnderFaultsOfTheirServers(t *testing.T) {
 		{"keys of 490 bytes, events of 200 KiB, one of ten poisoned", l.huge},
 		{"what all handlers need is away", l.handlersDown},
 		{"4, 16 and 4 partitions", l.repartitioned},
-	} {
+	})
+}
+
+// harm is a fault, done under writers.
+type harm struct {
+	name string
+	do   func()
+}
+
+// each does one fault after another, and after each compares.
+func (l *lab) each(faults []harm) {
+	t := l.t
+	for _, f := range faults {
 		if !t.Run(f.name, func(sub *testing.T) {
 			l.t = sub
 			defer func() { l.t = t }()
 			for range *rounds {
-				f.harm()
+				f.do()
 			}
 			sub.Log(l.settle())
 		}) {

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/redis/go-redis/v9"
 	"gorm.io/gorm"
 
 	"github.com/go-troika/troika/pkg/database"
@@ -49,6 +50,7 @@ type lab struct {
 	t          *testing.T
 	from, to   *postgres // where the services' databases are
 	redis      *redisPair
+	openRedis  func() redis.UniversalClient
 	published  *database.DB // for the lab itself
 	applied    *database.DB
 	size       atomic.Int64 // bytes of a large event; one of a hundred
@@ -72,14 +74,13 @@ CREATE FUNCTION stepped.clock_timestamp() RETURNS timestamptz LANGUAGE sql VOLAT
 CREATE FUNCTION stepped.now() RETURNS timestamptz LANGUAGE sql VOLATILE AS
 	'SELECT pg_catalog.now() + make_interval(secs => 86400 * days) FROM stepped.by'`
 
-// newLab starts servers and services. Each database has its own clock,
+// newLab starts Postgres servers and the services. Each database has its own clock,
 // which the lab steps.
-func newLab(t *testing.T) *lab {
+func newLab(t *testing.T, openRedis func() redis.UniversalClient) *lab {
 	t.Helper()
-	l := &lab{t: t, acked: map[uuid.UUID]bool{}}
+	l := &lab{t: t, acked: map[uuid.UUID]bool{}, openRedis: openRedis}
 	l.from = newPostgres(t, "127.0.0.1", freePort(t))
 	l.to = newPostgres(t, "127.0.0.1", freePort(t))
-	l.redis = startRedisPair(t)
 	for server, name := range map[*postgres]string{l.from: publisher, l.to: subscriber} {
 		server.exec("CREATE DATABASE " + name)
 		db := l.open(name)
@@ -132,7 +133,7 @@ func (l *lab) exec(db *database.DB, query string) {
 }
 
 func (l *lab) relay() {
-	db, rdb := l.open(publisher), l.redis.open()
+	db, rdb := l.open(publisher), l.openRedis()
 	r := relay.New(relay.Options{
 		Instance: mathrand.Int64(), DB: relay.NewPostgres(db.Pool()), Streams: relay.NewRedis(rdb, testkit.Env, publisher),
 		Config: testkit.EventConfig(), Deps: testkit.EventDeps(l.t), Hints: events.NewHints(rdb, testkit.Env, publisher),
@@ -145,8 +146,8 @@ func (l *lab) consume() {
 	events.On(s, deposited, l.handle)
 	c := consumer.New(consumer.Options{
 		Name: subscriber, Instance: mathrand.Int64(), DB: consumer.NewPostgres(l.open(subscriber), subscriber),
-		Source: testkit.Logs{publisher: l.open(publisher)}, Subscriptions: s, Streams: consumer.NewRedis(l.redis.open, testkit.Env),
-		Config: testkit.EventConfig(), Deps: testkit.EventDeps(l.t), Hints: events.NewHints(l.redis.open(), testkit.Env, subscriber),
+		Source: testkit.Logs{publisher: l.open(publisher)}, Subscriptions: s, Streams: consumer.NewRedis(l.openRedis, testkit.Env),
+		Config: testkit.EventConfig(), Deps: testkit.EventDeps(l.t), Hints: events.NewHints(l.openRedis(), testkit.Env, subscriber),
 	})
 	testkit.Run(l.t, c.Run)
 }

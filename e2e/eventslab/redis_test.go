@@ -20,7 +20,7 @@ const (
 	secret = "lab"
 )
 
-// redisServer is one of two that a sentinel looks after.
+// redisServer is one that the lab has started.
 type redisServer struct {
 	t      *testing.T
 	port   int
@@ -39,8 +39,12 @@ func startRedis(t *testing.T, port int, args ...string) *redisServer {
 		Addr: "127.0.0.1:" + strconv.Itoa(port), Password: secret,
 		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
 	})
-	t.Cleanup(func() { s.client.Close() })
 	s.start()
+	t.Cleanup(func() {
+		s.client.Close()
+		_ = s.cmd.Process.Kill()
+		_ = s.cmd.Wait()
+	})
 	return s
 }
 
@@ -50,11 +54,6 @@ func (s *redisServer) start() {
 	if err := s.cmd.Start(); err != nil {
 		s.t.Fatalf("%v: make test installs what is missing", err)
 	}
-	cmd := s.cmd
-	s.t.Cleanup(func() {
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
-	})
 	testkit.Eventually(s.t, patience, func() string {
 		if err := s.client.Ping(s.t.Context()).Err(); err != nil {
 			return err.Error()

@@ -123,7 +123,7 @@ func found(t *testing.T, file, code string) string {
 			t.Fatal(err)
 		}
 	}
-	cmd := exec.CommandContext(t.Context(), "go", "test", "-overlay", overlay, "-run", "^TestSimulation$", "-histories", "1000000", ".")
+	cmd := exec.CommandContext(t.Context(), "go", "test", "-timeout", "3h", "-overlay", overlay, "-run", "^TestSimulation$", "-histories", "1000000", ".")
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	out, err := cmd.CombinedOutput()
 	line := foundLine.Find(out)

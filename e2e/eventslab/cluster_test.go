@@ -1,0 +1,158 @@
+package eventslab_test
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/maintnotifications"
+
+	"github.com/go-troika/troika/pkg/testkit"
+)
+
+// TestEventsOnARedisCluster has the streams on a Redis Cluster of three masters, which
+// loses masters and moves slots under writers.
+func TestEventsOnARedisCluster(t *testing.T) {
+	c := startCluster(t)
+	l := newLab(t, c.open)
+	l.each([]harm{
+		{"nothing", func() { l.under(steady, pause) }},
+		{"each master is killed, and comes back empty", func() { l.under(steady, c.killEach) }},
+		{"the streams' slots move from master to master", func() { l.under(steady, func() { c.moveStreams(l.t) }) }},
+		{"4, 16 and 4 partitions", l.repartitioned},
+	})
+}
+
+// cluster is three masters without replicas.
+type cluster struct {
+	t       *testing.T
+	masters []*redisServer
+}
+
+func startCluster(t *testing.T) *cluster {
+	t.Helper()
+	const slots = 1 << 14
+	c := &cluster{t: t}
+	var first string
+	for i := range 3 {
+		bus := freePort(t)
+		s := startRedis(t, freePort(t), "--cluster-enabled", "yes", "--cluster-port", strconv.Itoa(bus), "--cluster-require-full-coverage", "no",
+			"--cluster-node-timeout", "1000")
+		c.masters = append(c.masters, s)
+		c.do(s, "CLUSTER", "ADDSLOTSRANGE", i*slots/3, (i+1)*slots/3-1)
+		if i == 0 {
+			first = fmt.Sprintf("127.0.0.1 %d %d", s.port, bus)
+			continue
+		}
+		to := strings.Fields(first)
+		c.do(s, "CLUSTER", "MEET", to[0], to[1], to[2])
+	}
+	c.ready()
+	return c
+}
+
+// ready waits until every master knows who serves every slot.
+func (c *cluster) ready() {
+	c.t.Helper()
+	for _, s := range c.masters {
+		testkit.Eventually(c.t, patience, func() string {
+			info, err := s.client.ClusterInfo(c.t.Context()).Result()
+			if err != nil || !strings.Contains(info, "cluster_state:ok") || !strings.Contains(info, "cluster_slots_ok:16384") {
+				return fmt.Sprint(info, err)
+			}
+			return ""
+		})
+	}
+}
+
+func (c *cluster) do(s *redisServer, args ...any) any {
+	c.t.Helper()
+	v, err := s.client.Do(c.t.Context(), args...).Result()
+	if err != nil {
+		c.t.Fatalf("%v: %v", args, err)
+	}
+	return v
+}
+
+func (c *cluster) open() redis.UniversalClient {
+	var addrs []string
+	for _, s := range c.masters {
+		addrs = append(addrs, "127.0.0.1:"+strconv.Itoa(s.port))
+	}
+	client := redis.NewUniversalClient(&redis.UniversalOptions{
+		Addrs: addrs, Password: secret, ContextTimeoutEnabled: true, DialTimeout: time.Second,
+		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
+	})
+	c.t.Cleanup(func() { client.Close() })
+	return client
+}
+
+func (c *cluster) killEach() {
+	for _, s := range c.masters {
+		pause()
+		s.kill()
+		pause()
+		s.start()
+		c.ready()
+	}
+	pause()
+}
+
+// moveStreams moves the slots with keys of the events to the next master, twice.
+func (c *cluster) moveStreams(t *testing.T) {
+	t.Helper()
+	for range 2 {
+		moved := map[int64]bool{}
+		for i, from := range c.masters {
+			to := c.masters[(i+1)%len(c.masters)]
+			keys, err := from.client.Keys(t.Context(), testkit.Env+":events:*").Result()
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, key := range keys {
+				slot, err := from.client.ClusterKeySlot(t.Context(), key).Result()
+				if err != nil {
+					t.Fatal(err)
+				}
+				if !moved[slot] {
+					moved[slot] = true
+					c.moveSlot(slot, from, to)
+				}
+			}
+		}
+		if len(moved) == 0 {
+			t.Fatal("there is no stream")
+		}
+		pause()
+	}
+}
+
+// moveSlot moves a slot as redis-cli does: https://redis.io/docs/latest/commands/cluster-setslot
+func (c *cluster) moveSlot(slot int64, from, to *redisServer) {
+	c.t.Helper()
+	source, target := c.do(from, "CLUSTER", "MYID"), c.do(to, "CLUSTER", "MYID")
+	c.do(to, "CLUSTER", "SETSLOT", slot, "IMPORTING", source)
+	c.do(from, "CLUSTER", "SETSLOT", slot, "MIGRATING", target)
+	for {
+		keys, err := from.client.ClusterGetKeysInSlot(c.t.Context(), int(slot), 100).Result()
+		if err != nil {
+			c.t.Fatal(err)
+		}
+		if len(keys) == 0 {
+			break
+		}
+		args := []any{"MIGRATE", "127.0.0.1", to.port, "", 0, 5000, "AUTH", secret, "KEYS"}
+		for _, key := range keys {
+			args = append(args, key)
+		}
+		c.do(from, args...)
+		pause()
+	}
+	for _, s := range slices.Concat([]*redisServer{to, from}, c.masters) {
+		c.do(s, "CLUSTER", "SETSLOT", slot, "NODE", target)
+	}
+}
