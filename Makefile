@@ -7,7 +7,7 @@
 export GOFLAGS := -tags=nomsgpack,grpcnotrace,validator_novalidatefn -trimpath -buildvcs=false
 export CGO_ENABLED := 0
 
-CODE := pkg services e2e tools $(wildcard bench deploy/door)
+CODE := pkg services e2e tools $(wildcard bench)
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
 .DEFAULT_GOAL := help

@@ -37,7 +37,7 @@ const inspected = `[
 {"Id":"m","State":{"Status":"exited","ExitCode":0},"Config":{"Labels":{"com.docker.compose.service":"user-service-migrate"}}},
 {"Id":"k","State":{"Status":"exited","ExitCode":137},"Config":{"Labels":{"com.docker.compose.service":"user-service-db"}}},
 {"Id":"d","State":{"Status":"running","Pid":9,"StartedAt":"2026-01-01T10:00:01Z","Health":{"Status":"starting"}},
- "Config":{"Labels":{"com.docker.compose.service":"door"}},
+ "Config":{"Labels":{"com.docker.compose.service":"load-balancer"}},
  "NetworkSettings":{"Ports":{"8081/tcp":[{"HostIp":"127.0.0.1","HostPort":"21234"}]}}}
 ]`
 
@@ -51,7 +51,7 @@ func TestParseInspect(t *testing.T) {
 	}
 	const url = "http://127.0.0.1:21234"
 	want := []world.Part{
-		{Name: "door", Service: "door", State: world.Starting, PID: 9, UptimeMS: 4000},
+		{Name: "load-balancer", Service: "load-balancer", State: world.Starting, PID: 9, UptimeMS: 4000},
 		{Name: "user-service-1", Service: "user-service", State: world.Ready, PID: 7, Port: 21234, URL: url, UptimeMS: 5000, ReadyMS: 700},
 		{Name: "user-service-2", Service: "user-service", State: world.Paused, PID: 8, Port: 21234, URL: url},
 		{Name: "user-service-db", Service: "user-service-db", State: world.Exited, Detail: "exit status 137"},
