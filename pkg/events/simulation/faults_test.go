@@ -31,8 +31,14 @@ var faults = []func(*world){
 	func(w *world) { w.redis.saved = w.redis.copied() },
 	loseTail, deleteEntries, forge, putBackRedis, replaceStream, fillRedis,
 	restoreProducer, restoreProducer, restoreConsumer, restoreConsumer, failOverProducer, recreate,
-	func(w *world) { w.producer.ahead = w.offset(); w.note("producer's clock is %v ahead", w.producer.ahead) },
-	func(w *world) { w.consumer.ahead = w.offset(); w.note("consumer's clock is %v ahead", w.consumer.ahead) },
+	func(w *world) {
+		w.producer.ahead = w.offset()
+		w.note("producer's clock is %v ahead", w.producer.ahead)
+	},
+	func(w *world) {
+		w.consumer.ahead = w.offset()
+		w.note("consumer's clock is %v ahead", w.consumer.ahead)
+	},
 	func(w *world) {
 		w.retention(w.random.IntN(len(w.producer.state.parts)), 1+w.random.Int64N(10))
 	},
