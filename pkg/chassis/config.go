@@ -70,8 +70,9 @@ func (c Config) Validate() error {
 	if !c.isDemo() && c.Database.Password.Reveal() == database.DemoPassword {
 		errs = append(errs, env.Invalid("DB_PASSWORD", "is the demo's, which is public"))
 	}
-	_, err := serviceauth.ParseKeys(c.Auth, c.Env)
-	return errors.Join(append(errs, err)...)
+	_, noAddress := c.advertised("")
+	_, badKeys := serviceauth.ParseKeys(c.Auth, c.Env)
+	return errors.Join(append(errs, noAddress, badKeys)...)
 }
 
 // isDemo reports whether credentials that everybody knows will do.
