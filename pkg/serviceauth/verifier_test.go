@@ -30,6 +30,7 @@ func TestVerifyAcceptsGenuineTokens(t *testing.T) {
 		"clock ahead by 20s": hs256(t, nil, jwt.MapClaims{"iat": seconds(20 * time.Second)}),
 		"expired 20s ago":    hs256(t, nil, jwt.MapClaims{"iat": seconds(-time.Hour), "exp": seconds(-20 * time.Second)}),
 		"raw":                raw(t, `{"alg":"HS256"}`, payload()),
+		"fractional seconds": hs256(t, nil, jwt.MapClaims{"iat": float64(seconds(0)) - 0.5, "exp": float64(seconds(time.Minute)) + 0.5}),
 		"further claims":     hs256(t, nil, jwt.MapClaims{"jti": "1", "sub": "x"}),
 	}
 	for name, token := range genuine {

@@ -3,6 +3,7 @@ package tracing
 import (
 	"context"
 	"net/http"
+	"strings"
 
 	"go.opentelemetry.io/otel/trace"
 )
@@ -70,14 +71,23 @@ func write(h http.Header, values []string) {
 }
 
 // Carrier answers the span of ctx as the two W3C values that an event takes
-// along, or "" for both if ctx has none.
+// along, or "" for both if ctx has none. It takes along the first members of a long
+// tracestate, up to 512 bytes.
 func Carrier(ctx context.Context) (traceparent, tracestate string) {
 	sc := trace.SpanContextFromContext(ctx)
 	if !sc.IsValid() {
 		return "", ""
 	}
-	return formatTraceparent(sc), stateOf(ctx, sc)
+	state := stateOf(ctx, sc)
+	for len(state) > maxCarriedState {
+		state = state[:max(strings.LastIndexByte(state, ','), 0)]
+	}
+	return formatTraceparent(sc), state
 }
+
+// maxCarriedState is as much of a tracestate as Trace Context Level 2, section 3.3.1.5,
+// asks everybody to keep.
+const maxCarriedState = 512
 
 // WithCarrier answers a context whose next span is a child of what [Carrier]
 // answered elsewhere, and ctx itself if traceparent is not valid. A tracestate

@@ -291,3 +291,14 @@ func TestShutdownGivesUp(t *testing.T) {
 		t.Error("Shutdown reported success with a receiver that hangs")
 	}
 }
+
+// What travels with a message is kept with it: of a long tracestate only its first
+// members do.
+func TestCarriedStateIsBounded(t *testing.T) {
+	t.Parallel()
+	member := func(key string) string { return key + "=" + strings.Repeat("v", 200) }
+	ctx := tracing.WithCarrier(t.Context(), parentA, member("a")+","+member("b")+","+member("c"))
+	if _, state := tracing.Carrier(ctx); state != member("a")+","+member("b") {
+		t.Errorf("%d bytes: %s", len(state), state)
+	}
+}
