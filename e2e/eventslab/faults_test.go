@@ -34,6 +34,7 @@ func TestEventsUnderFaultsOfTheirServers(t *testing.T) {
 		{"the subscriber's clock is ten days ahead, and back", func() { l.clock(subscriber) }},
 		{"failover to a synchronous standby", func() { l.failover(true) }},
 		{"failover to a standby that lags", func() { l.failover(false) }},
+		{"there is no Redis from the beginning to the end of 10,000 events", l.noRedis},
 		{"failover of Redis, whose replica lags", func() { l.under(steady, func() { pause(); l.redis.failover(2 * moment); pause() }) }},
 		{"Redis is slow", l.slowRedis},
 		{"Redis is full", l.fullRedis},
@@ -170,6 +171,33 @@ func (l *lab) slowRedis() {
 			}
 		}
 	})
+}
+
+func (l *lab) noRedis() {
+	l.redis.primary.kill()
+	l.redis.follow.kill()
+	l.under(steady, func() {
+		begin := l.count()
+		testkit.Eventually(l.t, patience, func() string {
+			if n := l.count() - begin; n < 10_000 {
+				return fmt.Sprintf("%d events", n)
+			}
+			return ""
+		})
+	})
+	l.t.Log("without Redis: ", l.settle())
+	l.redis.primary.start()
+	l.redis.follow.start()
+	l.redis.follows()
+}
+
+// count counts what was published.
+func (l *lab) count() (n int) {
+	l.t.Helper()
+	if err := l.published.Gorm.Raw(`SELECT count(*) FROM deposits`).Row().Scan(&n); err != nil {
+		l.t.Fatal(err)
+	}
+	return n
 }
 
 func (l *lab) fullRedis() {

@@ -7,6 +7,7 @@ import (
 	"flag"
 	"fmt"
 	mathrand "math/rand/v2"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -58,14 +59,17 @@ type lab struct {
 	mu         sync.Mutex
 	acked      map[uuid.UUID]bool
 	unknown    atomic.Int64
+	harmBegan  time.Time
 	harmEnded  time.Time
 	keyPadding string
 }
 
 const tables = `
 CREATE TABLE accounts (name text PRIMARY KEY, n bigint NOT NULL);
-CREATE TABLE deposits (request uuid PRIMARY KEY, id uuid NOT NULL, account text NOT NULL, n bigint NOT NULL);
-CREATE TABLE effects (seq bigint GENERATED ALWAYS AS IDENTITY, id uuid NOT NULL, account text NOT NULL);
+CREATE TABLE deposits (request uuid PRIMARY KEY, id uuid NOT NULL, account text NOT NULL, n bigint NOT NULL,
+	at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp());
+CREATE TABLE effects (seq bigint GENERATED ALWAYS AS IDENTITY, id uuid NOT NULL, account text NOT NULL,
+	at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp());
 CREATE SCHEMA stepped;
 CREATE TABLE stepped.by (days double precision NOT NULL);
 INSERT INTO stepped.by VALUES (0);
@@ -216,6 +220,7 @@ func (l *lab) under(pause time.Duration, harm func()) {
 		db := l.open(publisher)
 		wg.Go(func() { errs[w] = l.write(db, &stop, pause) })
 	}
+	l.harmBegan = time.Now()
 	func() {
 		defer wg.Wait()
 		defer stop.Store(true)
@@ -240,6 +245,7 @@ type row struct {
 	Request uuid.UUID // of a row
 	ID      uuid.UUID
 	Account string
+	At      time.Time
 }
 
 func (l *lab) rows(db *database.DB, query string) []row {
@@ -259,12 +265,12 @@ func (l *lab) rows(db *database.DB, query string) []row {
 // is and how long after the harm it was.
 func (l *lab) settle() string {
 	l.t.Helper()
-	made := l.rows(l.published, `SELECT request, id, account FROM deposits ORDER BY account, n`)
-	known := make(map[uuid.UUID]bool, len(made)) // events
-	there := make(map[uuid.UUID]bool, len(made)) // requests
+	made := l.rows(l.published, `SELECT request, id, account, at FROM deposits ORDER BY account, n`)
+	known := make(map[uuid.UUID]time.Time, len(made)) // events, and when they were published
+	there := make(map[uuid.UUID]bool, len(made))      // requests
 	want := map[string][]uuid.UUID{}
 	for _, r := range made {
-		known[r.ID], there[r.Request] = true, true
+		known[r.ID], there[r.Request] = r.At, true
 		want[r.Account] = append(want[r.Account], r.ID)
 	}
 	missing := 0
@@ -277,27 +283,38 @@ func (l *lab) settle() string {
 		l.t.Errorf("%d of %d acknowledged deposits are not there", missing, len(l.acked))
 	}
 	var gone int
+	var took []time.Duration
 	testkit.Eventually(l.t, patience, func() string {
 		var problem string
-		gone, problem = l.compare(want, known)
+		gone, took, problem = l.compare(want, known)
 		return problem
 	})
-	return fmt.Sprintf("%d events, each once, in order, %v after the fault; %d unknown commits settled; %d effects of what is gone",
-		len(made), time.Since(l.harmEnded).Round(10*time.Millisecond), l.unknown.Swap(0), gone)
+	if len(took) == 0 {
+		l.t.Fatal("nothing took effect")
+	}
+	slices.Sort(took)
+	return fmt.Sprintf("%d events, each once, in order, %v after the fault; %d during it took %v (p50), %v (p99); %d unknown commits settled; %d effects of what is gone",
+		len(made), time.Since(l.harmEnded).Round(10*time.Millisecond), len(took), took[len(took)/2].Round(time.Millisecond),
+		took[len(took)*99/100].Round(time.Millisecond), l.unknown.Swap(0), gone)
 }
 
-// compare gives what is still missing; what is wrong for good ends the test.
-func (l *lab) compare(want map[string][]uuid.UUID, known map[uuid.UUID]bool) (gone int, problem string) {
+// compare gives how long the events of the latest fault took, and what is still
+// missing; what is wrong for good ends the test.
+func (l *lab) compare(want map[string][]uuid.UUID, known map[uuid.UUID]time.Time) (gone int, took []time.Duration, problem string) {
 	l.t.Helper()
 	got, seen, there := map[string][]uuid.UUID{}, map[uuid.UUID]bool{}, 0
-	for _, r := range l.rows(l.applied, `SELECT id, account FROM effects ORDER BY seq`) {
+	for _, r := range l.rows(l.applied, `SELECT id, account, at FROM effects ORDER BY seq`) {
 		if seen[r.ID] {
 			l.t.Fatalf("%v took effect twice", r.ID)
 		}
 		seen[r.ID] = true
-		if !known[r.ID] {
+		published, ok := known[r.ID]
+		if !ok {
 			gone++
 			continue
+		}
+		if published.After(l.harmBegan) {
+			took = append(took, r.At.Sub(published))
 		}
 		there++
 		got[r.Account] = append(got[r.Account], r.ID)
@@ -310,7 +327,7 @@ func (l *lab) compare(want map[string][]uuid.UUID, known map[uuid.UUID]bool) (go
 		}
 	}
 	if there != len(known) {
-		return gone, fmt.Sprintf("%d effects of %d events", there, len(known))
+		return gone, nil, fmt.Sprintf("%d effects of %d events", there, len(known))
 	}
-	return gone, ""
+	return gone, took, ""
 }
