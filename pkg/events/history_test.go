@@ -21,7 +21,9 @@ const soon = 6 * time.Second
 // expectSoon is expect without a further event to help.
 func (b *bus) expectSoon(account string, n int) {
 	b.t.Helper()
+	began := time.Now()
 	testkit.Eventually(b.t, soon, func() string { return b.differs(account, n) })
+	b.t.Logf("all there after %v", time.Since(began).Round(10*time.Millisecond))
 }
 
 // onePart puts all keys into one part.
@@ -171,13 +173,14 @@ func TestIdleSystemBringsEveryoneUp(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	late := b.lateConsumer()
+	late, began := b.lateConsumer(), time.Now()
 	testkit.Eventually(t, soon, func() string {
 		if got := late(); len(got) != 10 {
 			return fmt.Sprintf("a new consumer has %v", got)
 		}
 		return ""
 	})
+	t.Logf("a new consumer has all after %v", time.Since(began).Round(10*time.Millisecond))
 	stop()
 	saved.consumer()
 	b.consume(record)
