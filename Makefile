@@ -22,11 +22,12 @@ demo: stack ## see it all run, in five steps
 test: stack ## run every test, with the race detector
 	@bin/stack test
 
-chaos-events: stack ## harm services, Redis and Postgres under writers, and count, about fifteen minutes; KILLS, FREEZES, DIRECT, OUTAGE, SEED, ROUNDS
+chaos-events: stack ## harm services, Redis and Postgres under writers, and count, about fifteen minutes; KILLS, FREEZES, CRASHES, OUTAGE, SEED, ROUNDS
 	@CGO_ENABLED=1 STACK_BIN=$(CURDIR)/bin/stack go test -race -count=1 -timeout 30m -v ./e2e/crashlab \
-		-users 1000 -kills $(or $(KILLS),20) -freezes $(or $(FREEZES),3) -crashes 5 -direct $(or $(DIRECT),100) -frozen 30s -outage $(or $(OUTAGE),60s) -wipes 5 \
+		-users 1000 -kills $(or $(KILLS),20) -freezes $(or $(FREEZES),3) -crashes 5 -frozen 30s -outage $(or $(OUTAGE),60s) -wipes 5 \
 		-seed $(or $(SEED),0)
 	@CGO_ENABLED=1 go test -race -count=1 -timeout 60m -v ./e2e/eventslab -rounds $(or $(ROUNDS),5)
+	@CGO_ENABLED=1 go test -race -count=1 -timeout 60m -v ./e2e/eventslab -run 'FaultsOfTheirServers/publisher.s_Postgres_crashes' -rounds $(or $(CRASHES),34) # each is three
 
 # Without the race detector: it would take the processors from what is measured.
 chaos: stack ## kill, freeze, slow and restart what is called, under callers, about six minutes, into docs/resilience.md; RUN

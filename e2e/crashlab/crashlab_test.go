@@ -18,7 +18,6 @@ var (
 	kills    = flag.Int("kills", 8, "parts that are killed")
 	freezes  = flag.Int("freezes", 0, "instances that are frozen for 6 to 8 s between the kills")
 	crashes  = flag.Int("crashes", 1, "crashes of Postgres")
-	direct   = flag.Int("direct", 3, "crashes of Postgres under writers that do not go through HTTP")
 	frozen   = flag.Duration("frozen", 7*time.Second, "how long the leading relay is stopped; its successor needs 2 s to notice")
 	outage   = flag.Duration("outage", 3*time.Second, "how long Redis is away, with its data and without")
 	wipes    = flag.Int("wipes", 2, "FLUSHALLs, and as many replacements of Redis by an empty one")
@@ -34,7 +33,7 @@ func TestNothingIsLostWhateverIsKilled(t *testing.T) {
 	cfg := crashlab.Config{
 		Stack: stackCommand(t), Name: "lab-" + strings.ToLower(rand.Text()[:6]),
 		Replicas: *replicas, Writers: 8, Seed: *seed,
-		Users: *users, Kills: *kills, Freezes: *freezes, Crashes: *crashes, Direct: *direct, Frozen: *frozen,
+		Users: *users, Kills: *kills, Freezes: *freezes, Crashes: *crashes, Frozen: *frozen,
 		Outage: *outage, Wipes: *wipes, Drops: *drops,
 	}
 	if cfg.Seed == 0 {

@@ -26,7 +26,6 @@ type Config struct {
 	Kills   int           // of instances of user-service and profile-service, and of Redis
 	Freezes int           // of instances, between the kills, for longer than it takes another to take over
 	Crashes int           // of Postgres
-	Direct  int           // crashes of Postgres under writers that do not go through HTTP
 	Frozen  time.Duration // how long the leading relay is stopped and its successor leads
 	Outage  time.Duration // how long Redis is away, once with its data and once without
 	Wipes   int           // FLUSHALLs, and as many replacements by an empty Redis
@@ -82,7 +81,6 @@ func (l *lab) experiments() []experiment {
 	return []experiment{
 		{fmt.Sprintf("%d kills, %d freezes at random", c.Kills, c.Freezes), c.Kills > 0, l.killed},
 		{fmt.Sprintf("Postgres crashed %d times", c.Crashes), c.Crashes > 0, l.crashed},
-		{fmt.Sprintf("Postgres crashed %d times under direct writers", c.Direct), c.Direct > 0, l.direct},
 		{fmt.Sprintf("leading relay stopped for %v", c.Frozen), c.Frozen > 0, l.frozen},
 		{fmt.Sprintf("Redis away for %v", c.Outage), c.Outage > 0, l.outageWithData},
 		{fmt.Sprintf("Redis away for %v, then empty", c.Outage), c.Outage > 0, l.outageWithoutData},
