@@ -78,7 +78,7 @@ func TestReplaySinceATime(t *testing.T) {
 func TestReplayRefuses(t *testing.T) {
 	b := setup(t)
 	b.relay()
-	b.consume(record)
+	stop := b.consume(record)
 	b.publish("a", 1, 3)
 	b.expect("a", 3)
 	seven, since, none := int64(7), time.Now(), int64(99)
@@ -100,6 +100,12 @@ func TestReplayRefuses(t *testing.T) {
 	b.exec(b.to, `UPDATE event_offsets SET mark = 1 WHERE pos > 0`) // not on the producer's history
 	if n, err := b.operator().Replay(t.Context(), admin.Replay{Service: publisher, Position: new(int64)}); n != 0 || !errors.Is(err, admin.ErrRepairing) {
 		t.Errorf("off the history: %d, %v", n, err)
+	}
+	stop()
+	b.exec(b.to, `UPDATE event_offsets SET pos = 0, mark = 0`) // gone back, and not yet met all again
+	b.exec(b.to, `UPDATE event_inbox SET pos = 0, mark = 0`)
+	if n, err := b.operator().Replay(t.Context(), admin.Replay{Service: publisher, Position: new(int64)}); n != 0 || !errors.Is(err, admin.ErrRepairing) {
+		t.Errorf("on the way through what was taken before: %d, %v", n, err)
 	}
 }
 
