@@ -288,9 +288,12 @@ func (t *transaction) Look(source string, ids []uuid.UUID, keys []string) (seen 
 	if len(ids) == 0 {
 		return seen, waits, nil
 	}
+	// Subqueries, since a plan from when the inbox was small would read all of it.
 	err = t.rows("look into the inbox", `
-SELECT event_id::text, NULL FROM event_inbox WHERE consumer = $1 AND event_id = ANY ($2::uuid[])
-UNION ALL SELECT NULL, key FROM event_keys WHERE consumer = $1 AND source = $3 AND key = ANY ($4::text[])`,
+SELECT e.id::text, NULL FROM unnest($2::uuid[]) e (id)
+WHERE (SELECT true FROM event_inbox i WHERE i.consumer = $1 AND i.event_id = e.id)
+UNION ALL SELECT NULL, e.key FROM unnest($4::text[]) e (key)
+WHERE (SELECT true FROM event_keys k WHERE k.consumer = $1 AND k.source = $3 AND k.key = e.key)`,
 		[]any{t.name, texts(ids), source, keys}, func(rows *sql.Rows) error {
 			var id uuid.NullUUID
 			var key sql.NullString
