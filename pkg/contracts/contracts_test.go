@@ -78,12 +78,12 @@ func TestEvents(t *testing.T) {
 		event        event
 		source, name string
 	}{
-		{contracts.UserCreated, contracts.UserService, "user.created"},
-		{contracts.UserUpdated, contracts.UserService, "user.updated"},
-		{contracts.UserDeleted, contracts.UserService, "user.deleted"},
-		{contracts.OrderCreated, contracts.OrderService, "order.created"},
-		{contracts.OrderCompleted, contracts.OrderService, "order.completed"},
-		{contracts.OrderCancelled, contracts.OrderService, "order.cancelled"},
+		{contracts.UserCreated, "user-service", "user.created"},
+		{contracts.UserUpdated, "user-service", "user.updated"},
+		{contracts.UserDeleted, "user-service", "user.deleted"},
+		{contracts.OrderCreated, "order-service", "order.created"},
+		{contracts.OrderCompleted, "order-service", "order.completed"},
+		{contracts.OrderCancelled, "order-service", "order.cancelled"},
 	} {
 		if tc.event.Source() != tc.source || tc.event.Name() != tc.name {
 			t.Errorf("got %s of %s, want %s of %s", tc.event.Name(), tc.event.Source(), tc.name, tc.source)
