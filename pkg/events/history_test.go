@@ -341,7 +341,7 @@ func TestOldAnswerDoesNotPurgeTheInbox(t *testing.T) {
 	stop()
 	b.exec(b.to, `UPDATE event_inbox SET pos = 0, mark = 0`) // as going back leaves what is not on the history
 	testkit.Consumer(t, subscriber, testkit.Open(t, b.to.Name()), b.redis, aged{b.log()}, handledBy(record))
-	time.Sleep(1500 * time.Millisecond) // it tidies half a second after its start
+	<-time.After(1500 * time.Millisecond) // it tidies half a second after its start
 	if n := scan[int64](b, b.to, `SELECT count(*) FROM event_inbox`); n != 3 {
 		t.Errorf("the inbox has %d of 3 events", n)
 	}
