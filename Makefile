@@ -22,7 +22,7 @@ demo: stack ## see it all run, in five steps
 test: stack ## run every test, with the race detector
 	@bin/stack test
 
-chaos-events: stack ## harm services, Redis and Postgres under writers, and count, about fifteen minutes; KILLS, FREEZES, CRASHES, OUTAGE, SEED, ROUNDS
+chaos-events: stack ## harm services, Redis and Postgres under writers, and count, half an hour or so; KILLS, FREEZES, CRASHES, OUTAGE, SEED, ROUNDS
 	@CGO_ENABLED=1 STACK_BIN=$(CURDIR)/bin/stack go test -race -count=1 -timeout 30m -v ./e2e/crashlab \
 		-users 1000 -kills $(or $(KILLS),20) -freezes $(or $(FREEZES),3) -crashes 5 -frozen 30s -outage $(or $(OUTAGE),60s) -wipes 5 \
 		-seed $(or $(SEED),0)

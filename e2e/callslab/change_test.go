@@ -47,7 +47,7 @@ func TestScale(t *testing.T) {
 	low, high := slices.Min(shares)*3, slices.Max(shares)*3
 	// On a busy machine a starved instance rightly gets less. It must get some.
 	b.row.AtLeast("smallest part of a share", low, 0.8, 0.001)
-	b.row.AtMost("largest", high, 1.2, 3)
+	b.row.AtMost("largest", high, 1.2, 2.8)
 	b.together(callslab.Launch, one, third)
 	b.end()
 }

@@ -6,11 +6,10 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/redis/go-redis/v9"
-	"github.com/redis/go-redis/v9/maintnotifications"
 
+	"github.com/go-troika/troika/pkg/events"
 	"github.com/go-troika/troika/pkg/testkit"
 )
 
@@ -20,9 +19,9 @@ func TestEventsOnARedisCluster(t *testing.T) {
 	c := startCluster(t)
 	l := newLab(t, c.open)
 	l.each([]harm{
-		{"nothing", func() { l.under(steady, pause) }},
-		{"each master is killed, and comes back empty", func() { l.under(steady, c.killEach) }},
-		{"the streams' slots move from master to master", func() { l.under(steady, func() { c.moveStreams(l.t) }) }},
+		{"nothing", func() { l.under(steady, pause); c.follow(l) }},
+		{"each master is killed, and comes back empty", func() { l.under(steady, c.killEach); c.follow(l) }},
+		{"the streams' slots move from master to master", func() { l.under(steady, func() { c.moveStreams(l.t) }); c.follow(l) }},
 		{"4, 16 and 4 partitions", l.repartitioned},
 	})
 }
@@ -37,7 +36,7 @@ func startCluster(t *testing.T) *cluster {
 	t.Helper()
 	const slots = 1 << 14
 	c := &cluster{t: t}
-	var first string
+	var meet []any // the first
 	for i := range 3 {
 		bus := freePort(t)
 		s := startRedis(t, freePort(t), "--cluster-enabled", "yes", "--cluster-port", strconv.Itoa(bus), "--cluster-require-full-coverage", "no",
@@ -45,11 +44,10 @@ func startCluster(t *testing.T) *cluster {
 		c.masters = append(c.masters, s)
 		c.do(s, "CLUSTER", "ADDSLOTSRANGE", i*slots/3, (i+1)*slots/3-1)
 		if i == 0 {
-			first = fmt.Sprintf("127.0.0.1 %d %d", s.port, bus)
+			meet = []any{"CLUSTER", "MEET", "127.0.0.1", s.port, bus}
 			continue
 		}
-		to := strings.Fields(first)
-		c.do(s, "CLUSTER", "MEET", to[0], to[1], to[2])
+		c.do(s, meet...)
 	}
 	c.ready()
 	return c
@@ -83,12 +81,27 @@ func (c *cluster) open() redis.UniversalClient {
 	for _, s := range c.masters {
 		addrs = append(addrs, "127.0.0.1:"+strconv.Itoa(s.port))
 	}
-	client := redis.NewUniversalClient(&redis.UniversalOptions{
-		Addrs: addrs, Password: secret, ContextTimeoutEnabled: true, DialTimeout: time.Second,
-		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
+	return openRedis(c.t, redis.UniversalOptions{Addrs: addrs})
+}
+
+// follow waits until every stream ends where the log does: events arrive without Redis,
+// too.
+func (c *cluster) follow(l *lab) {
+	l.t.Helper()
+	client := c.open()
+	testkit.Eventually(l.t, patience, func() string {
+		var parts []struct{ Part, LastPos int64 }
+		if err := l.published.Gorm.Raw(`SELECT part, last_pos FROM event_parts WHERE NOT closed AND last_pos > 0`).Scan(&parts).Error; err != nil {
+			return err.Error()
+		}
+		for _, p := range parts {
+			last, err := client.XRevRangeN(l.t.Context(), events.StreamName(testkit.Env, publisher, p.Part), "+", "-", 1).Result()
+			if err != nil || len(last) == 0 || last[0].ID != events.EntryID(p.LastPos) {
+				return fmt.Sprintf("stream of part %d ends with %v, %v; the log with %d", p.Part, last, err, p.LastPos)
+			}
+		}
+		return ""
 	})
-	c.t.Cleanup(func() { client.Close() })
-	return client
 }
 
 func (c *cluster) killEach() {

@@ -109,12 +109,16 @@ func startRedisPair(t *testing.T) *redisPair {
 
 // open gives a client that asks the sentinel for the primary.
 func (p *redisPair) open() redis.UniversalClient {
-	c := redis.NewUniversalClient(&redis.UniversalOptions{
-		Addrs: []string{"127.0.0.1:" + strconv.Itoa(p.sentinel)}, MasterName: master, Password: secret,
-		ContextTimeoutEnabled: true, DialTimeout: time.Second,
-		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
-	})
-	p.t.Cleanup(func() { c.Close() })
+	return openRedis(p.t, redis.UniversalOptions{Addrs: []string{"127.0.0.1:" + strconv.Itoa(p.sentinel)}, MasterName: master})
+}
+
+// openRedis gives a client with the settings of a service.
+func openRedis(t *testing.T, o redis.UniversalOptions) redis.UniversalClient {
+	t.Helper()
+	o.Password, o.ContextTimeoutEnabled, o.DialTimeout = secret, true, time.Second
+	o.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
+	c := redis.NewUniversalClient(&o)
+	t.Cleanup(func() { c.Close() })
 	return c
 }
 

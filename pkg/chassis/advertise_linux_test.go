@@ -20,7 +20,7 @@ func TestNoRouteIsAMistake(t *testing.T) {
 	cmd.Stdout, cmd.Stderr = &out, &out
 	err := cmd.Run()
 	if cmd.ProcessState == nil {
-		t.Fatalf("a network namespace of its own: %v", err)
+		t.Fatalf("create network namespace: %v", err)
 	}
 	if cmd.ProcessState.ExitCode() != 2 || !strings.Contains(out.String(), "ADVERTISE_URL") {
 		t.Errorf("%v:\n%s", err, out.String())

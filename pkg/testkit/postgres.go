@@ -112,7 +112,7 @@ func makeTemplate(t testing.TB, admin string, schemas []database.Schema) string 
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := tx.Exec(t.Context(), `SELECT pg_advisory_xact_lock(hashtext('testkit'))`); err != nil { // until lock closes
+	if _, err := tx.Exec(t.Context(), `SELECT pg_advisory_xact_lock(hashtext('testkit'))`); err != nil { // a pooler keeps no session's locks
 		t.Fatal(err)
 	}
 	var made bool
