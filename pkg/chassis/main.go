@@ -72,9 +72,15 @@ const (
 // not end it.
 func Main(app App) int {
 	signal.Ignore(syscall.SIGPIPE)
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
+	ctx, stop := context.WithCancel(context.Background())
 	defer stop()
-	context.AfterFunc(ctx, stop) // from now on a signal does what it does by default
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
+	go func() {
+		<-signals
+		signal.Stop(signals) // a second one does what it does by default, before the drain is seen
+		stop()
+	}()
 	forgetLibpq()
 	err := app.command(ctx, os.Args, os.Environ(), os.Stdout)
 	if err == nil {
