@@ -116,18 +116,18 @@ type outcome struct{ event, what string }
 
 func (a *attempt) run(ctx context.Context, tx Tx, b batch) error {
 	a.tx, a.end, a.outcomes, a.inRow, a.runStart = tx, b.start, a.outcomes[:0], a.failures, 0
-	if err := a.lock(); err != nil {
-		return err
-	}
 	ids, keys := make([]uuid.UUID, len(b.events)), make([]string, len(b.events))
 	for i, d := range b.events {
 		ids[i], keys[i] = d.ID, d.Key
 	}
-	seen, waits, err := tx.Look(a.key.source, ids, keys)
+	row, seen, waits, err := tx.Lock(a.key.source, a.key.part, ids, keys)
 	if err != nil {
 		return err
 	}
-	a.waits = waits
+	a.row, a.waits = row, waits
+	if err := a.check(); err != nil {
+		return err
+	}
 	began, fresh := a.c.Now(), 0
 	taken := make([]Taken, 0, len(b.events))
 	for i, d := range b.events {
@@ -160,14 +160,10 @@ func (a *attempt) run(ctx context.Context, tx Tx, b batch) error {
 	return err
 }
 
-// lock locks the offset and compares it as a whole. A row of another instance, or one
+// check compares the locked offset as a whole. A row of another instance, or one
 // that a database put back does not have, is not this reader's to move.
-func (a *attempt) lock() error {
-	row, err := a.tx.LockOffset(a.key.source, a.key.part)
-	if err != nil {
-		return err
-	}
-	if a.row = row; row != a.at || row.Owner != a.c.Instance {
+func (a *attempt) check() error {
+	if a.row != a.at || a.row.Owner != a.c.Instance {
 		return errMoved
 	}
 	parts := a.c.parts(a.key.source)

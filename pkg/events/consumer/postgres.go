@@ -235,21 +235,6 @@ type transaction struct {
 	name string
 }
 
-// LockOffset implements [Tx].
-func (t *transaction) LockOffset(source string, part int64) (Offset, error) {
-	o := Offset{Source: source, Part: part}
-	err := t.conn.QueryRowContext(t.ctx, `
-SELECT pos, mark, owner FROM event_offsets WHERE consumer = $1 AND source = $2 AND part = $3 FOR UPDATE`,
-		t.name, source, part).Scan(&o.Pos, &o.Mark, &o.Owner)
-	if errors.Is(err, sql.ErrNoRows) {
-		return Offset{Source: source, Part: part}, nil // a database put back; nobody's until it is adopted
-	}
-	if err != nil {
-		return o, fmt.Errorf("lock offset: %w", err)
-	}
-	return o, nil
-}
-
 // rows calls each for every row of a query.
 func (t *transaction) rows(doing, query string, args []any, each func(*sql.Rows) error) error {
 	rows, err := t.conn.QueryContext(t.ctx, query, args...)
@@ -282,30 +267,35 @@ func (t *transaction) Offsets(source string) (map[int64]events.Position, error) 
 	return offsets, err
 }
 
-// Look implements [Tx].
-func (t *transaction) Look(source string, ids []uuid.UUID, keys []string) (seen map[uuid.UUID]bool, waits map[string]bool, err error) {
-	seen, waits = map[uuid.UUID]bool{}, map[string]bool{}
-	if len(ids) == 0 {
-		return seen, waits, nil
-	}
+// Lock implements [Tx]. The inbox and the keys are read as of before the lock was
+// had, which is why they count only with the offset.
+func (t *transaction) Lock(source string, part int64, ids []uuid.UUID, keys []string) (o Offset, seen map[uuid.UUID]bool, waits map[string]bool, err error) {
+	// A database put back may lack the row: it is nobody's until it is adopted.
+	o, seen, waits = Offset{Source: source, Part: part}, map[uuid.UUID]bool{}, map[string]bool{}
 	// Subqueries, since a plan from when the inbox was small would read all of it.
-	err = t.rows("look into the inbox", `
-SELECT e.id::text, NULL FROM unnest($2::uuid[]) e (id)
+	err = t.rows("lock offset", `
+WITH own AS (SELECT pos, mark, owner FROM event_offsets WHERE consumer = $1 AND source = $2 AND part = $3 FOR UPDATE)
+SELECT pos, mark, owner, NULL, NULL FROM own
+UNION ALL SELECT 0, 0, 0, e.id::text, NULL FROM unnest($4::uuid[]) e (id)
 WHERE (SELECT true FROM event_inbox i WHERE i.consumer = $1 AND i.event_id = e.id)
-UNION ALL SELECT NULL, e.key FROM unnest($4::text[]) e (key)
-WHERE (SELECT true FROM event_keys k WHERE k.consumer = $1 AND k.source = $3 AND k.key = e.key)`,
-		[]any{t.name, texts(ids), source, keys}, func(rows *sql.Rows) error {
+UNION ALL SELECT 0, 0, 0, NULL, e.key FROM unnest($5::text[]) e (key)
+WHERE (SELECT true FROM event_keys k WHERE k.consumer = $1 AND k.source = $2 AND k.key = e.key)`,
+		[]any{t.name, source, part, texts(ids), keys}, func(rows *sql.Rows) error {
+			var row Offset
 			var id uuid.NullUUID
 			var key sql.NullString
-			err := rows.Scan(&id, &key)
-			if id.Valid {
+			err := rows.Scan(&row.Pos, &row.Mark, &row.Owner, &id, &key)
+			switch {
+			case id.Valid:
 				seen[id.UUID] = true
-			} else {
+			case key.Valid:
 				waits[key.String] = true
+			default:
+				o.Position, o.Owner = row.Position, row.Owner
 			}
 			return err
 		})
-	return seen, waits, err
+	return o, seen, waits, err
 }
 
 func texts(ids []uuid.UUID) []string {

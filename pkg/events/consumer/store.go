@@ -92,12 +92,12 @@ type Database interface {
 
 // Tx is a transaction of a [Database].
 type Tx interface {
-	// LockOffset reads and locks the offset of a part.
-	LockOffset(source string, part int64) (Offset, error)
+	// Lock locks the offset of a part, and returns it, which of the events are in the
+	// inbox, and which of the keys wait. What it returns holds only if the offset is
+	// as it was last seen.
+	Lock(source string, part int64, ids []uuid.UUID, keys []string) (o Offset, seen map[uuid.UUID]bool, waits map[string]bool, err error)
 	// Offsets reads where the consumer stands in all parts of a source.
 	Offsets(source string) (map[int64]events.Position, error)
-	// Look returns which of the events are in the inbox, and which of the keys wait.
-	Look(source string, ids []uuid.UUID, keys []string) (seen map[uuid.UUID]bool, waits map[string]bool, err error)
 	// Take puts events into the inbox, or updates the places of those that are
 	// there, and returns how many were new. It moves the offset o to the place to.
 	Take(o Offset, to events.Position, taken []Taken) (fresh int, err error)

@@ -63,15 +63,6 @@ func (t *transaction) statement() error {
 	return err
 }
 
-// LockOffset implements consumer.Tx.
-func (t *transaction) LockOffset(source string, part int64) (consumer.Offset, error) {
-	o := consumer.Offset{Source: source, Part: part}
-	if at := t.state.offset(part); at != nil {
-		o = *at
-	}
-	return o, t.statement()
-}
-
 // Offsets implements consumer.Tx.
 func (t *transaction) Offsets(string) (map[int64]events.Position, error) {
 	offsets := make(map[int64]events.Position, len(t.state.offsets))
@@ -81,9 +72,14 @@ func (t *transaction) Offsets(string) (map[int64]events.Position, error) {
 	return offsets, t.statement()
 }
 
-// Look implements consumer.Tx.
-func (t *transaction) Look(_ string, ids []uuid.UUID, keys []string) (seen map[uuid.UUID]bool, waits map[string]bool, err error) {
-	seen, waits = map[uuid.UUID]bool{}, map[string]bool{}
+// Lock implements consumer.Tx.
+func (t *transaction) Lock(source string, part int64, ids []uuid.UUID, keys []string) (
+	o consumer.Offset, seen map[uuid.UUID]bool, waits map[string]bool, err error,
+) {
+	o, seen, waits = consumer.Offset{Source: source, Part: part}, map[uuid.UUID]bool{}, map[string]bool{}
+	if at := t.state.offset(part); at != nil {
+		o = *at
+	}
 	for _, id := range ids {
 		if t.row(id).in {
 			seen[id] = true
@@ -94,7 +90,7 @@ func (t *transaction) Look(_ string, ids []uuid.UUID, keys []string) (seen map[u
 			waits[key] = true
 		}
 	}
-	return seen, waits, t.statement()
+	return o, seen, waits, t.statement()
 }
 
 // row returns the inbox's row for an event.
