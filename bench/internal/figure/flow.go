@@ -100,6 +100,6 @@ func (b *Bench) consume(ctx context.Context) (Result, error) {
 	})
 	return Result{Lines: []report.Line{
 		report.Line{Name: "consumer drain, ours with inbox, others without a database", Unit: "ev/s", Values: rates.medians()}.
-			To(report.Default).AtLeast(2.5),
+			To(report.Default).AtLeast(4),
 	}}, err
 }

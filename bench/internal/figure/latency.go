@@ -40,8 +40,8 @@ func (b *Bench) latency(ctx context.Context) (Result, error) {
 		Target: report.Target{Base: slowest.medians()[report.Ours], Of: "ours without it", Bound: 2},
 	}
 	return Result{Lines: []report.Line{
-		report.Line{Name: title + "p50", Unit: "ms", Values: p50.medians()}.To(report.Tuned).AtMost(0.5),
-		report.Line{Name: title + "p99", Unit: "ms", Values: p99.medians()}.To(report.Tuned).AtMost(0.7),
+		report.Line{Name: title + "p50", Unit: "ms", Values: p50.medians()}.To(report.Tuned).AtMost(0.4),
+		report.Line{Name: title + "p99", Unit: "ms", Values: p99.medians()}.To(report.Tuned).AtMost(0.45),
 		{Name: title + "slowest", Unit: "ms", Values: slowest.medians()},
 		foreign,
 	}}, err
