@@ -35,8 +35,9 @@ chaos: stack ## kill, freeze, slow and restart what is called, under callers, ab
 	@cd e2e/callslab && STACK_BIN=$(CURDIR)/bin/stack $(CURDIR)/bin/callslab.test -test.timeout 30m -long \
 		-write $(CURDIR)/docs/resilience.md $(if $(RUN),-test.run '$(RUN)')
 
-simulate: ## run relay and consumer on models, a million histories, about twenty minutes; plant faults and have them found; HISTORIES, SEED
+simulate: ## run relay and consumer on models, a million histories, about twenty minutes; find planted faults; statements in every order; HISTORIES, SEED
 	@cd pkg/events/simulation && GOGC=400 go test -count=1 -timeout 60m -v . -plant -histories $(or $(HISTORIES),1000000) -seed $(or $(SEED),1)
+	@go test -count=1 -timeout 30m ./pkg/events/interleaving -switches 2
 
 bench: stack ## measure beside floors and peers, about six minutes, into docs/performance.md
 	@eval "$$(bin/stack infra --detach)" && go run ./bench/cmd/events -write docs/performance.md && \
