@@ -189,3 +189,52 @@ func TestOversizedBodyGetsItsAnswer(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// One caller cannot take a service's memory with connections that it does not use: those
+// past the limit wait until another one ends.
+func TestConnectionsAreLimited(t *testing.T) {
+	b := setup(t, httpserver.Config{})
+	b.handle(http.MethodGet, "/", ok)
+	url, stop := run(t, b)
+	const limit = 4096
+	open := make([]net.Conn, limit+1)
+	answered := make(chan error, 1)
+	for i := range open {
+		conn, err := net.Dial("tcp", strings.TrimPrefix(url, "http://"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		open[i] = conn
+		ask := func() error {
+			if _, err := io.WriteString(conn, "GET / HTTP/1.1\r\nHost: test\r\n\r\n"); err != nil {
+				return err
+			}
+			resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+			if err != nil {
+				return err
+			}
+			return resp.Body.Close()
+		}
+		if i == limit {
+			go func() { answered <- ask() }()
+		} else if err := ask(); err != nil {
+			t.Fatalf("connection %d: %v", i+1, err)
+		}
+	}
+	select {
+	case err := <-answered:
+		t.Fatalf("connection %d is served (%v)", limit+1, err)
+	case <-time.After(300 * time.Millisecond):
+	}
+	open[0].Close()
+	if err := <-answered; err != nil {
+		t.Error(err)
+	}
+	for _, conn := range open {
+		conn.Close()
+	}
+	if err := stop(); err != nil {
+		t.Error(err)
+	}
+}
