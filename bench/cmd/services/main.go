@@ -44,6 +44,11 @@ func run(ctx context.Context, args, environ []string, out io.Writer) (err error)
 	if err != nil {
 		return err
 	}
+	if o.profiles != "" {
+		if err := os.MkdirAll(o.profiles, 0o755); err != nil {
+			return err
+		}
+	}
 	l, setup, err := session.Open(ctx, environ, slog.New(slog.DiscardHandler))
 	if err != nil {
 		return err

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/go-troika/troika/pkg/events"
+	"github.com/go-troika/troika/pkg/events/internal/backoff"
 )
 
 const (
@@ -35,7 +36,7 @@ type Consumer struct {
 	due     atomic.Int64  // when a parked key is due, as far as is known here
 	retry   chan struct{} // due was brought forward
 	beat    chan struct{} // look at the group at once
-	trouble backoff
+	trouble backoff.Backoff
 }
 
 // Options are what a Consumer works with. Hints, Now and Spawn may be nil.
@@ -67,7 +68,7 @@ type observed struct {
 // view is what a producer has said of its log.
 type view struct {
 	parts   atomic.Pointer[[]events.Part]
-	trouble backoff
+	trouble backoff.Backoff
 }
 
 // New returns a consumer that does nothing until Run.
@@ -83,11 +84,11 @@ func New(o Options) *Consumer {
 		Options: o, metrics: newMetrics(o.Deps.Metrics), views: map[string]*view{}, readers: map[readerKey]*running{},
 		doubts: map[readerKey]doubt{},
 		retry:  make(chan struct{}, 1), beat: make(chan struct{}, 1),
-		trouble: backoff{what: "consumer's database"},
+		trouble: backoff.Backoff{What: "consumer's database"},
 	}
 	c.due.Store(math.MaxInt64)
 	for _, source := range o.Subscriptions.Sources() {
-		c.views[source] = &view{trouble: backoff{what: "asking the event log of " + source}}
+		c.views[source] = &view{trouble: backoff.Backoff{What: "asking the event log of " + source}}
 	}
 	return c
 }
@@ -123,7 +124,7 @@ func (c *Consumer) Run(ctx context.Context) error {
 func (c *Consumer) Start() (stop func()) {
 	stops := []func(){}
 	for range c.Config.Retries {
-		trouble := &backoff{what: "retry of parked events"}
+		trouble := &backoff.Backoff{What: "retry of parked events"}
 		stops = append(stops, c.Spawn(c.retry, func(ctx context.Context) time.Duration { return c.retryStep(ctx, trouble) }))
 	}
 	stops = append(stops, c.Spawn(nil, c.tidyStep))

@@ -60,9 +60,6 @@ func judge(at events.Position, page events.Page) (v verdict, start events.Positi
 	return deleted, page.Head
 }
 
-// onHistory reports whether the producer still has at, which was asked about.
-func onHistory(at events.Position, part events.Part) bool { return part.Has(at) }
-
 // back returns the place to go back to when the producer's history has changed:
 // the highest that both have. If there is none, it is the place before the log's
 // first event, and proved is false.

@@ -27,9 +27,9 @@ func (c *Consumer) beatStep(ctx context.Context) time.Duration {
 		err = c.share(work, g)
 	}
 	if err != nil {
-		return c.trouble.failed(ctx, c.Deps.Log, err)
+		return c.trouble.Failed(ctx, c.Deps.Log, err)
 	}
-	c.trouble.succeeded(ctx, c.Deps.Log)
+	c.trouble.Succeeded(ctx, c.Deps.Log)
 	return beatTime
 }
 
@@ -162,9 +162,9 @@ func (c *Consumer) askStep(ctx context.Context, source string) time.Duration {
 	defer cancel()
 	parts, err := c.Source.Ask(limited, source, questions)
 	if err != nil {
-		return v.trouble.failed(ctx, c.Deps.Log, err)
+		return v.trouble.Failed(ctx, c.Deps.Log, err)
 	}
-	v.trouble.succeeded(ctx, c.Deps.Log)
+	v.trouble.Succeeded(ctx, c.Deps.Log)
 	first := v.parts.Swap(&parts) == nil
 	lag := int64(0)
 	for _, o := range asked {
@@ -202,7 +202,7 @@ func (c *Consumer) heard(o Offset, p *events.Part) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	key := readerKey{o.Source, o.Part}
-	if onHistory(o.Position, *p) {
+	if p.Has(o.Position) {
 		delete(c.doubts, key)
 		return
 	}

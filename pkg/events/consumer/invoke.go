@@ -57,27 +57,3 @@ func spanContext(ctx context.Context, e events.Envelope, attempt int) context.Co
 	}
 	return tracing.WithCarrier(ctx, e.Traceparent, e.Tracestate)
 }
-
-// backoff doubles the wait between failures, and logs when they begin and end.
-type backoff struct {
-	wait time.Duration
-	what string
-}
-
-func (b *backoff) failed(ctx context.Context, log *slog.Logger, err error) time.Duration {
-	if ctx.Err() != nil {
-		return retryMin
-	}
-	if b.wait == 0 {
-		log.WarnContext(ctx, b.what+" failed; will retry", "error", err)
-	}
-	b.wait = min(max(2*b.wait, retryMin), retryMax/5)
-	return b.wait
-}
-
-func (b *backoff) succeeded(ctx context.Context, log *slog.Logger) {
-	if b.wait != 0 {
-		log.InfoContext(ctx, b.what+" works again")
-	}
-	b.wait = 0
-}

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/go-troika/troika/pkg/events"
+	"github.com/go-troika/troika/pkg/events/internal/backoff"
 )
 
 const (
@@ -27,7 +28,7 @@ type reader struct {
 	failures int           // keys that failed one after the other
 	rests    int           // waits because of that
 	setAside map[int64]error
-	trouble  backoff
+	trouble  backoff.Backoff
 }
 
 // delivery is an event at hand.
@@ -46,15 +47,15 @@ type batch struct {
 
 // step reads and applies one batch, and returns the wait until the next.
 func (r *reader) step(ctx context.Context) time.Duration {
-	r.trouble.what = "reading of events"
+	r.trouble.What = "reading of events"
 	b, wait, err := r.fetch(ctx)
 	if err == nil && (len(b.events) > 0 || b.start != r.at.Position) {
 		wait, err = r.apply(context.WithoutCancel(ctx), b)
 	}
 	if err != nil {
-		return r.trouble.failed(ctx, r.c.Deps.Log.With("source", r.at.Source, "part", r.at.Part), err)
+		return r.trouble.Failed(ctx, r.c.Deps.Log.With("source", r.at.Source, "part", r.at.Part), err)
 	}
-	r.trouble.succeeded(ctx, r.c.Deps.Log)
+	r.trouble.Succeeded(ctx, r.c.Deps.Log)
 	return wait
 }
 
@@ -155,7 +156,7 @@ func (r *reader) repair(ctx context.Context) error {
 	}
 	r.c.forgetDoubt(r.key)
 	p := find(parts, r.key.part)
-	if p == nil || onHistory(r.at.Position, *p) {
+	if p == nil || p.Has(r.at.Position) {
 		return nil
 	}
 	to, proved := back(*p)

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/go-troika/troika/pkg/events"
+	"github.com/go-troika/troika/pkg/events/internal/backoff"
 )
 
 const (
@@ -18,7 +19,7 @@ const (
 
 // retryStep gives the keys that are due further attempts. It returns the wait until
 // the next one.
-func (c *Consumer) retryStep(ctx context.Context, trouble *backoff) time.Duration {
+func (c *Consumer) retryStep(ctx context.Context, trouble *backoff.Backoff) time.Duration {
 	if g := c.group.Load(); g == nil || g.Paused {
 		return beatTime
 	}
@@ -28,9 +29,9 @@ func (c *Consumer) retryStep(ctx context.Context, trouble *backoff) time.Duratio
 	c.due.Store(math.MaxInt64)
 	found, err := c.retryKey(context.WithoutCancel(ctx))
 	if err != nil {
-		return trouble.failed(ctx, c.Deps.Log, err)
+		return trouble.Failed(ctx, c.Deps.Log, err)
 	}
-	trouble.succeeded(ctx, c.Deps.Log)
+	trouble.Succeeded(ctx, c.Deps.Log)
 	if found {
 		c.expectRetry(0) // there may be more
 		return 0

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/go-troika/troika/pkg/events"
+	"github.com/go-troika/troika/pkg/events/internal/backoff"
 )
 
 // appender keeps the streams equal to the log's end.
@@ -15,7 +16,7 @@ type appender struct {
 	tails   map[int64]*tail
 	parts   []events.Part // as of the last look
 	looked  time.Duration
-	trouble backoff
+	trouble backoff.Backoff
 }
 
 // tail is what is known of a stream's end.
@@ -36,10 +37,10 @@ func (r *Relay) AppendStep(ctx context.Context) time.Duration {
 			t.known = false
 		}
 		r.metrics.appendErrors.Inc()
-		a.trouble.what = "Redis unavailable; events are queued in the log: appending to streams"
-		return a.trouble.failed(ctx, r.Deps.Log, err)
+		a.trouble.What = "Redis unavailable; events are queued in the log: appending to streams"
+		return a.trouble.Failed(ctx, r.Deps.Log, err)
 	}
-	a.trouble.succeeded(ctx, r.Deps.Log)
+	a.trouble.Succeeded(ctx, r.Deps.Log)
 	return pollMax
 }
 
@@ -219,12 +220,12 @@ func (a *appender) next(ctx context.Context, p events.Part, t *tail, fresh []eve
 	if continues(t.has, fresh) {
 		return fresh[t.has+1-fresh[0].Pos:], nil
 	}
-	from, to := missing(t.has, p, a.r.Config.StreamCap)
-	records, err := a.r.DB.Read(ctx, p.Number, from, to)
-	if err == nil && len(records) == 0 { // deleted meanwhile, or a database put back
+	behind := max(t.has, p.Base.Pos, p.Head.Pos-a.r.Config.StreamCap) // the stream holds the newest only
+	page, err := a.r.DB.Page(ctx, p.Number, behind)
+	if err == nil && len(page.Records) == 0 { // deleted meanwhile, or a database put back
 		t.known = false
 	}
-	return records, err
+	return page.Records, err
 }
 
 func (a *appender) send(ctx context.Context, batch map[int64][]events.Record) error {

@@ -31,12 +31,6 @@ func isOwn(end End, part events.Part) bool {
 	return part.HasKnown && part.Known == end.Last
 }
 
-// missing returns the positions from and to of what a stream lacks that holds
-// everything up to has: not more than the newest cap events.
-func missing(has int64, part events.Part, limit int64) (from, to int64) {
-	return max(has, part.Base.Pos, part.Head.Pos-limit) + 1, part.Head.Pos
-}
-
 // continues reports whether records can be appended to a stream that ends at has.
 func continues(has int64, records []events.Record) bool {
 	return len(records) > 0 && records[0].Pos <= has+1 && records[len(records)-1].Pos > has

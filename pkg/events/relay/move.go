@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/go-troika/troika/pkg/events"
+	"github.com/go-troika/troika/pkg/events/internal/backoff"
 )
 
 // mover gives committed events their places in the log.
@@ -19,7 +20,7 @@ type mover struct {
 	looked  time.Duration // at the lease
 	swept   time.Duration
 	poll    time.Duration
-	trouble backoff
+	trouble backoff.Backoff
 }
 
 // MoveStep leads, or tries to, and moves one batch. It returns the wait until the
@@ -28,10 +29,10 @@ func (r *Relay) MoveStep(ctx context.Context) time.Duration {
 	m := &r.mover
 	wait, err := m.step(ctx)
 	if err != nil {
-		m.trouble.what = "moving events to the log"
-		return m.trouble.failed(ctx, r.Deps.Log, err)
+		m.trouble.What = "moving events to the log"
+		return m.trouble.Failed(ctx, r.Deps.Log, err)
 	}
-	m.trouble.succeeded(ctx, r.Deps.Log)
+	m.trouble.Succeeded(ctx, r.Deps.Log)
 	return wait
 }
 

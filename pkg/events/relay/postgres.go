@@ -212,30 +212,6 @@ func (p *Postgres) Ask(ctx context.Context, questions []events.Question) ([]even
 	return answer, nil
 }
 
-const readLog = `
-SELECT pos, mark, prev_mark, event_id, key, envelope FROM (
-	SELECT *, sum(octet_length(envelope)) OVER (ORDER BY pos) AS bytes, row_number() OVER (ORDER BY pos) AS n FROM (
-		SELECT * FROM event_log WHERE part = $1 AND pos BETWEEN $2 AND $3 ORDER BY pos LIMIT $4) l) s
-WHERE bytes <= $5 OR n = 1 ORDER BY pos`
-
-// Read implements [Database].
-func (p *Postgres) Read(ctx context.Context, part, from, to int64) ([]events.Record, error) {
-	rows, err := p.pool.Query(ctx, readLog, part, from, to, events.PageCount, events.PageBytes)
-	if err != nil {
-		return nil, fmt.Errorf("read event log: %w", err)
-	}
-	records, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (r events.Record, err error) {
-		var event pgtype.UUID
-		err = row.Scan(&r.Pos, &r.Mark, &r.Prev, &event, &r.Key, &r.Envelope)
-		r.ID = uuid.UUID(event.Bytes)
-		return r, err
-	})
-	if err != nil {
-		return nil, fmt.Errorf("read event log: %w", err)
-	}
-	return records, nil
-}
-
 // One statement, and so one moment: a head that is newer than the rows would read
 // as rows that were deleted.
 const readPage = `
@@ -248,7 +224,7 @@ FROM event_parts p LEFT JOIN LATERAL (
 	WHERE bytes <= $4 OR n = 1) l ON true
 WHERE p.part = $1 ORDER BY l.pos`
 
-// Page returns what consumers ask for: see [events.Source].
+// Page implements [Database].
 func (p *Postgres) Page(ctx context.Context, part, pos int64) (events.Page, error) {
 	page := events.Page{Records: []events.Record{}}
 	rows, err := p.pool.Query(ctx, readPage, part, pos, events.PageCount, events.PageBytes)

@@ -2,7 +2,6 @@ package relay
 
 import (
 	"context"
-	"log/slog"
 	"sync"
 	"time"
 
@@ -35,9 +34,8 @@ type Database interface {
 	Move(ctx context.Context, sweep bool) (moved map[int64][]events.Record, full bool, err error)
 	// Ask answers as [events.Source] does.
 	Ask(ctx context.Context, questions []events.Question) ([]events.Part, error)
-	// Read returns the events of a part from position from on, at most up to to:
-	// some of them, in order.
-	Read(ctx context.Context, part, from, to int64) ([]events.Record, error)
+	// Page reads as [events.Source] does.
+	Page(ctx context.Context, part, pos int64) (events.Page, error)
 	// Backlog returns the size of the outbox, counted up to 100,000, and the age of
 	// its oldest row.
 	Backlog(ctx context.Context) (int64, time.Duration, error)
@@ -164,28 +162,4 @@ func loop(ctx context.Context, wake <-chan struct{}, step func(context.Context) 
 		case <-timer.C:
 		}
 	}
-}
-
-// backoff doubles the wait between failures, and logs when they begin and end.
-type backoff struct {
-	wait time.Duration
-	what string
-}
-
-func (b *backoff) failed(ctx context.Context, log *slog.Logger, err error) time.Duration {
-	if ctx.Err() != nil {
-		return retryMin
-	}
-	if b.wait == 0 {
-		log.WarnContext(ctx, b.what+" failed; will retry", "error", err)
-	}
-	b.wait = min(max(2*b.wait, retryMin), retryMax)
-	return b.wait
-}
-
-func (b *backoff) succeeded(ctx context.Context, log *slog.Logger) {
-	if b.wait != 0 {
-		log.InfoContext(ctx, b.what+" works again")
-	}
-	b.wait = 0
 }

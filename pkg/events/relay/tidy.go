@@ -4,22 +4,24 @@ import (
 	"context"
 	"errors"
 	"time"
+
+	"github.com/go-troika/troika/pkg/events/internal/backoff"
 )
 
 // tidy is what retention remembers between steps.
 type tidy struct {
 	allowed map[int64]*allowance
-	trouble backoff
+	trouble backoff.Backoff
 }
 
 // TidyStep measures what waits, in every instance, and where it leads deletes what
 // the log need not keep. Moving and appending do not wait for it.
 func (r *Relay) TidyStep(ctx context.Context) time.Duration {
-	r.tidy.trouble.what = "retention of the event log"
+	r.tidy.trouble.What = "retention of the event log"
 	if err := errors.Join(r.measure(ctx), r.retain(ctx)); err != nil {
-		r.tidy.trouble.failed(ctx, r.Deps.Log, err)
+		r.tidy.trouble.Failed(ctx, r.Deps.Log, err)
 	} else {
-		r.tidy.trouble.succeeded(ctx, r.Deps.Log)
+		r.tidy.trouble.Succeeded(ctx, r.Deps.Log)
 	}
 	return tidyTime
 }

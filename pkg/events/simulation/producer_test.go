@@ -215,15 +215,13 @@ func (p *logPart) known(places []events.Position) (highest events.Position, n in
 	return highest, n
 }
 
-// Read implements relay.Database.
-func (r relayDB) Read(_ context.Context, part, from, to int64) (records []events.Record, err error) {
-	err = r.exchange(r.process, &r.producer.server, func() {
-		records = r.read(&r.producer.state, part, from, to).Records
-	})
-	return records, err
+// Page implements relay.Database.
+func (r relayDB) Page(_ context.Context, part, pos int64) (page events.Page, err error) {
+	err = r.exchange(r.process, &r.producer.server, func() { page = r.read(&r.producer.state, part, pos) })
+	return page, err
 }
 
-func (w *world) read(s *producerState, part, from, to int64) events.Page {
+func (w *world) read(s *producerState, part, pos int64) events.Page {
 	page := events.Page{}
 	for i := range s.parts {
 		p := &s.parts[i]
@@ -231,8 +229,8 @@ func (w *world) read(s *producerState, part, from, to int64) events.Page {
 			continue
 		}
 		page.Known, page.Head = true, p.Head
-		first := max(from-p.Base.Pos-1, 0)
-		last := min(first+1+w.random.Int64N(8), to-p.Base.Pos, int64(len(p.rows)))
+		first := max(pos-p.Base.Pos, 0)
+		last := min(first+1+w.random.Int64N(8), int64(len(p.rows)))
 		for ; first < last; first++ {
 			row := p.rows[first]
 			page.Records = append(page.Records, w.events[row.event].record(row))
@@ -272,7 +270,7 @@ func (l logSource) Ask(_ context.Context, _ string, questions []events.Question)
 // Read implements events.Source.
 func (l logSource) Read(_ context.Context, _ string, part, pos int64) (page events.Page, err error) {
 	l.pages++
-	err = l.exchange(l.process, &l.http, func() { page = l.read(l.answers(), part, pos+1, 1<<62) })
+	err = l.exchange(l.process, &l.http, func() { page = l.read(l.answers(), part, pos) })
 	return page, err
 }
 
