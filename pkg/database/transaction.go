@@ -73,7 +73,7 @@ func (p *connPool) BeginTx(ctx context.Context, opts *sql.TxOptions) (gorm.ConnP
 	if err != nil {
 		return nil, err
 	}
-	return &transaction{Tx: tx}, nil
+	return &transaction{Tx: tx, ctx: ctx}, nil
 }
 
 // GetDBConn implements gorm.GetDBConnector.
@@ -82,12 +82,16 @@ func (p *connPool) GetDBConn() (*sql.DB, error) { return p.DB, nil }
 // transaction is a *sql.Tx. Like that it serves one goroutine at a time.
 type transaction struct {
 	*sql.Tx
+	ctx   context.Context // that it ends with
 	after []func()
 }
 
 // Commit implements gorm.TxCommitter.
 func (t *transaction) Commit() error {
 	err := t.Tx.Commit()
+	if errors.Is(err, sql.ErrTxDone) && t.ctx.Err() != nil { // rolled back when the caller left
+		return t.ctx.Err()
+	}
 	if err == nil || errors.Is(err, ErrOutcomeUnknown) {
 		for _, f := range t.after {
 			f()

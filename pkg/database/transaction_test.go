@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"testing"
+	"time"
 
 	"gorm.io/gorm"
 
@@ -69,6 +70,13 @@ func TestTransactionOfACallerWhoLeftIsUndone(t *testing.T) {
 			return err
 		}
 		cancel()
+		testkit.Eventually(t, 10*time.Second, func() (problem string) { // database/sql rolls it back before the commit
+			if err := db.Raw(`SELECT coalesce(max(state), '') FROM pg_stat_activity
+				WHERE datname = current_database() AND state LIKE 'idle in transaction%'`).Scan(&problem).Error; err != nil {
+				return err.Error()
+			}
+			return problem
+		})
 		return nil
 	})
 	if n := count(t, db); !errors.Is(err, context.Canceled) || n != 0 {
