@@ -116,7 +116,7 @@ type handover struct {
 }
 
 // handoverBytes bounds what waits between mover and appender.
-const handoverBytes = 16 << 20
+const handoverBytes = 4 << 20
 
 // put adds moved and returns the number of events in it.
 func (h *handover) put(moved map[int64][]events.Record) (n int) {
