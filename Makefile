@@ -1,13 +1,10 @@
 # Go and make are all that these targets need; what else is missing they install
 # where they may, or name.
 
-# Set once, here: with other flags in one place all would be compiled twice.
-# Without cgo the binaries are static, as in the images, and the same on a machine
-# without a C compiler. Tests turn it on: the race detector needs it.
-export GOFLAGS := -tags=nomsgpack,grpcnotrace,validator_novalidatefn -trimpath -buildvcs=false
-export CGO_ENABLED := 0
+include build.env
+export GOFLAGS CGO_ENABLED
 
-CODE := pkg services e2e tools $(wildcard bench)
+CODE := contracts pkg services e2e tools $(wildcard bench)
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
 .DEFAULT_GOAL := help

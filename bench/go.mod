@@ -2,13 +2,17 @@ module github.com/go-troika/troika/bench
 
 go 1.26.0
 
-replace github.com/go-troika/troika/pkg => ../pkg
+replace (
+	github.com/go-troika/troika/contracts => ../contracts
+	github.com/go-troika/troika/pkg => ../pkg
+)
 
 require (
 	github.com/ThreeDotsLabs/watermill v1.5.1
 	github.com/ThreeDotsLabs/watermill-redisstream v1.4.5
 	github.com/ThreeDotsLabs/watermill-sql/v3 v3.1.0
 	github.com/gin-gonic/gin v1.11.0
+	github.com/go-troika/troika/contracts v0.0.0
 	github.com/go-troika/troika/pkg v0.0.0
 	github.com/google/go-cmp v0.7.0
 	github.com/google/uuid v1.6.0

@@ -3,8 +3,10 @@ module github.com/go-troika/troika/e2e
 go 1.26.0
 
 require (
+	github.com/go-troika/troika/contracts v0.0.0
 	github.com/go-troika/troika/pkg v0.0.0
 	github.com/google/uuid v1.6.0
+	github.com/jackc/pgx/v5 v5.12.0
 	github.com/moby/moby/api v1.56.1
 	github.com/moby/moby/client v0.6.2
 	github.com/redis/go-redis/v9 v9.23.0
@@ -43,7 +45,6 @@ require (
 	github.com/grpc-ecosystem/grpc-gateway/v2 v2.30.0 // indirect
 	github.com/jackc/pgpassfile v1.0.0 // indirect
 	github.com/jackc/pgservicefile v0.0.0-20240606120523-5a60cdf6a761 // indirect
-	github.com/jackc/pgx/v5 v5.12.0 // indirect
 	github.com/jackc/puddle/v2 v2.2.3 // indirect
 	github.com/jinzhu/inflection v1.0.0 // indirect
 	github.com/jinzhu/now v1.1.5 // indirect
@@ -100,4 +101,7 @@ require (
 	gorm.io/driver/postgres v1.6.1 // indirect
 )
 
-replace github.com/go-troika/troika/pkg => ../pkg
+replace (
+	github.com/go-troika/troika/contracts => ../contracts
+	github.com/go-troika/troika/pkg => ../pkg
+)

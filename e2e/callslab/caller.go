@@ -9,9 +9,9 @@ import (
 	"github.com/google/uuid"
 	"github.com/redis/go-redis/v9"
 
+	"github.com/go-troika/troika/contracts"
 	"github.com/go-troika/troika/e2e/front"
 	"github.com/go-troika/troika/e2e/world"
-	"github.com/go-troika/troika/pkg/contracts"
 	"github.com/go-troika/troika/pkg/env"
 	"github.com/go-troika/troika/pkg/registry"
 	"github.com/go-troika/troika/pkg/serviceauth"

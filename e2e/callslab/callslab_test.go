@@ -14,10 +14,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-troika/troika/contracts"
 	"github.com/go-troika/troika/e2e/callslab"
 	"github.com/go-troika/troika/e2e/world"
 	"github.com/go-troika/troika/e2e/world/processes"
-	"github.com/go-troika/troika/pkg/contracts"
 	"github.com/go-troika/troika/pkg/serviceclient"
 )
 

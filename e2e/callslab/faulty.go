@@ -11,9 +11,10 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/redis/go-redis/v9"
+
 	"github.com/go-troika/troika/e2e/world"
 	"github.com/go-troika/troika/pkg/registry"
-	"github.com/redis/go-redis/v9"
 )
 
 // Fault is what a [Faulty] does to a call instead of passing it on.

@@ -9,10 +9,13 @@ import (
 	"time"
 )
 
-// Config tunes a breaker. The zero Config is a good one.
+// Config tunes a breaker. The zero value of each field is its default.
 type Config struct {
-	Failures   int           // consecutive failures that open it; default 5
-	Cooldown   time.Duration // from opening to the first trial; default 60 s
+	// Failures is the number of consecutive failures that open it; default 5.
+	Failures int `env:"BREAKER_FAILURES" envDefault:"5" validate:"min=1,max=1000"`
+	// Cooldown is the time from opening to the first trial; default 60 s.
+	Cooldown time.Duration `env:"BREAKER_COOLDOWN" envDefault:"60s" validate:"min=100ms,max=1h"`
+
 	Jitter     float64       // up to this share is added to each cooldown at random; default 0.2, negative for none
 	TrialLease time.Duration // how long one trial may keep the others out; default Cooldown, at least 1 s
 

@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"log/slog"
+	"net/http"
 	"sync"
 
 	"github.com/redis/go-redis/v9"
@@ -15,8 +16,8 @@ import (
 
 	"github.com/go-troika/troika/pkg/database"
 	"github.com/go-troika/troika/pkg/events"
-	"github.com/go-troika/troika/pkg/events/admin"
 	"github.com/go-troika/troika/pkg/events/consumer"
+	"github.com/go-troika/troika/pkg/events/httpapi"
 	"github.com/go-troika/troika/pkg/events/relay"
 	"github.com/go-troika/troika/pkg/httpserver"
 	"github.com/go-troika/troika/pkg/logging"
@@ -27,8 +28,8 @@ import (
 	"github.com/go-troika/troika/pkg/tracing"
 )
 
-// Chassis holds the parts of one service. Make it with Open; wire the service
-// to its fields; Run it; Close it in any case.
+// Chassis holds the parts of one service. [App.Open] makes and wires it; either Run it
+// or Close it.
 type Chassis struct {
 	Config   Config
 	Log      *slog.Logger
@@ -40,19 +41,22 @@ type Chassis struct {
 	Metrics  *metrics.Metrics
 	Registry *registry.Registry
 
-	operate  *httpserver.Server // the admin port's routes for people
+	operator *httpserver.Server // the operator's routes, on the admin port
 	admin    *httpserver.Admin
+	schemas  []database.Schema
 	db       *database.DB
 	redis    redis.UniversalClient
 	outbox   *events.Outbox
 	mu       sync.Mutex
 	clients  map[string]*serviceclient.Client
 	logs     map[string]*serviceclient.Client // of producers, by name
-	relay    *relay.Relay
-	consumer *consumer.Consumer
-	operator *admin.Operator
-	more     []*part  // of the service's own
-	closers  []closer // in the order of opening
+
+	relays        bool
+	subscriptions *events.Subscriptions // nil if it consumes nothing
+	relay         *relay.Relay
+	consumer      *consumer.Consumer
+	background    []*part
+	closers       []closer // in the order of opening
 }
 
 // closer is what Close has to do.
@@ -61,12 +65,12 @@ type closer struct {
 	close func(context.Context) error
 }
 
-// Open opens the parts of a service. out gets the log; schema holds the
-// service's migrations. Neither Postgres nor Redis needs to be there: the
-// service starts without them and is ready (/readyz) once its database answers
-// and has been migrated. The error is about the configuration.
-func Open(ctx context.Context, cfg Config, out io.Writer, schema fs.FS) (*Chassis, error) {
-	c := &Chassis{Config: cfg, clients: map[string]*serviceclient.Client{}, logs: map[string]*serviceclient.Client{}}
+// open opens the parts of a service, last opened first closed.
+func open(ctx context.Context, cfg Config, out io.Writer, schema fs.FS) (*Chassis, error) {
+	c := &Chassis{
+		Config: cfg, schemas: schemas(schema),
+		clients: map[string]*serviceclient.Client{}, logs: map[string]*serviceclient.Client{},
+	}
 	c.Log = logging.New(out, cfg.Service, cfg.Log.Level)
 	c.Metrics = metrics.New(cfg.Service)
 	for _, open := range []func(context.Context) error{c.openTracer, c.openKeys, c.openDatabase, c.openRedis, c.openRegistry} {
@@ -74,12 +78,15 @@ func Open(ctx context.Context, cfg Config, out io.Writer, schema fs.FS) (*Chassi
 			return nil, errors.Join(err, c.Close())
 		}
 	}
-	c.openHTTP(schema)
-	return c, c.openAdmin()
+	c.openHTTP()
+	if err := c.openAdmin(); err != nil {
+		return nil, errors.Join(err, c.Close())
+	}
+	return c, nil
 }
 
-// openTracer also has what OpenTelemetry complains of, such as a receiver that is
-// away, end in the log. It can do that only for the process as a whole.
+// openTracer also sends OpenTelemetry's own errors, such as an unreachable collector,
+// to the log. That is one setting for the whole process.
 func (c *Chassis) openTracer(ctx context.Context) (err error) {
 	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) {
 		c.Log.Warn("telemetry failed", "error", err)
@@ -87,7 +94,7 @@ func (c *Chassis) openTracer(ctx context.Context) (err error) {
 	if c.Tracer, err = tracing.Open(ctx, c.Config.Tracing, c.Config.Service); err != nil {
 		return err
 	}
-	c.closeLater("tracing", c.Tracer.Shutdown)
+	c.onClose("tracing", c.Tracer.Shutdown)
 	return nil
 }
 
@@ -117,7 +124,7 @@ func (c *Chassis) openPool(ctx context.Context, cfg database.Config) (*database.
 	if err != nil {
 		return nil, err
 	}
-	c.closeLater("database", func(context.Context) error { return db.Close() })
+	c.onClose("database", func(context.Context) error { return db.Close() })
 	if c.outbox == nil {
 		c.outbox = events.NewOutbox(c.Config.Service)
 	}
@@ -128,17 +135,15 @@ func (c *Chassis) openPool(ctx context.Context, cfg database.Config) (*database.
 }
 
 func (c *Chassis) openRegistry(context.Context) (err error) {
-	cfg := c.Config.Registry
-	cfg.URLs = c.Config.Peers.URLs()
-	c.Registry, err = registry.New(cfg, registry.Deps{Redis: c.redis, Log: c.Log, Metrics: c.Metrics.Registry()})
+	c.Registry, err = registry.New(c.Config.Registry, registry.Deps{Redis: c.redis, Log: c.Log, Metrics: c.Metrics.Registry()})
 	return err
 }
 
-// inFlightPerConnection is how many requests are let in for each database
-// connection; more would only wait.
+// inFlightPerConnection is the number of requests in flight for each database
+// connection; more would only wait for one.
 const inFlightPerConnection = 4
 
-func (c *Chassis) openHTTP(schema fs.FS) {
+func (c *Chassis) openHTTP() {
 	cfg := c.Config.HTTP
 	if cfg.InFlight == 0 {
 		cfg.InFlight = inFlightPerConnection * c.Config.Database.PoolMax
@@ -147,10 +152,22 @@ func (c *Chassis) openHTTP(schema fs.FS) {
 		Service: c.Config.Service, Log: c.Log, Tracer: c.Tracer, Metrics: c.Metrics, Verifier: c.Verifier,
 	})
 	c.HTTP.Ready("database", c.db.Ping)
-	c.HTTP.Ready("schema", schemaCheck(c.db, schemas(schema)))
+	c.HTTP.Ready("schema", schemaCheck(c.db, c.schemas))
 }
 
-// Client gives the client for calls to the service target. There is one for
+// openAdmin opens what the admin port serves: metrics, profiles, and the operator's
+// routes.
+func (c *Chassis) openAdmin() error {
+	c.operator = httpserver.New(httpserver.Config{HandlerTimeout: httpapi.OperatorTimeout}, httpserver.Deps{
+		Service: c.Config.Service, Log: c.Log, Tracer: c.Tracer, Metrics: c.Metrics, Verifier: c.Verifier,
+	})
+	c.admin = httpserver.NewAdmin(c.Config.adminAddr(), c.Metrics, map[string]http.Handler{
+		"/events/": c.operator, "/openapi.yaml": c.operator, "/docs": c.operator,
+	})
+	return c.operator.Docs(httpapi.OperatorAPI)
+}
+
+// Client returns the client for calls to the service target. There is one for
 // each target, with one circuit breaker; the first call's cfg counts.
 func (c *Chassis) Client(target string, cfg serviceclient.Config) *serviceclient.Client {
 	c.mu.Lock()
@@ -158,21 +175,27 @@ func (c *Chassis) Client(target string, cfg serviceclient.Config) *serviceclient
 	return c.client(c.clients, target, cfg)
 }
 
-// client returns the client of a target among those of one purpose.
-func (c *Chassis) client(among map[string]*serviceclient.Client, target string, cfg serviceclient.Config) *serviceclient.Client {
-	if client, ok := among[target]; ok {
+// logClient returns the client for reading the event log of a producer.
+func (c *Chassis) logClient(producer string) *serviceclient.Client {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.client(c.logs, producer, httpapi.ClientConfig)
+}
+
+func (c *Chassis) client(clients map[string]*serviceclient.Client, target string, cfg serviceclient.Config) *serviceclient.Client {
+	if client, ok := clients[target]; ok {
 		return client
 	}
 	client := serviceclient.New(target, cfg, serviceclient.Deps{
 		Service: c.Config.Service, Registry: c.Registry, Signer: c.Signer,
 		Tracer: c.Tracer, Metrics: c.Metrics, Log: c.Log,
 	})
-	among[target] = client
+	clients[target] = client
 	return client
 }
 
-// Close closes what Open has opened, last opened first closed, each within a
-// second, and gives all errors. After Run there is nothing left to do for it.
+// Close closes the parts, last opened first closed, each within a second, and returns
+// all errors. Run does it too; a second time it does nothing.
 func (c *Chassis) Close() error {
 	var errs []error
 	for i := len(c.closers) - 1; i >= 0; i-- {
@@ -184,8 +207,8 @@ func (c *Chassis) Close() error {
 	return errors.Join(errs...)
 }
 
-// run does not wait for what does not heed its deadline: a pool waits for its
-// connections, whoever holds them.
+// run returns at the deadline even if close does not: a pool waits for all of its
+// connections to be returned.
 func (c closer) run() error {
 	ctx, cancel := context.WithTimeout(context.Background(), closeTime)
 	defer cancel()
@@ -199,6 +222,6 @@ func (c closer) run() error {
 	}
 }
 
-func (c *Chassis) closeLater(name string, f func(context.Context) error) {
+func (c *Chassis) onClose(name string, f func(context.Context) error) {
 	c.closers = append(c.closers, closer{name, f})
 }

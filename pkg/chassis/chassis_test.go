@@ -1,7 +1,6 @@
 package chassis_test
 
 import (
-	"context"
 	"encoding/json"
 	"io"
 	"net/http"
@@ -51,7 +50,7 @@ func TestEventLogIsForServices(t *testing.T) {
 	t.Parallel()
 	s := newService(t)
 	s.migrate()
-	i := start(t, s.environ, func(ch *chassis.Chassis) { relays(t, ch) })
+	i := start(t, s.environ, (*chassis.Chassis).Relay)
 	spoken := events.NewType(s.name, "word.spoken", 1, func(w string) string { return w })
 	err := i.DB.Transaction(func(tx *gorm.DB) error { return events.Publish(t.Context(), tx, spoken, "hello") })
 	if err != nil {
@@ -88,7 +87,7 @@ func TestPartitionsChangeWhileTheServiceRuns(t *testing.T) {
 	t.Parallel()
 	s := newService(t)
 	s.migrate()
-	i := start(t, s.environ, func(ch *chassis.Chassis) { relays(t, ch) })
+	i := start(t, s.environ, (*chassis.Chassis).Relay)
 	for _, c := range []struct {
 		caller, body string
 		status       int
@@ -149,11 +148,7 @@ func TestDemoCredentialsAreRefusedInProduction(t *testing.T) {
 
 func TestOpenedAndClosedWithoutRun(t *testing.T) {
 	t.Parallel()
-	cfg, err := env.Load[chassis.Config](environ(t))
-	if err != nil {
-		t.Fatal(err)
-	}
-	ch, err := chassis.Open(context.Background(), cfg, io.Discard, schema)
+	ch, err := app(func(*chassis.Chassis) {}).Open(t.Context(), environ(t), io.Discard)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -7,7 +7,6 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/go-troika/troika/pkg/contracts"
 	"github.com/go-troika/troika/pkg/database"
 	"github.com/go-troika/troika/pkg/env"
 	"github.com/go-troika/troika/pkg/events"
@@ -44,7 +43,10 @@ type Config struct {
 	Keys     idempotency.Config
 	Log      logging.Config
 	Tracing  tracing.Config
-	Peers    contracts.Peers
+
+	// Operator is the caller that may use the operator's routes on the admin port. It
+	// is set by the service, not by the environment.
+	Operator string
 }
 
 var (

@@ -1,7 +1,13 @@
-// Package chassis is what every service stands on: it loads nothing and knows
-// no business, but opens the parts that all services have in the right order,
-// runs them, and stops them so that no request and no event is lost.
+// Package chassis starts, runs and stops what every service needs: configuration,
+// logging, tracing, metrics, Postgres, Redis, the HTTP server and events. It knows no
+// service.
 //
-// A service's main is Main with an App, and its Serve is about ten lines: load
-// the configuration, Open, wire the service's own rooms, Run.
+// A service's main function calls [Main] with an [App], whose Wire adds what is the
+// service's own:
+//
+//	func main() {
+//		chassis.Main(chassis.App[config.Config]{
+//			Defaults: config.Defaults, Schema: models.Schema, OpenAPI: openapi, Wire: routes.Wire,
+//		})
+//	}
 package chassis

@@ -10,6 +10,7 @@ import (
 	"github.com/go-troika/troika/pkg/events"
 	"github.com/go-troika/troika/pkg/events/admin"
 	"github.com/go-troika/troika/pkg/events/consumer"
+	"github.com/go-troika/troika/pkg/events/httpapi"
 	"github.com/go-troika/troika/pkg/events/relay"
 )
 
@@ -20,9 +21,26 @@ const (
 	consumerPool = 8
 )
 
-// Relay has Run carry what the service publishes to whoever subscribes to it, and
-// adds the routes by which subscribers read the service's event log.
-func (c *Chassis) Relay(ctx context.Context) error {
+// Relay makes the service a producer: Run carries what it publishes to its consumers,
+// and any service may read its event log. Call it in Wire.
+func (c *Chassis) Relay() { c.relays = true }
+
+// Consume makes the service a consumer: Run calls the handlers in s. Call it in Wire.
+func (c *Chassis) Consume(s *events.Subscriptions) { c.subscriptions = s }
+
+func (c *Chassis) openEvents(ctx context.Context) error {
+	if c.relays {
+		if err := c.openRelay(ctx); err != nil {
+			return err
+		}
+	}
+	if c.subscriptions != nil {
+		return c.openConsumer(ctx)
+	}
+	return nil
+}
+
+func (c *Chassis) openRelay(ctx context.Context) error {
 	db, err := c.eventPool(ctx, relayPool)
 	if err != nil {
 		return err
@@ -33,25 +51,25 @@ func (c *Chassis) Relay(ctx context.Context) error {
 		Config: c.Config.Events, Deps: c.eventDeps(),
 		Committed: c.outbox.Committed(), Hints: events.NewHints(c.redis, c.Config.Env, c.Config.Service),
 	})
-	c.serveLog(log)
+	httpapi.ServeLog(c.HTTP, log)
+	httpapi.ServePartitions(c.operator, log, c.Config.Operator)
 	return nil
 }
 
-// Consume has Run hand events over to the handlers in s, and adds the routes by
-// which a person looks after that.
-func (c *Chassis) Consume(ctx context.Context, s *events.Subscriptions) error {
+func (c *Chassis) openConsumer(ctx context.Context) error {
 	db, err := c.eventPool(ctx, consumerPool)
 	if err != nil {
 		return err
 	}
-	name := c.Config.Service
+	name, source := c.Config.Service, httpapi.Reader{Client: c.logClient}
 	c.consumer = consumer.New(consumer.Options{
 		Name: name, Instance: instance(), DB: consumer.NewPostgres(db, name),
-		Streams: consumer.NewRedis(c.dialRedis, c.Config.Env), Source: (*eventLogs)(c), Subscriptions: s,
+		Streams: consumer.NewRedis(c.dialRedis, c.Config.Env), Source: source, Subscriptions: c.subscriptions,
 		Config: c.Config.Events, Deps: c.eventDeps(), Hints: events.NewHints(c.redis, c.Config.Env, name),
 	})
-	c.operator = &admin.Operator{DB: db, Name: name, Source: (*eventLogs)(c), Sources: s.Sources(), Log: c.Log}
-	c.operateConsumer()
+	httpapi.ServeOperator(c.operator, &admin.Operator{
+		DB: db, Name: name, Source: source, Sources: c.subscriptions.Sources(), Log: c.Log,
+	}, c.Config.Operator)
 	return nil
 }
 

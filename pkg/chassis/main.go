@@ -19,26 +19,55 @@ import (
 
 	"github.com/go-troika/troika/pkg/database"
 	"github.com/go-troika/troika/pkg/env"
-	"github.com/go-troika/troika/pkg/events"
-	"github.com/go-troika/troika/pkg/events/consumer"
 )
 
 // Version is the release, set when linking
 // (-ldflags "-X github.com/go-troika/troika/pkg/chassis.Version=v1.2.3").
 var Version string
 
-// App is a service as its main function gives it to Main.
-type App struct {
+// App is a service: what differs between services. C is its configuration.
+type App[C Configuration] struct {
 	// Defaults are the service's own values of variables of Config, as
 	// "KEY=value"; at least SERVICE_NAME, PORT and ADMIN_PORT.
 	Defaults []string
 	// Schema holds the service's migrations.
 	Schema fs.FS
-	// Subscriptions are the event types that the service handles; nil for none.
-	// migrate records them, so that a release knows what the next one will handle.
-	Subscriptions *events.Subscriptions
-	// Serve runs the service until ctx is done.
-	Serve func(ctx context.Context, environ []string, out io.Writer) error
+	// OpenAPI describes the service's routes; it is served under /openapi.yaml and /docs.
+	OpenAPI []byte
+	// Wire builds the service from the parts of the chassis: its routes, its
+	// subscriptions and whether it publishes. Nothing has started yet.
+	Wire func(*Chassis, C) error
+}
+
+// Configuration is what a service reads from its environment.
+type Configuration interface {
+	// Base returns the part that all services have, with the URLs of other services.
+	Base() Config
+}
+
+// Open loads the configuration from environ, opens the parts of the service and wires
+// them. Logs go to out. The error is about the configuration: an [*env.Error] lists
+// every wrong variable. Neither Postgres nor Redis needs to be up.
+func (app App[C]) Open(ctx context.Context, environ []string, out io.Writer) (*Chassis, error) {
+	cfg, err := env.Load[C](environ, app.Defaults...)
+	if err != nil {
+		return nil, err
+	}
+	c, err := open(ctx, cfg.Base(), out, app.Schema)
+	if err != nil {
+		return nil, err
+	}
+	err = app.Wire(c, cfg)
+	if err == nil && app.OpenAPI != nil {
+		err = c.HTTP.Docs(app.OpenAPI)
+	}
+	if err == nil {
+		err = c.openEvents(ctx)
+	}
+	if err != nil {
+		return nil, errors.Join(err, c.Close())
+	}
+	return c, nil
 }
 
 // Exit codes of Main.
@@ -65,12 +94,15 @@ const (
 	healthTime  = 2 * time.Second
 )
 
-// Main runs the command that the process was called with and gives its exit
-// code: 0, 1 for a failure, 2 for a wrong command or configuration, each
-// mistake of which has its own line on standard error. SIGINT, SIGTERM and SIGHUP end
-// it in order; a second one ends it at once. That nobody reads its log any more does
-// not end it.
-func Main(app App) int {
+// Main runs the command that the process was called with and exits: with 0, with 1
+// after a failure, with 2 for a wrong command or configuration, each problem of which
+// has a line of its own on standard error. SIGINT, SIGTERM and SIGHUP stop the service
+// in order; a second one ends it at once. A closed standard output does not end it.
+func Main[C Configuration](app App[C]) {
+	os.Exit(run(app.command))
+}
+
+func run(command func(context.Context, []string, []string, io.Writer) error) int {
 	signal.Ignore(syscall.SIGPIPE)
 	ctx, stop := context.WithCancel(context.Background())
 	defer stop()
@@ -78,17 +110,17 @@ func Main(app App) int {
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 	go func() {
 		<-signals
-		signal.Stop(signals) // a second one does what it does by default, before the drain is seen
+		signal.Stop(signals) // restores the default for a second one, before the drain is seen
 		stop()
 	}()
-	forgetLibpq()
-	err := app.command(ctx, os.Args, os.Environ(), os.Stdout)
+	unsetLibpq()
+	err := command(ctx, os.Args, os.Environ(), os.Stdout)
 	if err == nil {
 		return exitOK
 	}
 	fmt.Fprintln(os.Stderr, err)
-	var mistakes *env.Error
-	if errors.As(err, &mistakes) || errors.Is(err, errUsage) {
+	var invalid *env.Error
+	if errors.As(err, &invalid) || errors.Is(err, errUsage) {
 		return exitUsage
 	}
 	return exitFailed
@@ -96,9 +128,9 @@ func Main(app App) int {
 
 var errUsage = errors.New("wrong command")
 
-// forgetLibpq removes the variables of libpq from the environment. The driver would
-// let them decide which database is used and how; here only Config does.
-func forgetLibpq() {
+// unsetLibpq removes the variables of libpq from the environment: the driver would read
+// them, and only Config decides which database is used and how.
+func unsetLibpq() {
 	for _, variable := range os.Environ() {
 		if name, _, _ := strings.Cut(variable, "="); strings.HasPrefix(name, "PG") {
 			_ = os.Unsetenv(name)
@@ -106,7 +138,7 @@ func forgetLibpq() {
 	}
 }
 
-func (app App) command(ctx context.Context, args, environ []string, out io.Writer) error {
+func (app App[C]) command(ctx context.Context, args, environ []string, out io.Writer) error {
 	name := ""
 	if len(args) > 1 {
 		name = args[1]
@@ -116,7 +148,7 @@ func (app App) command(ctx context.Context, args, environ []string, out io.Write
 	}
 	switch name {
 	case "":
-		return app.Serve(ctx, environ, out)
+		return app.serve(ctx, environ, out)
 	case "migrate":
 		return app.migrate(ctx, environ, out)
 	case "health":
@@ -132,29 +164,25 @@ func (app App) command(ctx context.Context, args, environ []string, out io.Write
 	}
 }
 
-func (app App) migrate(ctx context.Context, environ []string, out io.Writer) error {
-	cfg, err := env.Load[Config](environ, app.Defaults...)
+func (app App[C]) serve(ctx context.Context, environ []string, out io.Writer) error {
+	c, err := app.Open(ctx, environ, out)
+	if err != nil {
+		return err
+	}
+	return c.Run(ctx)
+}
+
+func (app App[C]) migrate(ctx context.Context, environ []string, out io.Writer) error {
+	c, err := app.Open(ctx, environ, io.Discard)
 	if err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, migrateTime)
 	defer cancel()
-	cfg.Database.PoolAcquire = migrateTime
-	name := database.Name(cfg.Service, cfg.Env)
-	db, err := database.Open(ctx, cfg.Database, name)
-	if err != nil {
+	if err := errors.Join(c.migrate(ctx), c.Close()); err != nil {
 		return err
 	}
-	defer db.Close()
-	if err := db.Migrate(ctx, schemas(app.Schema)...); err != nil {
-		return err
-	}
-	if app.Subscriptions != nil {
-		if err := consumer.NewPostgres(db, cfg.Service).Declare(ctx, app.Subscriptions); err != nil {
-			return err
-		}
-	}
-	_, err = fmt.Fprintf(out, "%s is up to date\n", name)
+	_, err = fmt.Fprintf(out, "%s is up to date\n", database.Name(c.Config.Service, c.Config.Env))
 	return err
 }
 
@@ -166,12 +194,14 @@ func (c Config) healthHost() string {
 	return c.HTTP.Host
 }
 
-// health asks the instance on this machine, as a container's health check does.
-func (app App) health(ctx context.Context, environ []string) error {
-	cfg, err := env.Load[Config](environ, app.Defaults...)
+// health requests /readyz of the instance on this machine, as a container's health
+// check does.
+func (app App[C]) health(ctx context.Context, environ []string) error {
+	full, err := env.Load[C](environ, app.Defaults...)
 	if err != nil {
 		return err
 	}
+	cfg := full.Base()
 	ctx, cancel := context.WithTimeout(ctx, healthTime)
 	defer cancel()
 	url := "http://" + net.JoinHostPort(cfg.healthHost(), strconv.Itoa(cfg.HTTP.Port)) + "/readyz"

@@ -17,7 +17,7 @@ import (
 	"github.com/go-troika/troika/pkg/events"
 	"github.com/go-troika/troika/pkg/serviceauth"
 	"github.com/go-troika/troika/pkg/testkit"
-	"github.com/go-troika/troika/pkg/testkit/layout"
+	"github.com/go-troika/troika/pkg/testkit/apitest"
 )
 
 // post sends a body as the operator does and answers status and body.
@@ -65,11 +65,11 @@ func TestOperatorsRoutesAreOnTheAdminPort(t *testing.T) {
 	s.migrate()
 	spoken := events.NewType(s.name, "word.spoken", 1, func(w string) string { return w })
 	i := start(t, s.environ, func(ch *chassis.Chassis) {
-		relays(t, ch)
-		consumes(t, ch, spoken, func(context.Context, *gorm.DB, string) error { return nil })
+		ch.Relay()
+		consumes(ch, spoken, func(context.Context, *gorm.DB, string) error { return nil })
 	})
-	layout.OpenAPI(t, "operator.yaml") // valid
-	text, err := os.ReadFile("operator.yaml")
+	apitest.OpenAPI(t, "../events/httpapi/operator.yaml") // valid
+	text, err := os.ReadFile("../events/httpapi/operator.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -98,8 +98,8 @@ func TestOperatorLooksAfterDeadLetters(t *testing.T) {
 	s.migrate()
 	spoken := events.NewType(s.name, "word.spoken", 1, func(w string) string { return w })
 	i := start(t, append(s.environ, "REGISTRY=redis"), func(ch *chassis.Chassis) {
-		relays(t, ch)
-		consumes(t, ch, spoken, func(context.Context, *gorm.DB, string) error {
+		ch.Relay()
+		consumes(ch, spoken, func(context.Context, *gorm.DB, string) error {
 			return events.Permanent(errors.New("cannot be spoken"))
 		})
 	})

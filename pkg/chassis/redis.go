@@ -19,7 +19,7 @@ func (c *Chassis) openRedis(context.Context) error {
 	}
 	redis.SetLogger(redisLog{c.Log})
 	c.redis = redis.NewUniversalClient(opts)
-	c.closeLater("redis", func(context.Context) error { return c.redis.Close() })
+	c.onClose("redis", func(context.Context) error { return c.redis.Close() })
 	return nil
 }
 
@@ -56,5 +56,5 @@ type redisLog struct{ *slog.Logger }
 
 // Printf implements go-redis' logger.
 func (l redisLog) Printf(ctx context.Context, format string, args ...any) {
-	l.WarnContext(ctx, "redis client", "says", fmt.Sprintf(format, args...))
+	l.WarnContext(ctx, "redis client", "message", fmt.Sprintf(format, args...))
 }

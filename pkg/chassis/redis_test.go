@@ -53,7 +53,7 @@ func TestRedisFailsOverBehindOneAddress(t *testing.T) {
 	var target atomic.Value
 	target.Store(old.Options().Addr)
 	spoken := events.NewType(s.name, "word.spoken", 1, func(w string) string { return w })
-	i := start(t, append(s.environ, "REDIS_URL=redis://"+address(t, &target)+"/0"), func(ch *chassis.Chassis) { relays(t, ch) })
+	i := start(t, append(s.environ, "REDIS_URL=redis://"+address(t, &target)+"/0"), (*chassis.Chassis).Relay)
 	publish := func() {
 		err := i.DB.Transaction(func(tx *gorm.DB) error { return events.Publish(t.Context(), tx, spoken, "hello") })
 		if err != nil {

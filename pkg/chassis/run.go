@@ -35,7 +35,7 @@ type part struct {
 // a context that ends then, and has 3 s to return. If it returns earlier, the
 // service stops.
 func (c *Chassis) Background(name string, run func(context.Context) error) {
-	c.more = append(c.more, &part{name: name, run: run, time: shortTime})
+	c.background = append(c.background, &part{name: name, run: run, time: shortTime})
 }
 
 // Run serves until ctx is done, then stops in order: say that it stops
@@ -100,7 +100,7 @@ func (c *Chassis) parts() []*part {
 	if c.relay != nil {
 		parts = append(parts, &part{name: "relay", run: c.relay.Run, time: shortTime})
 	}
-	parts = append(parts, c.more...)
+	parts = append(parts, c.background...)
 	parts = append(parts, &part{name: "http", run: c.HTTP.Run, time: partTime})
 	if c.consumer != nil {
 		parts = append(parts, &part{name: "consumer", run: c.consumer.Run, time: partTime})
@@ -138,12 +138,12 @@ func (p *part) end(limit time.Duration) error {
 // drain says that this instance stops, and waits until others have noticed. That
 // Redis could not be told is no failure of the stop: the entry there runs out.
 func (c *Chassis) drain() {
-	c.Log.Info("service drains", "for", c.Config.DrainDelay)
+	c.Log.Info("draining", "delay", c.Config.DrainDelay)
 	c.HTTP.Drain()
 	ctx, cancel := context.WithTimeout(context.Background(), withdrawTime)
 	defer cancel()
 	if err := c.Registry.Withdraw(ctx); err != nil {
-		c.Log.Warn("others were not told of the stop", "error", err)
+		c.Log.Warn("deregistration failed", "error", err)
 	}
 	time.Sleep(c.Config.DrainDelay)
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/go-troika/troika/pkg/database"
 	"github.com/go-troika/troika/pkg/events"
+	"github.com/go-troika/troika/pkg/events/consumer"
 	"github.com/go-troika/troika/pkg/idempotency"
 )
 
@@ -17,6 +18,25 @@ import (
 // keys.
 func schemas(own fs.FS) []database.Schema {
 	return []database.Schema{{Table: "schema_version", Files: own}, events.Schema(), idempotency.Schema()}
+}
+
+// migrate applies what is pending, and records which event types this release handles,
+// so that older instances keep the new ones for it.
+func (c *Chassis) migrate(ctx context.Context) error {
+	cfg := c.Config.Database
+	cfg.PoolAcquire = migrateTime
+	db, err := database.Open(ctx, cfg, database.Name(c.Config.Service, c.Config.Env))
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	if err := db.Migrate(ctx, c.schemas...); err != nil {
+		return err
+	}
+	if c.subscriptions == nil {
+		return nil
+	}
+	return consumer.NewPostgres(db, c.Config.Service).Declare(ctx, c.subscriptions)
 }
 
 // schemaCheck reports a database that was not migrated; once it was, it stays

@@ -1,8 +1,6 @@
 package chassis_test
 
 import (
-	"context"
-	"io"
 	"net/http"
 	"net/url"
 	"os"
@@ -12,6 +10,7 @@ import (
 	"sync"
 	"testing"
 	"testing/fstest"
+	"time"
 
 	"github.com/gin-gonic/gin"
 	"github.com/google/uuid"
@@ -34,31 +33,33 @@ var schema = fstest.MapFS{"00001_words.sql": {Data: []byte("-- +goose Up\nCREATE
 // asService in the environment makes this binary the service.
 const asService = "CHASSIS_TEST_SERVICE=1"
 
+// config is the service's configuration.
+type config struct {
+	Chassis  chassis.Config
+	Shutdown time.Duration `env:"TEST_HTTP_SHUTDOWN"`
+}
+
+// Base implements chassis.Configuration.
+func (c config) Base() chassis.Config {
+	c.Chassis.Operator, c.Chassis.HTTP.Shutdown = "gateway", c.Shutdown
+	return c.Chassis
+}
+
+// app returns the service, wired by wire.
+func app(wire func(*chassis.Chassis)) chassis.App[config] {
+	return chassis.App[config]{
+		Defaults: []string{"SERVICE_NAME=" + serviceName, "PORT=0", "ADMIN_PORT=0"},
+		Schema:   schema,
+		Wire:     func(ch *chassis.Chassis, _ config) error { wire(ch); return nil },
+	}
+}
+
 // TestMain lets the tests run this binary as a service of its own.
 func TestMain(m *testing.M) {
 	if slices.Contains(os.Environ(), asService) {
-		os.Exit(chassis.Main(chassis.App{
-			Defaults: []string{"SERVICE_NAME=" + serviceName, "PORT=0", "ADMIN_PORT=0"}, Schema: schema, Serve: serve,
-		}))
+		chassis.Main(app((*chassis.Chassis).Relay))
 	}
 	goleak.VerifyTestMain(m)
-}
-
-// serve is the service.
-func serve(ctx context.Context, environ []string, out io.Writer) error {
-	cfg, err := env.Load[chassis.Config](environ, "SERVICE_NAME="+serviceName)
-	if err != nil {
-		return err
-	}
-	ch, err := chassis.Open(ctx, cfg, out, schema)
-	if err != nil {
-		return err
-	}
-	defer ch.Close()
-	if err := ch.Relay(ctx); err != nil {
-		return err
-	}
-	return ch.Run(ctx)
 }
 
 // instance is a chassis that runs in this process.
@@ -88,41 +89,26 @@ func environ(t *testing.T, more ...string) []string {
 // start runs a chassis with the environment, after wire has added to it.
 func start(t *testing.T, environ []string, wire func(*chassis.Chassis)) *instance {
 	t.Helper()
-	cfg, err := env.Load[chassis.Config](environ)
-	if err != nil {
-		t.Fatal(err)
-	}
 	log := &journal{}
 	t.Cleanup(func() {
 		if t.Failed() {
 			t.Log(log)
 		}
 	})
-	ch, err := chassis.Open(t.Context(), cfg, log, schema)
+	ch, err := app(wire).Open(t.Context(), environ, log)
 	if err != nil {
 		t.Fatal(err)
 	}
-	wire(ch)
 	i := &instance{Chassis: ch, t: t, stop: testkit.Run(t, ch.Run)}
 	<-ch.HTTP.Listening()
 	i.url = "http://" + ch.HTTP.Addr()
 	return i
 }
 
-func relays(t *testing.T, ch *chassis.Chassis) {
-	t.Helper()
-	if err := ch.Relay(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-}
-
-func consumes[T any](t *testing.T, ch *chassis.Chassis, event events.Type[T], h events.Handler[T]) {
-	t.Helper()
+func consumes[T any](ch *chassis.Chassis, event events.Type[T], h events.Handler[T]) {
 	s := events.NewSubscriptions()
 	events.On(s, event, h)
-	if err := ch.Consume(t.Context(), s); err != nil {
-		t.Fatal(err)
-	}
+	ch.Consume(s)
 }
 
 // client keeps no connection.

@@ -107,8 +107,8 @@ func TestPartsStopOneByOne(t *testing.T) {
 	var done steps
 	handling, entered, leave := make(chan struct{}), make(chan struct{}), make(chan struct{})
 	i := start(t, append(s.environ, "REGISTRY=redis"), func(ch *chassis.Chassis) {
-		relays(t, ch)
-		consumes(t, ch, spoken, func(context.Context, *gorm.DB, string) error {
+		ch.Relay()
+		consumes(ch, spoken, func(context.Context, *gorm.DB, string) error {
 			close(handling)
 			<-leave
 			done.note("event")
@@ -153,12 +153,7 @@ func TestStopDoesNotWaitForEver(t *testing.T) {
 	t.Parallel()
 	s := newService(t)
 	s.migrate()
-	cfg, err := env.Load[chassis.Config](s.environ)
-	if err != nil {
-		t.Fatal(err)
-	}
-	cfg.HTTP.Shutdown = 200 * time.Millisecond
-	ch, err := chassis.Open(t.Context(), cfg, &journal{}, schema)
+	ch, err := app(func(*chassis.Chassis) {}).Open(t.Context(), append(s.environ, "TEST_HTTP_SHUTDOWN=200ms"), &journal{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -193,16 +188,14 @@ func TestStopDoesNotWaitForEver(t *testing.T) {
 func TestFailingPartStopsTheService(t *testing.T) {
 	t.Parallel()
 	s := newService(t)
-	cfg, err := env.Load[chassis.Config](s.environ)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ch, err := chassis.Open(t.Context(), cfg, &journal{}, schema)
-	if err != nil {
-		t.Fatal(err)
-	}
 	broken := errors.New("broken")
-	ch.Background("own", func(context.Context) error { return broken })
+	fails := func(ch *chassis.Chassis) {
+		ch.Background("own", func(context.Context) error { return broken })
+	}
+	ch, err := app(fails).Open(t.Context(), s.environ, &journal{})
+	if err != nil {
+		t.Fatal(err)
+	}
 	if err := ch.Run(t.Context()); !errors.Is(err, broken) || !strings.Contains(err.Error(), "own ended") {
 		t.Errorf("ended with %v", err)
 	}

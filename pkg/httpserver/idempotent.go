@@ -15,13 +15,14 @@ const (
 	maxIdempotencyKey = 255
 )
 
-// ErrIdempotencyKey answers a key that cannot be kept as it is.
+// ErrIdempotencyKey is the error of a malformed key.
 var ErrIdempotencyKey = fault.New(fault.Malformed, "invalid_idempotency_key", "Invalid Idempotency-Key").
 	WithDetail("give one line of 1 to 255 printable ASCII characters, or none")
 
-// Idempotent reads the optional Idempotency-Key for package idempotency; it stands
-// after [Callers]. It answers 400 to a key that is not one line of 1 to 255 printable
-// ASCII characters. The key is taken literally, quotes included.
+// Idempotent puts the optional Idempotency-Key into the request's context for package
+// idempotency, and marks an answer that an earlier request had with Idempotent-Replayed.
+// It runs after [Callers]. A key that is not one line of 1 to 255 printable ASCII
+// characters is a 400. The key is taken literally, quotes included.
 func Idempotent() gin.HandlerFunc {
 	return Handle(func(c *gin.Context) error {
 		lines := c.Request.Header.Values(idempotencyHeader)
@@ -33,13 +34,11 @@ func Idempotent() gin.HandlerFunc {
 		}
 		ctx := c.Request.Context()
 		key := idempotency.Key{Caller: serviceauth.Caller(ctx), Value: lines[0]}
+		key.OnReplay = func() { c.Header("Idempotent-Replayed", "true") }
 		c.Request = c.Request.WithContext(idempotency.WithKey(ctx, key))
 		return nil
 	})
 }
-
-// Replayed marks an answer that an earlier request with the key had.
-func Replayed(c *gin.Context) { c.Header("Idempotent-Replayed", "true") }
 
 func validKey(key string) bool {
 	unprintable := func(r rune) bool { return r < ' ' || r > '~' }

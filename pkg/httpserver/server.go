@@ -76,8 +76,11 @@ func newEngine() *gin.Engine {
 	return e
 }
 
-// Router is where a service adds its routes.
+// Router returns where a service adds its routes.
 func (s *Server) Router() gin.IRouter { return s.router }
+
+// Routes returns all routes, the server's own included.
+func (s *Server) Routes() gin.RoutesInfo { return s.engine.Routes() }
 
 // Callers is the function [Callers] with the server's own verifier.
 func (s *Server) Callers(names ...string) gin.HandlerFunc {

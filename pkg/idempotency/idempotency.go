@@ -1,21 +1,16 @@
-// Package idempotency answers a repeated request as it was answered first: the same
-// caller with the same Idempotency-Key and the same request gets what the first one
-// made, also if its answer was lost or its outcome unknown
-// (draft-ietf-httpapi-idempotency-key-header).
+// Package idempotency makes a repeated request safe: the same caller with the same
+// Idempotency-Key and the same request gets what the first request made, also if its
+// answer was lost or its outcome is unknown (draft-ietf-httpapi-idempotency-key-header).
 //
-// A create takes the key in its own transaction, so that key and resource are there
-// both or neither:
+// A service creates a resource through [Once], which stores the key in the transaction
+// of the resource, so that both exist or neither:
 //
-//	r := idempotency.NewRequest(ctx, canonicalBody)
-//	err := database.Transaction(ctx, db, func(tx *gorm.DB) error {
-//		made, err := r.Take(tx, user.ID)
-//		if err != nil || made != user.ID {
-//			return err // made is what the first request made
-//		}
+//	made, err := idempotency.Once(ctx, db, request, user.ID, func(tx *gorm.DB) error {
 //		return models.InsertUser(tx, &user)
 //	})
 //
-// httpserver.Idempotent puts the key of a request into its context.
+// and its route runs httpserver.Idempotent, which puts the request's key into its
+// context. Without a key every request is a new one.
 package idempotency
 
 import (
@@ -29,13 +24,13 @@ import (
 
 	"github.com/google/uuid"
 	"gorm.io/gorm"
+	"gorm.io/gorm/clause"
 
 	"github.com/go-troika/troika/pkg/database"
 	"github.com/go-troika/troika/pkg/fault"
 )
 
-// ErrKeyReused: the key came with another request before, so one of the two would be
-// lost.
+// ErrKeyReused is the error of a key that was used for another request.
 var ErrKeyReused = fault.New(fault.Unprocessable, "idempotency_key_reused", "Idempotency-Key was used for another request")
 
 //go:embed migrations/*.sql
@@ -50,10 +45,12 @@ func Schema() database.Schema {
 	return database.Schema{Table: "idempotency_version", Files: files}
 }
 
-// Key makes a repeated request recognisable. Callers cannot see each other's keys.
+// Key identifies a request and its repetitions.
 type Key struct {
-	Caller string // the service that called
+	Caller string // the service that called; callers do not share keys
 	Value  string // the request's Idempotency-Key
+	// OnReplay is called when the key was used before; nil for nothing.
+	OnReplay func()
 }
 
 type contextKey struct{}
@@ -63,62 +60,90 @@ func WithKey(ctx context.Context, k Key) context.Context {
 	return context.WithValue(ctx, contextKey{}, k)
 }
 
-// Request is a request to make something, with the key of its context. Without a key
-// every Request is a new one. It is immutable.
-type Request struct {
-	key  Key
-	hash []byte
-}
-
-// NewRequest returns the request of ctx. body is what is asked for, in one spelling
-// for requests that mean the same.
-func NewRequest(ctx context.Context, body string) Request {
-	key, _ := ctx.Value(contextKey{}).(Key)
-	hash := sha256.Sum256([]byte(body))
-	return Request{key, hash[:]}
-}
-
-// Made returns the id of what an earlier request with the key made, uuid.Nil if there
-// was none. It fails with ErrKeyReused if that was another request.
-func (r Request) Made(tx *gorm.DB) (uuid.UUID, error) {
-	if r.key == (Key{}) {
+// Find returns the id of what an earlier request with the key of ctx made, uuid.Nil if
+// there was none. request is what is asked for, in one spelling for requests that mean
+// the same; the error is ErrKeyReused if the earlier one differs. Use it before work
+// that a repetition should not do; [Once] looks again.
+func Find(ctx context.Context, db *gorm.DB, request string) (uuid.UUID, error) {
+	key, ok := ctx.Value(contextKey{}).(Key)
+	if !ok {
 		return uuid.Nil, nil
 	}
+	id, err := find(db.WithContext(ctx), key, hash(request))
+	if err == nil && id != uuid.Nil {
+		key.replayed()
+	}
+	return id, err
+}
+
+// Once runs create, which makes the resource id, in a [database.Transaction] together
+// with the key of ctx, and returns id. If an earlier request with the key made a resource,
+// it returns that one's id and does not run create; while another transaction holds the
+// key, it waits for that one's end. The error is ErrKeyReused if the earlier request
+// differs from this one; see [Find].
+func Once(ctx context.Context, db *gorm.DB, request string, id uuid.UUID, create func(tx *gorm.DB) error) (made uuid.UUID, err error) {
+	key, ok := ctx.Value(contextKey{}).(Key)
+	err = database.Transaction(ctx, db, func(tx *gorm.DB) error {
+		made = id
+		if ok {
+			if made, err = claim(tx, key, hash(request), id); err != nil || made != id {
+				return err
+			}
+		}
+		return create(tx)
+	})
+	if err != nil {
+		return uuid.Nil, err
+	}
+	if made != id {
+		key.replayed()
+	}
+	return made, nil
+}
+
+func (k Key) replayed() {
+	if k.OnReplay != nil {
+		k.OnReplay()
+	}
+}
+
+func hash(request string) []byte {
+	sum := sha256.Sum256([]byte(request))
+	return sum[:]
+}
+
+// claim stores key for id, or returns the id that it was stored for before.
+func claim(tx *gorm.DB, key Key, hash []byte, id uuid.UUID) (uuid.UUID, error) {
+	result := tx.Clauses(clause.OnConflict{DoNothing: true}).Create(&row{
+		Caller: key.Caller, Key: key.Value, RequestHash: hash, ResourceID: id,
+	})
+	switch {
+	case result.Error != nil:
+		return uuid.Nil, fmt.Errorf("insert idempotency key: %w", result.Error)
+	case result.RowsAffected == 1:
+		return id, nil
+	}
+	return find(tx, key, hash)
+}
+
+func find(tx *gorm.DB, key Key, hash []byte) (uuid.UUID, error) {
 	var kept row
-	err := tx.Take(&kept, "caller = ? AND key = ?", r.key.Caller, r.key.Value).Error
+	err := tx.Take(&kept, "caller = ? AND key = ?", key.Caller, key.Value).Error
 	switch {
 	case errors.Is(err, gorm.ErrRecordNotFound):
 		return uuid.Nil, nil
 	case err != nil:
 		return uuid.Nil, fmt.Errorf("find idempotency key: %w", err)
-	case !bytes.Equal(kept.RequestHash, r.hash):
+	case !bytes.Equal(kept.RequestHash, hash):
 		return uuid.Nil, ErrKeyReused
 	}
 	return kept.ResourceID, nil
 }
 
-// Take has the key stand for id, in the transaction that makes it, and returns id.
-// If it stands for something already, it returns that. While another transaction
-// takes the same key, it waits for that one's end. It fails with ErrKeyReused if the
-// key came with another request.
-func (r Request) Take(tx *gorm.DB, id uuid.UUID) (uuid.UUID, error) {
-	if r.key == (Key{}) {
-		return id, nil
-	}
-	taken := tx.Exec(`
-INSERT INTO idempotency_keys (caller, key, request_hash, resource_id, created_at) VALUES (?, ?, ?, ?, now()) ON CONFLICT DO NOTHING`,
-		r.key.Caller, r.key.Value, r.hash, id)
-	switch {
-	case taken.Error != nil:
-		return uuid.Nil, fmt.Errorf("take idempotency key: %w", taken.Error)
-	case taken.RowsAffected == 1:
-		return id, nil
-	}
-	return r.Made(tx)
-}
-
-// row is a row of idempotency_keys.
+// row is a row of idempotency_keys; created_at is the database's now().
 type row struct {
+	Caller      string
+	Key         string
 	RequestHash []byte
 	ResourceID  uuid.UUID
 }

@@ -23,10 +23,24 @@ import (
 	"github.com/go-troika/troika/pkg/idempotency"
 )
 
-// Postgres gives the test a database of service with schema (nil for none) and
-// the tables of packages events and idempotency, and with the service's outbox installed. It is
-// dropped when the test ends.
+// Postgres returns a database of the test's own with schema (nil for none), the tables
+// of packages events and idempotency, and the outbox of service installed. It is dropped
+// when the test ends.
 func Postgres(t testing.TB, service string, schema fs.FS) *database.DB {
+	t.Helper()
+	name := "test_" + strings.ReplaceAll(uuid.NewString(), "-", "")
+	CreateMigrated(t, name, schema)
+	db := Open(t, name)
+	if err := db.Gorm.Use(events.NewOutbox(service)); err != nil {
+		t.Fatal(err)
+	}
+	return db
+}
+
+// CreateMigrated creates a database as the subcommand migrate leaves it: with schema (nil
+// for none) and the tables of packages events and idempotency. It is dropped when the
+// test ends.
+func CreateMigrated(t testing.TB, name string, schema fs.FS) {
 	t.Helper()
 	admin := adminURL(t)
 	var schemas []database.Schema // in the order of package chassis
@@ -35,15 +49,8 @@ func Postgres(t testing.TB, service string, schema fs.FS) *database.DB {
 	}
 	schemas = append(schemas, events.Schema(), idempotency.Schema())
 	template := makeTemplate(t, admin, schemas)
-	name := "test_" + strings.ReplaceAll(uuid.NewString(), "-", "")
 	onServer(t, admin, `CREATE DATABASE `+name+` TEMPLATE `+template)
 	t.Cleanup(func() { onServer(t, admin, `DROP DATABASE IF EXISTS `+name+` WITH (FORCE)`) })
-
-	db := Open(t, name)
-	if err := db.Gorm.Use(events.NewOutbox(service)); err != nil {
-		t.Fatal(err)
-	}
-	return db
 }
 
 // CreateDatabase makes an empty database, which is dropped when the test ends.

@@ -4,6 +4,7 @@ go 1.26.0
 
 require (
 	github.com/gin-gonic/gin v1.11.0
+	github.com/go-troika/troika/contracts v0.0.0
 	github.com/go-troika/troika/pkg v0.0.0
 	github.com/google/go-cmp v0.7.0
 	github.com/google/uuid v1.6.0
@@ -86,4 +87,7 @@ require (
 	gorm.io/driver/postgres v1.6.1 // indirect
 )
 
-replace github.com/go-troika/troika/pkg => ../../pkg
+replace (
+	github.com/go-troika/troika/contracts => ../../contracts
+	github.com/go-troika/troika/pkg => ../../pkg
+)

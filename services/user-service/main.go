@@ -1,47 +1,20 @@
-// Command user-service keeps the users.
+// Command user-service manages user accounts.
 package main
 
 import (
-	"context"
 	_ "embed"
-	"io"
-	"os"
 
 	"github.com/go-troika/troika/pkg/chassis"
-	"github.com/go-troika/troika/pkg/env"
 	"github.com/go-troika/troika/services/user-service/internal/config"
-	"github.com/go-troika/troika/services/user-service/internal/controllers"
 	"github.com/go-troika/troika/services/user-service/internal/models"
 	"github.com/go-troika/troika/services/user-service/internal/routes"
-	"github.com/go-troika/troika/services/user-service/internal/services"
 )
 
 //go:embed openapi.yaml
 var openapi []byte
 
 func main() {
-	os.Exit(chassis.Main(chassis.App{Defaults: config.Defaults, Schema: models.Schema, Serve: run}))
-}
-
-// run serves until ctx is done.
-func run(ctx context.Context, environ []string, out io.Writer) error {
-	cfg, err := env.Load[config.Config](environ, config.Defaults...)
-	if err != nil {
-		return err
-	}
-	ch, err := chassis.Open(ctx, cfg.Chassis, out, models.Schema)
-	if err != nil {
-		return err
-	}
-	defer ch.Close()
-
-	users := services.NewUsers(ch.DB)
-	routes.HTTP(ch.HTTP.Router(), ch.Verifier, controllers.NewUsers(users))
-	if err := ch.HTTP.Docs(openapi); err != nil {
-		return err
-	}
-	if err := ch.Relay(ctx); err != nil {
-		return err
-	}
-	return ch.Run(ctx)
+	chassis.Main(chassis.App[config.Config]{
+		Defaults: config.Defaults, Schema: models.Schema, OpenAPI: openapi, Wire: routes.Wire,
+	})
 }

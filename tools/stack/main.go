@@ -12,6 +12,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"syscall"
 
 	"github.com/go-troika/troika/pkg/env"
@@ -95,6 +96,9 @@ func (a *app) dispatch(ctx context.Context, args []string) (err error) {
 			return err
 		}
 		if a.root, err = checkout.Find(dir); err != nil {
+			return err
+		}
+		if a.environ, err = a.environ.WithDefaults(filepath.Join(a.root, "build.env")); err != nil {
 			return err
 		}
 		if a.services, err = checkout.Services(a.root); err != nil && c.needsServices {

@@ -90,7 +90,7 @@ func (a *app) testOn(ctx context.Context, stack *local.Stack, o gotest.Options, 
 		fmt.Fprintln(a.out, "Postgres and Redis: those of TEST_POSTGRES_URL and TEST_REDIS_URL")
 	}
 	fmt.Fprintln(a.out, "compiling with the race detector (several minutes of CPU from an empty cache, seconds when nothing changed)")
-	o.Env = a.environ.ForGo(true).With(set)
+	o.Env = a.environ.With(set).With(map[string]string{"CGO_ENABLED": "1"})
 	return gotest.Run(ctx, stack.Keeper(), o)
 }
 

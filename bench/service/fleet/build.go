@@ -11,14 +11,9 @@ import (
 
 const module = "github.com/go-troika/troika/"
 
-// Flags are those that the services' images are built with.
-var Flags = []string{
-	"-tags=nomsgpack,grpcnotrace,validator_novalidatefn", "-trimpath", "-buildvcs=false", "-ldflags=-s -w",
-}
-
-// Build compiles the services and the floor into dir.
+// Build compiles the services and the floor into dir, with the GOFLAGS of make.
 func Build(ctx context.Context, dir string) error {
-	args := append([]string{"build", "-o", dir + string(filepath.Separator)}, Flags...)
+	args := []string{"build", "-o", dir + string(filepath.Separator), "-ldflags=-s -w"}
 	for _, s := range services {
 		args = append(args, module+"services/"+s.name)
 	}

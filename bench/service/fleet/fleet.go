@@ -13,7 +13,7 @@ import (
 
 	"github.com/go-troika/troika/bench/internal/lab"
 	"github.com/go-troika/troika/bench/service/process"
-	"github.com/go-troika/troika/pkg/contracts"
+	"github.com/go-troika/troika/contracts"
 	"github.com/go-troika/troika/pkg/env"
 	"github.com/go-troika/troika/pkg/serviceauth"
 )

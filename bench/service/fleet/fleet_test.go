@@ -5,8 +5,6 @@ import (
 	"io"
 	"maps"
 	"net/http"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -17,28 +15,12 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/go-troika/troika/bench/service/fleet"
-	"github.com/go-troika/troika/pkg/contracts"
+	"github.com/go-troika/troika/contracts"
 )
 
 func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m, goleak.IgnoreTopFunction("net/http.(*persistConn).readLoop"),
 		goleak.IgnoreTopFunction("net/http.(*persistConn).writeLoop"), goleak.IgnoreTopFunction("internal/poll.runtime_pollWait"))
-}
-
-func TestServicesAreBuiltAsTheirImagesAre(t *testing.T) {
-	t.Parallel()
-	for _, name := range fleet.Names() {
-		text, err := os.ReadFile(filepath.Join("..", "..", "..", "services", name, "Dockerfile"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, flag := range append([]string{"CGO_ENABLED=0"}, fleet.Flags...) {
-			value := strings.Trim(strings.TrimPrefix(flag, "-ldflags="), `"`)
-			if !strings.Contains(string(text), value) {
-				t.Errorf("%s's Dockerfile does not build with %s", name, flag)
-			}
-		}
-	}
 }
 
 // open gives a fleet that does not run yet.

@@ -7,7 +7,7 @@ import (
 	"github.com/go-troika/troika/bench/internal/report"
 	"github.com/go-troika/troika/bench/service/fleet"
 	"github.com/go-troika/troika/bench/service/process"
-	"github.com/go-troika/troika/pkg/contracts"
+	"github.com/go-troika/troika/contracts"
 )
 
 // Bench takes the figures.

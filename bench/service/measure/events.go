@@ -9,7 +9,7 @@ import (
 
 	"github.com/go-troika/troika/bench/internal/report"
 	"github.com/go-troika/troika/bench/service/load"
-	"github.com/go-troika/troika/pkg/contracts"
+	"github.com/go-troika/troika/contracts"
 )
 
 const (

@@ -12,7 +12,7 @@ import (
 	"github.com/go-troika/troika/bench/internal/report"
 	"github.com/go-troika/troika/bench/service/load"
 	"github.com/go-troika/troika/bench/service/process"
-	"github.com/go-troika/troika/pkg/contracts"
+	"github.com/go-troika/troika/contracts"
 )
 
 // The routes that are measured.

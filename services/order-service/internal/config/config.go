@@ -1,30 +1,31 @@
-// Package config says what order-service reads from its environment.
+// Package config declares what order-service reads from its environment.
 package config
 
 import (
-	"time"
-
+	"github.com/go-troika/troika/contracts"
+	"github.com/go-troika/troika/pkg/breaker"
 	"github.com/go-troika/troika/pkg/chassis"
 )
 
-// Config is all that can be set; .env.example lists it with the defaults.
+// Config is the configuration; .env.example lists the variables with their defaults.
 type Config struct {
-	Chassis chassis.Config
-	Breaker Breaker
+	Chassis  chassis.Config
+	Services contracts.ServiceURLs
+	Breaker  breaker.Config // of calls to user-service
 }
 
-// Breaker says when to stop asking user-service.
-type Breaker struct {
-	// Failures in a row open the breaker.
-	Failures int `env:"BREAKER_FAILURES" envDefault:"3" validate:"min=1,max=1000"`
-	// Cooldown is how long it stays open before one call may try again.
-	Cooldown time.Duration `env:"BREAKER_COOLDOWN" envDefault:"30s" validate:"min=100ms,max=1h"`
+// Base implements [chassis.Configuration].
+func (c Config) Base() chassis.Config {
+	c.Chassis.Registry.URLs, c.Chassis.Operator = c.Services.URLs(), contracts.Gateway
+	return c.Chassis
 }
 
-// Defaults are this service's own values of variables that all services have.
+// Defaults are this service's own defaults of variables that all services have.
 var Defaults = []string{
 	"SERVICE_NAME=order-service",
 	"PORT=8082",
 	"ADMIN_PORT=9082",
 	"DB_USER=order_service",
+	"BREAKER_FAILURES=3",
+	"BREAKER_COOLDOWN=30s",
 }

@@ -1,20 +1,23 @@
-// Package controllers turns requests to order-service into calls of its
-// services, and their results into answers.
+// Package controllers translates between HTTP and the services of order-service.
 package controllers
 
 import (
 	"context"
 	"net/http"
+	"regexp"
+	"slices"
+	"time"
 
 	"github.com/gin-gonic/gin"
 	"github.com/google/uuid"
 
+	"github.com/go-troika/troika/pkg/fault"
 	"github.com/go-troika/troika/pkg/httpserver"
 	"github.com/go-troika/troika/services/order-service/internal/models"
 	"github.com/go-troika/troika/services/order-service/internal/services"
 )
 
-// Orders answers the requests under /orders.
+// Orders handles the requests under /orders.
 type Orders struct {
 	orders *services.Orders
 }
@@ -24,40 +27,37 @@ func NewOrders(orders *services.Orders) *Orders {
 	return &Orders{orders: orders}
 }
 
-// Create answers POST /orders with 201 and the new order, or the one that the
-// same Idempotency-Key made before, in the same words.
+// Create handles POST /orders: 201 with the new order, or with the one that the same
+// Idempotency-Key made before, byte for byte.
 func (ctl *Orders) Create(c *gin.Context) error {
 	in, err := httpserver.Bind[createOrder](c)
 	if err != nil {
 		return err
 	}
-	order, replayed, err := ctl.orders.Place(c.Request.Context(), in.order())
+	order, err := ctl.orders.Place(c.Request.Context(), in.UserID, in.currency(), in.items())
 	if err != nil {
 		return err
-	}
-	if replayed {
-		httpserver.Replayed(c)
 	}
 	c.Header("Location", "/orders/"+order.ID.String())
 	return httpserver.JSON(c, http.StatusCreated, view(order))
 }
 
-// Show answers GET /orders/:id.
+// Show handles GET /orders/:id.
 func (ctl *Orders) Show(c *gin.Context) error {
 	return ctl.one(c, ctl.orders.Get)
 }
 
-// Complete answers POST /orders/:id/complete with the completed order.
+// Complete handles POST /orders/:id/complete and returns the completed order.
 func (ctl *Orders) Complete(c *gin.Context) error {
 	return ctl.one(c, ctl.orders.Complete)
 }
 
-// Cancel answers POST /orders/:id/cancel with the cancelled order.
+// Cancel handles POST /orders/:id/cancel and returns the cancelled order.
 func (ctl *Orders) Cancel(c *gin.Context) error {
 	return ctl.one(c, ctl.orders.Cancel)
 }
 
-// List answers GET /orders with one page, by id.
+// List handles GET /orders: one page, ordered by id.
 func (ctl *Orders) List(c *gin.Context) error {
 	var filter models.Filter
 	page, err := httpserver.BindPage(c, filters(&filter)...)
@@ -79,7 +79,7 @@ func (ctl *Orders) List(c *gin.Context) error {
 	return httpserver.JSON(c, http.StatusOK, httpserver.NewList(views, page.Limit, orderID))
 }
 
-// one answers with what do makes of the order in the path.
+// one responds with the order that do returns for the id in the path.
 func (ctl *Orders) one(c *gin.Context, do func(context.Context, uuid.UUID) (models.Order, error)) error {
 	id, err := httpserver.PathUUID(c, "id")
 	if err != nil {
@@ -90,4 +90,89 @@ func (ctl *Orders) one(c *gin.Context, do func(context.Context, uuid.UUID) (mode
 		return err
 	}
 	return httpserver.JSON(c, http.StatusOK, view(order))
+}
+
+// createOrder is the body of POST /orders. Money is in minor units.
+type createOrder struct {
+	UserID   uuid.UUID `json:"userId" validate:"required"`
+	Currency *string   `json:"currency" validate:"omitnil,iso4217"`
+	Items    []item    `json:"items" validate:"min=1,max=100,dive"`
+}
+
+type item struct {
+	SKU       sku    `json:"sku" validate:"required"`
+	Quantity  int64  `json:"quantity" validate:"min=1,max=1000000"`
+	UnitPrice *int64 `json:"unitPrice" validate:"required,min=0,max=1000000000000"`
+}
+
+// sku names an article: 1 to 64 letters, digits, dots, hyphens and underscores.
+type sku string
+
+var skuPattern = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
+
+var errSKU = fault.New(fault.Malformed, "validation_failed", "must be 1 to 64 letters, digits, dots, hyphens and underscores")
+
+// UnmarshalText implements [encoding.TextUnmarshaler].
+func (s *sku) UnmarshalText(text []byte) error {
+	if !skuPattern.Match(text) {
+		return errSKU
+	}
+	*s = sku(text)
+	return nil
+}
+
+func (in createOrder) currency() string {
+	if in.Currency == nil {
+		return services.DefaultCurrency
+	}
+	return *in.Currency
+}
+
+func (in createOrder) items() []models.Item {
+	items := make([]models.Item, len(in.Items))
+	for i, it := range in.Items {
+		items[i] = models.Item{SKU: string(it.SKU), Quantity: it.Quantity, UnitPrice: *it.UnitPrice}
+	}
+	return items
+}
+
+// orderView is an order in a response.
+type orderView struct {
+	ID        uuid.UUID `json:"id"`
+	UserID    uuid.UUID `json:"userId"`
+	Status    string    `json:"status"`
+	Currency  string    `json:"currency"`
+	Items     []item    `json:"items"`
+	Total     int64     `json:"total"`
+	CreatedAt time.Time `json:"createdAt"`
+	UpdatedAt time.Time `json:"updatedAt"`
+}
+
+func view(o models.Order) orderView {
+	items := make([]item, len(o.Items))
+	for i, it := range o.Items {
+		items[i] = item{SKU: sku(it.SKU), Quantity: it.Quantity, UnitPrice: &it.UnitPrice}
+	}
+	return orderView{
+		ID: o.ID, UserID: o.UserID, Status: o.Status, Currency: o.Currency, Items: items, Total: o.Total,
+		CreatedAt: o.CreatedAt.UTC(), UpdatedAt: o.UpdatedAt.UTC(),
+	}
+}
+
+func orderID(o orderView) string { return o.ID.String() }
+
+var statuses = []string{models.Pending, models.Completed, models.Cancelled}
+
+// filters parse userId and status of the query into f.
+func filters(f *models.Filter) []httpserver.Filter {
+	return []httpserver.Filter{
+		httpserver.UUIDFilter("userId", func(id uuid.UUID) { f.UserID = &id }),
+		{Name: "status", Take: func(value string) string {
+			if !slices.Contains(statuses, value) {
+				return "must be one of: pending, completed, cancelled"
+			}
+			f.Status = &value
+			return ""
+		}},
+	}
 }

@@ -10,89 +10,90 @@ import (
 	"github.com/google/uuid"
 	"gorm.io/gorm"
 
-	"github.com/go-troika/troika/pkg/contracts"
+	"github.com/go-troika/troika/contracts"
 	"github.com/go-troika/troika/pkg/database"
 	"github.com/go-troika/troika/pkg/events"
 	"github.com/go-troika/troika/pkg/fault"
 	"github.com/go-troika/troika/pkg/idempotency"
+	"github.com/go-troika/troika/pkg/serviceclient"
 	"github.com/go-troika/troika/services/order-service/internal/models"
 )
 
-// DefaultCurrency is that of an order that names none.
+// DefaultCurrency is the currency of an order that names none.
 const DefaultCurrency = "USD"
 
-// maxTotal is the largest integer that every JSON reader keeps.
+// maxTotal is the largest integer that every JSON reader represents exactly (RFC 8259, 6).
 const maxTotal = 1<<53 - 1
 
-// What a caller can expect to go wrong with an order.
+// Expected errors.
 var (
 	ErrOrderNotFound   = fault.New(fault.NotFound, "order_not_found", "Order not found")
 	ErrOrderNotPending = fault.New(fault.Conflict, "order_not_pending", "Order is not pending")
 	ErrTotalTooLarge   = fault.New(fault.Unprocessable, "order_total_too_large", "Order total too large")
 )
 
-// Orders keeps the orders. What changes one also publishes its event, in the
-// same transaction. It is safe for concurrent use.
+// Orders manages orders. Every change publishes its event in the same transaction. It
+// is safe for concurrent use.
 type Orders struct {
 	db    *gorm.DB
-	users *Users
+	users *serviceclient.Client
 }
 
-// NewOrders returns the orders kept in db, placed for people whom users knows.
-func NewOrders(db *gorm.DB, users *Users) *Orders {
+// NewOrders returns the orders in db; users is the client of user-service.
+func NewOrders(db *gorm.DB, users *serviceclient.Client) *Orders {
 	return &Orders{db: db, users: users}
 }
 
-// Place adds a pending order with the user, currency and items of order and
-// publishes order.created. If an earlier request with the key of ctx placed it, it
-// does nothing and returns the order as it was placed then, with true. It fails with
-// ErrTotalTooLarge, idempotency.ErrKeyReused, ErrUserUnknown, ErrUsersUnavailable or
-// ErrUsersCircuitOpen, and then has placed nothing.
-func (s *Orders) Place(ctx context.Context, order models.Order) (models.Order, bool, error) {
-	order, err := draft(order)
+// Place adds a pending order of items for a user and publishes order.created. Repeated
+// with the same Idempotency-Key, it returns the order as it was placed then. It fails
+// with ErrTotalTooLarge, idempotency.ErrKeyReused, ErrUnknownUser, ErrUsersUnavailable
+// or ErrUsersCircuitOpen.
+func (s *Orders) Place(ctx context.Context, userID uuid.UUID, currency string, items []models.Item) (models.Order, error) {
+	order, err := newPending(userID, currency, items)
 	if err != nil {
-		return models.Order{}, false, err
+		return models.Order{}, err
 	}
-	db, request := s.db.WithContext(ctx), idempotency.NewRequest(ctx, canonical(order))
-	made, err := request.Made(db)
+	request := canonical(order)
+	made, err := idempotency.Find(ctx, s.db, request)
 	if err == nil && made == uuid.Nil {
-		err = s.users.Check(ctx, order.UserID) // not in the transaction: it may take seconds
-	}
-	if err == nil && made == uuid.Nil {
-		err = database.Transaction(ctx, db, func(tx *gorm.DB) error {
-			made, err = request.Take(tx, order.ID)
-			if err != nil || made != order.ID {
-				return err
-			}
-			if err := models.InsertOrder(tx, &order); err != nil {
-				return err
-			}
-			return events.Publish(ctx, tx, contracts.OrderCreated, change(order))
-		})
+		made, err = s.placeNew(ctx, request, &order)
 	}
 	switch {
 	case err != nil:
-		return models.Order{}, false, fmt.Errorf("place order: %w", err)
+		return models.Order{}, fmt.Errorf("place order: %w", err)
 	case made == order.ID:
-		return order, false, nil
+		return order, nil
 	}
-	if order, err = models.FindOrder(db, made); err != nil {
-		return models.Order{}, false, fmt.Errorf("find placed order: %w", err)
+	if order, err = s.Get(ctx, made); err != nil {
+		return models.Order{}, err
 	}
 	order.Status, order.UpdatedAt = models.Pending, order.CreatedAt // as it was placed
-	return order, true, nil
+	return order, nil
 }
 
-// Get reads one order, or fails with ErrOrderNotFound.
+// placeNew checks the user before the transaction, which a call would keep open for seconds.
+func (s *Orders) placeNew(ctx context.Context, request string, order *models.Order) (made uuid.UUID, err error) {
+	if err := checkUser(ctx, s.users, order.UserID); err != nil {
+		return uuid.Nil, err
+	}
+	return idempotency.Once(ctx, s.db, request, order.ID, func(tx *gorm.DB) error {
+		if err := models.InsertOrder(tx, order); err != nil {
+			return err
+		}
+		return events.Publish(ctx, tx, contracts.OrderCreated, change(*order))
+	})
+}
+
+// Get returns one order, or ErrOrderNotFound.
 func (s *Orders) Get(ctx context.Context, id uuid.UUID) (models.Order, error) {
 	order, err := models.FindOrder(s.db.WithContext(ctx), id)
 	if err != nil {
-		return models.Order{}, expected(err, "get order")
+		return models.Order{}, mapped(err, "get order")
 	}
 	return order, nil
 }
 
-// List reads at most limit orders that pass f, with ids above after, by id.
+// List returns at most limit orders that match f, with ids above after, ordered by id.
 func (s *Orders) List(ctx context.Context, f models.Filter, after uuid.UUID, limit int) ([]models.Order, error) {
 	orders, err := models.FindOrders(s.db.WithContext(ctx), f, after, limit)
 	if err != nil {
@@ -101,19 +102,19 @@ func (s *Orders) List(ctx context.Context, f models.Filter, after uuid.UUID, lim
 	return orders, nil
 }
 
-// Complete settles a pending order and publishes order.completed. A completed
-// order stays as it is; a cancelled one is ErrOrderNotPending.
+// Complete completes a pending order and publishes order.completed. A completed order
+// stays as it is; a cancelled one is ErrOrderNotPending.
 func (s *Orders) Complete(ctx context.Context, id uuid.UUID) (models.Order, error) {
-	return s.settle(ctx, id, models.Completed, contracts.OrderCompleted)
+	return s.changeStatus(ctx, id, models.Completed, contracts.OrderCompleted)
 }
 
-// Cancel settles a pending order and publishes order.cancelled. A cancelled
-// order stays as it is; a completed one is ErrOrderNotPending.
+// Cancel cancels a pending order and publishes order.cancelled. A cancelled order stays
+// as it is; a completed one is ErrOrderNotPending.
 func (s *Orders) Cancel(ctx context.Context, id uuid.UUID) (models.Order, error) {
-	return s.settle(ctx, id, models.Cancelled, contracts.OrderCancelled)
+	return s.changeStatus(ctx, id, models.Cancelled, contracts.OrderCancelled)
 }
 
-func (s *Orders) settle(
+func (s *Orders) changeStatus(
 	ctx context.Context, id uuid.UUID, status string, event events.Type[contracts.OrderChange],
 ) (models.Order, error) {
 	var order models.Order
@@ -134,33 +135,32 @@ func (s *Orders) settle(
 		return events.Publish(ctx, tx, event, change(order))
 	})
 	if err != nil {
-		return models.Order{}, expected(err, "settle order")
+		return models.Order{}, mapped(err, "change order status")
 	}
 	return order, nil
 }
 
-// draft completes what the caller wants to a pending order.
-func draft(order models.Order) (models.Order, error) {
+// newPending returns an order that is not stored yet.
+func newPending(userID uuid.UUID, currency string, items []models.Item) (models.Order, error) {
 	id, err := uuid.NewV7()
 	if err != nil {
-		return order, fmt.Errorf("make order id: %w", err)
+		return models.Order{}, fmt.Errorf("make order id: %w", err)
 	}
 	now := database.Now()
-	order.ID, order.Status, order.CreatedAt, order.UpdatedAt = id, models.Pending, now, now
-	if order.Currency == "" {
-		order.Currency = DefaultCurrency
+	order := models.Order{
+		ID: id, UserID: userID, Status: models.Pending, Currency: currency, Items: items, CreatedAt: now, UpdatedAt: now,
 	}
-	for i, item := range order.Items {
+	for i, item := range items {
 		if item.Quantity > 0 && item.UnitPrice > (maxTotal-order.Total)/item.Quantity {
-			return order, ErrTotalTooLarge
+			return models.Order{}, ErrTotalTooLarge
 		}
 		order.Total += item.Quantity * item.UnitPrice
-		order.Items[i].Line = i + 1
+		items[i].Line = i + 1
 	}
 	return order, nil
 }
 
-// canonical is what the caller asked for, however the request was spelled.
+// canonical returns what was ordered, in one spelling, for package idempotency.
 func canonical(o models.Order) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s %s", o.UserID, o.Currency)
@@ -176,9 +176,9 @@ func change(o models.Order) contracts.OrderChange {
 	}
 }
 
-// expected turns an error of models into the one that callers test for, or
-// says what was being done.
-func expected(err error, doing string) error {
+// mapped returns the service's own error for an error of models, and adds what was
+// being done to any other.
+func mapped(err error, doing string) error {
 	if errors.Is(err, gorm.ErrRecordNotFound) {
 		return ErrOrderNotFound
 	}

@@ -15,31 +15,31 @@ import (
 	"github.com/go-troika/troika/services/profile-service/internal/models"
 )
 
-// ErrProfileNotFound: the user is unknown, deleted, or so new that the event
-// has not arrived yet.
+// ErrProfileNotFound is the error of a user who is unknown, deleted, or so new that the
+// event has not arrived yet.
 var ErrProfileNotFound = fault.New(fault.NotFound, "profile_not_found", "Profile not found")
 
-// Profiles keeps what people show of themselves and what they have ordered. It
-// is safe for concurrent use.
+// Profiles manages user profiles and the totals of completed orders. It is safe for
+// concurrent use.
 type Profiles struct {
 	db *gorm.DB
 }
 
-// NewProfiles returns the profiles kept in db.
+// NewProfiles returns the profiles in db.
 func NewProfiles(db *gorm.DB) *Profiles {
 	return &Profiles{db: db}
 }
 
-// Get reads one profile, or fails with ErrProfileNotFound.
+// Get returns one profile, or ErrProfileNotFound.
 func (s *Profiles) Get(ctx context.Context, userID uuid.UUID) (models.Profile, error) {
 	p, err := models.FindProfile(s.db.WithContext(ctx), userID)
 	if err != nil {
-		return models.Profile{}, expected(err, "get profile")
+		return models.Profile{}, mapped(err, "get profile")
 	}
 	return p, nil
 }
 
-// List reads at most limit profiles with user ids above after, by user id.
+// List returns at most limit profiles with user ids above after, ordered by user id.
 func (s *Profiles) List(ctx context.Context, after uuid.UUID, limit int) ([]models.Profile, error) {
 	profiles, err := models.FindProfiles(s.db.WithContext(ctx), after, limit)
 	if err != nil {
@@ -48,7 +48,7 @@ func (s *Profiles) List(ctx context.Context, after uuid.UUID, limit int) ([]mode
 	return profiles, nil
 }
 
-// Change is what a person wants to be different; nil leaves a field alone.
+// Change holds the new values of fields; nil leaves a field as it is.
 type Change struct {
 	DisplayName *string // kept without the white space around it
 	Bio         *string
@@ -71,7 +71,7 @@ func (s *Profiles) Update(ctx context.Context, userID uuid.UUID, c Change) (mode
 		return models.UpdateProfile(tx, &p)
 	})
 	if err != nil {
-		return models.Profile{}, expected(err, "update profile")
+		return models.Profile{}, mapped(err, "update profile")
 	}
 	return s.Get(ctx, userID)
 }
@@ -93,9 +93,9 @@ func (c Change) apply(p *models.Profile) bool {
 	return changed
 }
 
-// expected turns an error of models into the one that callers test for, or
-// says what was being done.
-func expected(err error, doing string) error {
+// mapped returns the service's own error for an error of models, and adds what was
+// being done to any other.
+func mapped(err error, doing string) error {
 	if errors.Is(err, gorm.ErrRecordNotFound) {
 		return ErrProfileNotFound
 	}

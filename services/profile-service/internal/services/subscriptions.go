@@ -7,14 +7,14 @@ import (
 
 	"gorm.io/gorm"
 
-	"github.com/go-troika/troika/pkg/contracts"
+	"github.com/go-troika/troika/contracts"
 	"github.com/go-troika/troika/pkg/database"
 	"github.com/go-troika/troika/pkg/events"
 	"github.com/go-troika/troika/services/profile-service/internal/models"
 )
 
-// published is when the event of ctx was published: whenever it is handled, also
-// in a replay, it leaves the same times behind.
+// published returns when the event of ctx was published, so that a replay writes the
+// same times.
 func published(ctx context.Context) time.Time {
 	if event, ok := events.FromContext(ctx); ok {
 		return event.Published
@@ -22,42 +22,42 @@ func published(ctx context.Context) time.Time {
 	return database.Now()
 }
 
-// The handlers below work in the transaction tx of the delivery. Each may see
-// an event again, or later than a newer one, without harm.
+// The handlers below run in the transaction tx of the delivery. Each may get an event
+// again (a replay), or after a newer one of another key.
 
-// Follow makes the profile of a user who registered and keeps its name up to
-// date: user.created and user.updated.
-func (s *Profiles) Follow(ctx context.Context, tx *gorm.DB, u contracts.UserChange) error {
+// OnUserChanged handles user.created and user.updated: it creates the profile and keeps
+// its name up to date.
+func (s *Profiles) OnUserChanged(ctx context.Context, tx *gorm.DB, u contracts.UserChange) error {
 	now := published(ctx)
 	err := models.PutName(tx, &models.Profile{
 		UserID: u.UserID, Name: u.Name, Revision: u.Revision, CreatedAt: now, UpdatedAt: now,
 	})
 	if err != nil {
-		return fmt.Errorf("follow user: %w", err)
+		return fmt.Errorf("put name: %w", err)
 	}
 	return nil
 }
 
-// Forget removes all that is known of a person and remembers only that the
-// user is gone, so that nothing told late brings it back: user.deleted.
-func (s *Profiles) Forget(ctx context.Context, tx *gorm.DB, u contracts.UserDeletion) error {
+// OnUserDeleted handles user.deleted: it deletes all data of the user and leaves a
+// tombstone, so that late events cannot recreate it.
+func (s *Profiles) OnUserDeleted(ctx context.Context, tx *gorm.DB, u contracts.UserDeletion) error {
 	if err := models.LockUser(tx, u.UserID); err != nil {
 		return fmt.Errorf("lock user: %w", err)
 	}
 	if err := models.PutTombstone(tx, u.UserID, published(ctx)); err != nil {
-		return fmt.Errorf("forget profile: %w", err)
+		return fmt.Errorf("put tombstone: %w", err)
 	}
 	if err := models.DeleteCompletedOrders(tx, u.UserID); err != nil {
-		return fmt.Errorf("forget orders: %w", err)
+		return fmt.Errorf("delete completed orders: %w", err)
 	}
 	return nil
 }
 
-// Count adds an order to what its user has completed, whether or not the user
-// is known yet, but not for one who is gone: order.completed. Orders and users
-// are told of in two streams with no order between them, hence the lock: without
-// it an order could be counted while its user is being forgotten, and stay.
-func (s *Profiles) Count(_ context.Context, tx *gorm.DB, o contracts.OrderChange) error {
+// OnOrderCompleted handles order.completed: it adds the order to the user's total, even
+// if the user is not known yet, but not if the user is deleted. The events of an order and
+// of its user have different keys and so no order between them, hence the lock: without
+// it an order could be counted while its user is being deleted, and stay.
+func (s *Profiles) OnOrderCompleted(_ context.Context, tx *gorm.DB, o contracts.OrderChange) error {
 	if err := models.LockUserShared(tx, o.UserID); err != nil {
 		return fmt.Errorf("lock user: %w", err)
 	}

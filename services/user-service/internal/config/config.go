@@ -1,14 +1,24 @@
-// Package config says what user-service reads from its environment.
+// Package config declares what user-service reads from its environment.
 package config
 
-import "github.com/go-troika/troika/pkg/chassis"
+import (
+	"github.com/go-troika/troika/contracts"
+	"github.com/go-troika/troika/pkg/chassis"
+)
 
-// Config is all that can be set; .env.example lists it with the defaults.
+// Config is the configuration; .env.example lists the variables with their defaults.
 type Config struct {
-	Chassis chassis.Config
+	Chassis  chassis.Config
+	Services contracts.ServiceURLs
 }
 
-// Defaults are this service's own values of variables that all services have.
+// Base implements [chassis.Configuration].
+func (c Config) Base() chassis.Config {
+	c.Chassis.Registry.URLs, c.Chassis.Operator = c.Services.URLs(), contracts.Gateway
+	return c.Chassis
+}
+
+// Defaults are this service's own defaults of variables that all services have.
 var Defaults = []string{
 	"SERVICE_NAME=user-service",
 	"PORT=8081",

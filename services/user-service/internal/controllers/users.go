@@ -1,5 +1,4 @@
-// Package controllers turns requests to user-service into calls of its
-// services, and their results into answers.
+// Package controllers translates between HTTP and the services of user-service.
 package controllers
 
 import (
@@ -7,18 +6,19 @@ import (
 
 	"github.com/gin-gonic/gin"
 
-	"github.com/go-troika/troika/pkg/contracts"
+	"github.com/go-troika/troika/contracts"
 	"github.com/go-troika/troika/pkg/fault"
 	"github.com/go-troika/troika/pkg/httpserver"
+	"github.com/go-troika/troika/pkg/text"
 	"github.com/go-troika/troika/services/user-service/internal/models"
 	"github.com/go-troika/troika/services/user-service/internal/services"
 )
 
-// errNothingToChange answers a change that names no field.
+// errNothingToChange is the error of a PATCH without a field.
 var errNothingToChange = fault.New(fault.Malformed, "nothing_to_change", "Nothing to change").
 	WithDetail("give email, name or both")
 
-// Users answers the requests under /users.
+// Users handles the requests under /users.
 type Users struct {
 	users *services.Users
 }
@@ -33,25 +33,22 @@ type createUser struct {
 	Name  name  `json:"name" validate:"required"`
 }
 
-// Create answers POST /users with 201 and the new user, or the one that the same
+// Create handles POST /users: 201 with the new user, or with the one that the same
 // Idempotency-Key made before.
 func (ctl *Users) Create(c *gin.Context) error {
 	in, err := httpserver.Bind[createUser](c)
 	if err != nil {
 		return err
 	}
-	user, replayed, err := ctl.users.Register(c.Request.Context(), string(in.Email), string(in.Name))
+	user, err := ctl.users.Register(c.Request.Context(), string(in.Email), string(in.Name))
 	if err != nil {
 		return err
-	}
-	if replayed {
-		httpserver.Replayed(c)
 	}
 	c.Header("Location", "/users/"+user.ID.String())
 	return httpserver.JSON(c, http.StatusCreated, view(user))
 }
 
-// Show answers GET /users/:id.
+// Show handles GET /users/:id.
 func (ctl *Users) Show(c *gin.Context) error {
 	id, err := httpserver.PathUUID(c, "id")
 	if err != nil {
@@ -64,7 +61,7 @@ func (ctl *Users) Show(c *gin.Context) error {
 	return httpserver.JSON(c, http.StatusOK, view(user))
 }
 
-// List answers GET /users with one page, by id.
+// List handles GET /users: one page, ordered by id.
 func (ctl *Users) List(c *gin.Context) error {
 	page, err := httpserver.BindPage(c)
 	if err != nil {
@@ -90,7 +87,7 @@ type updateUser struct {
 	Name  *name  `json:"name"`
 }
 
-// Update answers PATCH /users/:id with the user as it is now.
+// Update handles PATCH /users/:id and returns the changed user.
 func (ctl *Users) Update(c *gin.Context) error {
 	id, err := httpserver.PathUUID(c, "id")
 	if err != nil {
@@ -110,7 +107,7 @@ func (ctl *Users) Update(c *gin.Context) error {
 	return httpserver.JSON(c, http.StatusOK, view(user))
 }
 
-// Delete answers DELETE /users/:id with 204, also when it was deleted before.
+// Delete handles DELETE /users/:id: 204, also if the user was deleted before.
 func (ctl *Users) Delete(c *gin.Context) error {
 	id, err := httpserver.PathUUID(c, "id")
 	if err != nil {
@@ -130,3 +127,25 @@ func view(u models.User) contracts.User {
 }
 
 func userID(u contracts.User) string { return u.ID.String() }
+
+// email and name are texts of a request, decoded to their canonical form.
+type (
+	email string
+	name  string
+)
+
+const maxName = 200
+
+// UnmarshalText implements [encoding.TextUnmarshaler].
+func (e *email) UnmarshalText(b []byte) error {
+	clean, err := text.Email(string(b))
+	*e = email(clean)
+	return err
+}
+
+// UnmarshalText implements [encoding.TextUnmarshaler].
+func (n *name) UnmarshalText(b []byte) error {
+	clean, err := text.Line(string(b), maxName)
+	*n = name(clean)
+	return err
+}

@@ -9,7 +9,7 @@ import (
 	"github.com/google/uuid"
 	"gorm.io/gorm"
 
-	"github.com/go-troika/troika/pkg/contracts"
+	"github.com/go-troika/troika/contracts"
 	"github.com/go-troika/troika/pkg/database"
 	"github.com/go-troika/troika/pkg/events"
 	"github.com/go-troika/troika/pkg/fault"
@@ -17,67 +17,59 @@ import (
 	"github.com/go-troika/troika/services/user-service/internal/models"
 )
 
-// What a caller can expect to go wrong.
+// Expected errors.
 var (
 	ErrUserNotFound = fault.New(fault.NotFound, contracts.CodeUserNotFound, "User not found")
 	ErrEmailTaken   = fault.New(fault.Conflict, "email_taken", "Email already taken")
 )
 
-// Users keeps the users. What changes one also publishes its event, in the
-// same transaction. It is safe for concurrent use.
+// Users manages users. Every change publishes its event in the same transaction. It is
+// safe for concurrent use.
 type Users struct {
 	db *gorm.DB
 }
 
-// NewUsers returns the users kept in db.
+// NewUsers returns the users in db.
 func NewUsers(db *gorm.DB) *Users {
 	return &Users{db: db}
 }
 
-// Register adds a user and publishes user.created. If an earlier request with the key
-// of ctx added it, it does nothing and returns the user as it is now, with true. It
-// fails with ErrEmailTaken if a living user has the email, in whatever case it is
-// written, with idempotency.ErrKeyReused, or, for a user who is gone since, with
-// ErrUserNotFound.
-func (s *Users) Register(ctx context.Context, email, name string) (models.User, bool, error) {
+// Register adds a user and publishes user.created. Repeated with the same
+// Idempotency-Key, it returns the user as it is now. It fails with ErrEmailTaken if
+// another user has the email, with idempotency.ErrKeyReused, or with ErrUserNotFound if
+// the user of the key was deleted since.
+func (s *Users) Register(ctx context.Context, email, name string) (models.User, error) {
 	id, err := uuid.NewV7()
 	if err != nil {
-		return models.User{}, false, fmt.Errorf("make user id: %w", err)
+		return models.User{}, fmt.Errorf("make user id: %w", err)
 	}
 	now := database.Now()
-	user := models.User{
-		ID: id, Email: email, Name: name,
-		Revision: 1, CreatedAt: now, UpdatedAt: now,
-	}
-	request, made := idempotency.NewRequest(ctx, fmt.Sprintf("%q %q", user.Email, user.Name)), id
-	err = database.Transaction(ctx, s.db, func(tx *gorm.DB) error {
-		if made, err = request.Take(tx, id); err != nil || made != id {
-			return err
-		}
+	user := models.User{ID: id, Email: email, Name: name, Revision: 1, CreatedAt: now, UpdatedAt: now}
+	made, err := idempotency.Once(ctx, s.db, fmt.Sprintf("%q %q", email, name), id, func(tx *gorm.DB) error {
 		if err := models.InsertUser(tx, &user); err != nil {
 			return err
 		}
 		return events.Publish(ctx, tx, contracts.UserCreated, change(user))
 	})
-	if err == nil && made != id {
-		user, err = models.FindUser(s.db.WithContext(ctx), made)
-	}
-	if err != nil {
-		return models.User{}, false, expected(err, "register user")
-	}
-	return user, made != id, nil
-}
-
-// Get reads one user, or fails with ErrUserNotFound.
-func (s *Users) Get(ctx context.Context, id uuid.UUID) (models.User, error) {
-	user, err := models.FindUser(s.db.WithContext(ctx), id)
-	if err != nil {
-		return models.User{}, expected(err, "get user")
+	switch {
+	case err != nil:
+		return models.User{}, mapped(err, "register user")
+	case made != id:
+		return s.Get(ctx, made)
 	}
 	return user, nil
 }
 
-// List reads at most limit users with ids above after, by id.
+// Get returns one user, or ErrUserNotFound.
+func (s *Users) Get(ctx context.Context, id uuid.UUID) (models.User, error) {
+	user, err := models.FindUser(s.db.WithContext(ctx), id)
+	if err != nil {
+		return models.User{}, mapped(err, "get user")
+	}
+	return user, nil
+}
+
+// List returns at most limit users with ids above after, ordered by id.
 func (s *Users) List(ctx context.Context, after uuid.UUID, limit int) ([]models.User, error) {
 	users, err := models.FindUsers(s.db.WithContext(ctx), after, limit)
 	if err != nil {
@@ -86,8 +78,8 @@ func (s *Users) List(ctx context.Context, after uuid.UUID, limit int) ([]models.
 	return users, nil
 }
 
-// Update changes what is not nil and publishes user.updated, unless the user
-// has these values already. It fails with ErrUserNotFound or ErrEmailTaken.
+// Update sets what is not nil and publishes user.updated, unless the user has these
+// values already. It fails with ErrUserNotFound or ErrEmailTaken.
 func (s *Users) Update(ctx context.Context, id uuid.UUID, email, name *string) (models.User, error) {
 	var user models.User
 	err := database.Transaction(ctx, s.db, func(tx *gorm.DB) error {
@@ -115,14 +107,14 @@ func (s *Users) Update(ctx context.Context, id uuid.UUID, email, name *string) (
 		return events.Publish(ctx, tx, contracts.UserUpdated, change(user))
 	})
 	if err != nil {
-		return models.User{}, expected(err, "update user")
+		return models.User{}, mapped(err, "update user")
 	}
 	return user, nil
 }
 
-// Delete removes a user and all that is known of the person, keeps the id from
-// being used again, and publishes user.deleted. Deleting a deleted user does
-// nothing; an id that was never taken is ErrUserNotFound.
+// Delete erases a user's data, keeps the row so that the id is not used again, and
+// publishes user.deleted. Deleting a deleted user does nothing; an unknown id is
+// ErrUserNotFound.
 func (s *Users) Delete(ctx context.Context, id uuid.UUID) error {
 	err := database.Transaction(ctx, s.db, func(tx *gorm.DB) error {
 		user, err := models.LockUser(tx, id)
@@ -138,7 +130,7 @@ func (s *Users) Delete(ctx context.Context, id uuid.UUID) error {
 		return events.Publish(ctx, tx, contracts.UserDeleted, contracts.UserDeletion{UserID: id})
 	})
 	if err != nil {
-		return expected(err, "delete user")
+		return mapped(err, "delete user")
 	}
 	return nil
 }
@@ -147,9 +139,9 @@ func change(u models.User) contracts.UserChange {
 	return contracts.UserChange{UserID: u.ID, Email: u.Email, Name: u.Name, Revision: u.Revision}
 }
 
-// expected turns an error of models into the one that callers test for, or
-// says what was being done.
-func expected(err error, doing string) error {
+// mapped returns the service's own error for an error of models, and adds what was
+// being done to any other.
+func mapped(err error, doing string) error {
 	switch {
 	case errors.Is(err, gorm.ErrRecordNotFound):
 		return ErrUserNotFound

@@ -1,6 +1,9 @@
 package machine
 
-import "strings"
+import (
+	"os"
+	"strings"
+)
 
 // Environ is an environment as [os.Environ] returns it.
 type Environ []string
@@ -33,19 +36,19 @@ func (e Environ) With(set map[string]string) Environ {
 	return all
 }
 
-// GoFlags are the build flags of the whole repository: other flags would compile
-// everything again.
-const GoFlags = "-tags=nomsgpack,grpcnotrace,validator_novalidatefn -trimpath -buildvcs=false"
-
-// ForGo answers the environment for the go command, with cgo or without, and
-// with the repository's flags unless it sets others.
-func (e Environ) ForGo(cgo bool) Environ {
-	set := map[string]string{"CGO_ENABLED": "0"}
-	if cgo {
-		set["CGO_ENABLED"] = "1"
+// WithDefaults returns e with the variables of a file of NAME=value lines added that e
+// does not have.
+func (e Environ) WithDefaults(file string) (Environ, error) {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return nil, err
 	}
-	if e.Get("GOFLAGS") == "" {
-		set["GOFLAGS"] = GoFlags
+	set := map[string]string{}
+	for line := range strings.Lines(string(text)) {
+		name, value, ok := strings.Cut(strings.TrimSpace(line), "=")
+		if ok && !strings.HasPrefix(name, "#") && e.Get(name) == "" {
+			set[name] = value
+		}
 	}
-	return e.With(set)
+	return e.With(set), nil
 }

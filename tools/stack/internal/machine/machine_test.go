@@ -167,11 +167,12 @@ func TestEnviron(t *testing.T) {
 	if e.Get("B") != "2" || e.Get("C") != "" {
 		t.Error("Get is wrong")
 	}
-	if got := e.ForGo(true); got.Get("GOFLAGS") != machine.GoFlags || got.Get("CGO_ENABLED") != "1" {
-		t.Errorf("ForGo: %v", got)
+	file := filepath.Join(t.TempDir(), "build.env")
+	if err := os.WriteFile(file, []byte("# A=7\nA=9\nC=-x -y\n"), 0o600); err != nil {
+		t.Fatal(err)
 	}
-	if got := append(e, "GOFLAGS=-v").ForGo(false); got.Get("GOFLAGS") != "-v" || got.Get("CGO_ENABLED") != "0" {
-		t.Errorf("ForGo: %v", got)
+	if got, err := e.WithDefaults(file); err != nil || got.Get("A") != "1" || got.Get("C") != "-x -y" {
+		t.Errorf("WithDefaults: %v, %v", got, err)
 	}
 }
 

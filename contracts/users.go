@@ -1,0 +1,57 @@
+package contracts
+
+import (
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/go-troika/troika/pkg/events"
+)
+
+// CodeUserNotFound is the code of user-service's answer about a user that does not
+// exist.
+const CodeUserNotFound = "user_not_found"
+
+// Events of user-service. Their key is the user's id, so a reader gets what
+// happened to one user in the order in which it was committed.
+var (
+	// UserCreated tells that a user registered.
+	UserCreated = events.NewType(UserService, "user.created", 1, UserChange.key)
+	// UserUpdated tells that a user's email or name changed.
+	UserUpdated = events.NewType(UserService, "user.updated", 1, UserChange.key)
+	// UserDeleted tells that a user is gone and must be forgotten.
+	UserDeleted = events.NewType(UserService, "user.deleted", 1, UserDeletion.key)
+)
+
+// User is what user-service answers for one user.
+type User struct {
+	// ID is a UUIDv7.
+	ID uuid.UUID `json:"id"`
+	// Email is trimmed and in lower case, and unique among living users.
+	Email string `json:"email"`
+	// Name has 1 to 200 characters.
+	Name string `json:"name"`
+	// CreatedAt and UpdatedAt are UTC, to the microsecond.
+	CreatedAt time.Time `json:"createdAt"`
+	UpdatedAt time.Time `json:"updatedAt"`
+}
+
+// UserChange is the payload of user.created and user.updated: the user as the
+// change left it.
+type UserChange struct {
+	UserID uuid.UUID `json:"userId"`
+	Email  string    `json:"email"`
+	Name   string    `json:"name"`
+	// Revision counts the user's changes from 1, so that a reader can tell a
+	// late event from a new one without comparing clocks.
+	Revision int64 `json:"revision"`
+}
+
+func (c UserChange) key() string { return c.UserID.String() }
+
+// UserDeletion is the payload of user.deleted.
+type UserDeletion struct {
+	UserID uuid.UUID `json:"userId"`
+}
+
+func (d UserDeletion) key() string { return d.UserID.String() }

@@ -1,0 +1,130 @@
+package httpapi
+
+import (
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/gin-gonic/gin"
+
+	"github.com/go-troika/troika/pkg/events"
+	"github.com/go-troika/troika/pkg/events/relay"
+	"github.com/go-troika/troika/pkg/fault"
+	"github.com/go-troika/troika/pkg/httpserver"
+)
+
+const (
+	askPath  = "/events/log/ask"
+	pagePath = "/events/log"
+	seekPath = "/events/log/position"
+
+	logReaders = 4       // requests for the log that one instance answers at a time
+	maxPage    = 8 << 20 // bytes of a page as JSON: escapes are longer than what they stand for
+)
+
+// Errors of the event log's routes.
+var (
+	ErrInvalidQuery = fault.New(fault.Malformed, "invalid_query", "Invalid query")
+	ErrLogBusy      = fault.New(fault.Unavailable, "event_log_busy", "Too many readers of the event log").WithRetryAfter(time.Second)
+	ErrNoProducer   = fault.New(fault.Unavailable, "producer_unavailable", "The producer's event log cannot be read").WithRetryAfter(time.Second)
+	ErrOldEvents    = fault.New(fault.Conflict, "old_events", "Events of an older release wait; try again in a moment")
+)
+
+// ServeLog adds the routes by which any service reads the log of this one. They have
+// a limit of their own: at most 4 requests at a time, others are answered 503.
+func ServeLog(s *httpserver.Server, log *relay.Postgres) {
+	r := s.Router().Group("/", httpserver.OwnLimit(), s.Callers(httpserver.AnyCaller))
+	places := make(chan struct{}, logReaders)
+	limited := func(h func(*gin.Context) error) gin.HandlerFunc {
+		return httpserver.Handle(func(g *gin.Context) error {
+			select {
+			case places <- struct{}{}:
+				defer func() { <-places }()
+				return h(g)
+			default:
+				return ErrLogBusy
+			}
+		})
+	}
+	l := eventLog{log}
+	r.POST(askPath, limited(l.ask))
+	r.GET(pagePath, limited(l.page))
+	r.GET(seekPath, limited(l.seek))
+}
+
+// eventLog serves a producer's log.
+type eventLog struct{ *relay.Postgres }
+
+type askRequest struct {
+	Questions []question `json:"questions" validate:"max=1024,dive"`
+}
+
+type question struct {
+	Part   int64             `json:"part,string"`
+	Places []events.Position `json:"places" validate:"max=33"`
+}
+
+type askAnswer struct {
+	Parts []events.Part `json:"parts"`
+}
+
+func (l eventLog) ask(g *gin.Context) error {
+	in, err := httpserver.Bind[askRequest](g)
+	if err != nil {
+		return err
+	}
+	questions := make([]events.Question, len(in.Questions))
+	for i, q := range in.Questions {
+		questions[i] = events.Question(q)
+	}
+	parts, err := l.Ask(g.Request.Context(), questions)
+	if err != nil {
+		return err
+	}
+	return httpserver.JSON(g, http.StatusOK, askAnswer{parts})
+}
+
+func (l eventLog) page(g *gin.Context) error {
+	part, err := queryInt(g, "part")
+	if err != nil {
+		return err
+	}
+	after, err := queryInt(g, "after")
+	if err != nil {
+		return err
+	}
+	page, err := l.Page(g.Request.Context(), part, after)
+	if err != nil {
+		return err
+	}
+	return httpserver.JSON(g, http.StatusOK, page)
+}
+
+// seekAnswer is what GET /events/log/position answers.
+type seekAnswer struct {
+	After int64 `json:"after"`
+}
+
+func (l eventLog) seek(g *gin.Context) error {
+	part, err := queryInt(g, "part")
+	if err != nil {
+		return err
+	}
+	since, err := time.Parse(time.RFC3339, g.Query("since"))
+	if err != nil {
+		return ErrInvalidQuery.WithFields(fault.Field{Name: "since", Message: "must be a time as of RFC 3339"})
+	}
+	after, err := l.Seek(g.Request.Context(), part, since)
+	if err != nil {
+		return err
+	}
+	return httpserver.JSON(g, http.StatusOK, seekAnswer{after})
+}
+
+func queryInt(g *gin.Context, name string) (int64, error) {
+	n, err := strconv.ParseInt(g.Query(name), 10, 64)
+	if err != nil || n < 0 {
+		return 0, ErrInvalidQuery.WithFields(fault.Field{Name: name, Message: "must be a number from 0"})
+	}
+	return n, nil
+}

@@ -1,0 +1,197 @@
+package httpapi
+
+import (
+	_ "embed"
+	"errors"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/gin-gonic/gin"
+	"github.com/google/uuid"
+
+	"github.com/go-troika/troika/pkg/events/admin"
+	"github.com/go-troika/troika/pkg/events/relay"
+	"github.com/go-troika/troika/pkg/fault"
+	"github.com/go-troika/troika/pkg/httpserver"
+)
+
+// OperatorAPI is the OpenAPI document of the operator's routes.
+//
+//go:embed operator.yaml
+var OperatorAPI []byte
+
+// OperatorTimeout is the longest that an operator's request may take: a redrive waits
+// for a handler.
+const OperatorTimeout = 35 * time.Second
+
+// ServePartitions adds the route that changes the number of partitions of the
+// service's own log. Only the named callers may use it.
+func ServePartitions(s *httpserver.Server, log *relay.Postgres, callers ...string) {
+	s.Router().POST("/events/partitions", s.Callers(callers...), httpserver.Handle(eventLog{log}.repartition))
+}
+
+// ServeOperator adds the routes by which an operator looks after a consumer. Only the
+// named callers may use them.
+func ServeOperator(s *httpserver.Server, o *admin.Operator, callers ...string) {
+	r, h := s.Router().Group("/", s.Callers(callers...)), operator{o}
+	r.GET("/events/status", httpserver.Handle(h.status))
+	r.GET("/events/parked", httpserver.Handle(h.parked))
+	r.POST("/events/redrive", httpserver.Handle(h.redrive))
+	r.POST("/events/discard", httpserver.Handle(h.discard))
+	r.POST("/events/replay", httpserver.Handle(h.replay))
+	r.POST("/events/pause", httpserver.Handle(h.pause))
+	r.POST("/events/resume", httpserver.Handle(h.resume))
+}
+
+// operator serves an operator's requests.
+type operator struct{ *admin.Operator }
+
+func (o operator) status(g *gin.Context) error {
+	status, err := o.Status(g.Request.Context())
+	if err != nil {
+		return err
+	}
+	return httpserver.JSON(g, http.StatusOK, status)
+}
+
+// parkedPage is what GET /events/parked answers; next, if not 0, is the after
+// of the page behind it.
+type parkedPage struct {
+	Items []admin.Parked `json:"items"`
+	Next  int64          `json:"next,omitzero"`
+}
+
+const parkedLimit = 100
+
+func (o operator) parked(g *gin.Context) error {
+	after := int64(0)
+	if g.Query("after") != "" {
+		var err error
+		if after, err = queryInt(g, "after"); err != nil {
+			return err
+		}
+	}
+	state := g.Query("state")
+	if state != "" && !slices.Contains(admin.States, state) {
+		return ErrInvalidQuery.WithFields(fault.Field{Name: "state", Message: "must be one of " + strings.Join(admin.States, ", ")})
+	}
+	items, err := o.Parked(g.Request.Context(), state, after, parkedLimit)
+	if err != nil {
+		return err
+	}
+	page := parkedPage{Items: items}
+	if len(items) == parkedLimit {
+		page.Next = items[len(items)-1].Number
+	}
+	return httpserver.JSON(g, http.StatusOK, page)
+}
+
+// selectRequest names parked events: one by its id, those of a type, or all.
+type selectRequest struct {
+	ID    *string `json:"id" validate:"omitempty,uuid"`
+	Event string  `json:"event" validate:"max=200"`
+	All   bool    `json:"all"`
+}
+
+func (r selectRequest) selection() admin.Selection {
+	s := admin.Selection{Event: r.Event, All: r.All}
+	if r.ID != nil {
+		id := uuid.MustParse(*r.ID) // validated
+		s.ID = &id
+	}
+	return s
+}
+
+// count is how many events a command concerned.
+type count struct {
+	Events int64 `json:"events"`
+}
+
+func (o operator) redrive(g *gin.Context) error {
+	in, err := httpserver.Bind[selectRequest](g)
+	if err != nil {
+		return err
+	}
+	n, err := o.Redrive(g.Request.Context(), in.selection())
+	if err != nil {
+		return err
+	}
+	return httpserver.JSON(g, http.StatusOK, count{n})
+}
+
+type discardRequest struct {
+	selectRequest
+	Reason string `json:"reason" validate:"required,notblank,max=1000"`
+}
+
+func (o operator) discard(g *gin.Context) error {
+	in, err := httpserver.Bind[discardRequest](g)
+	if err != nil {
+		return err
+	}
+	n, err := o.Discard(g.Request.Context(), in.selection(), in.Reason)
+	if err != nil {
+		return err
+	}
+	return httpserver.JSON(g, http.StatusOK, count{n})
+}
+
+type replayRequest struct {
+	Service   string     `json:"service" validate:"required"`
+	Partition *int64     `json:"partition,string" validate:"omitempty,min=0"`
+	Position  *int64     `json:"position" validate:"omitempty,min=0"` // replay what is behind it
+	Since     *time.Time `json:"since"`
+	Unseen    bool       `json:"unseen"`
+}
+
+func (o operator) replay(g *gin.Context) error {
+	in, err := httpserver.Bind[replayRequest](g)
+	if err != nil {
+		return err
+	}
+	n, err := o.Replay(g.Request.Context(), admin.Replay(in))
+	if err != nil {
+		return err
+	}
+	return httpserver.JSON(g, http.StatusOK, count{n})
+}
+
+func (o operator) pause(g *gin.Context) error {
+	if err := o.Pause(g.Request.Context()); err != nil {
+		return err
+	}
+	return httpserver.NoContent(g)
+}
+
+func (o operator) resume(g *gin.Context) error {
+	if err := o.Resume(g.Request.Context()); err != nil {
+		return err
+	}
+	return httpserver.NoContent(g)
+}
+
+type repartitionRequest struct {
+	Count int `json:"count" validate:"required,min=1,max=256"`
+}
+
+// layoutAnswer is what POST /events/partitions answers.
+type layoutAnswer struct {
+	Layout int64 `json:"layout"`
+}
+
+func (l eventLog) repartition(g *gin.Context) error {
+	in, err := httpserver.Bind[repartitionRequest](g)
+	if err != nil {
+		return err
+	}
+	layout, err := l.Repartition(g.Request.Context(), in.Count)
+	if errors.Is(err, relay.ErrOldRows) {
+		err = ErrOldEvents.With(err)
+	}
+	if err != nil {
+		return err
+	}
+	return httpserver.JSON(g, http.StatusOK, layoutAnswer{layout})
+}

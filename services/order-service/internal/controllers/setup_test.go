@@ -1,0 +1,145 @@
+package controllers_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/go-troika/troika/contracts"
+	"github.com/go-troika/troika/pkg/chassis"
+	"github.com/go-troika/troika/pkg/serviceauth"
+	"github.com/go-troika/troika/pkg/testkit/apitest"
+	"github.com/go-troika/troika/services/order-service/internal/config"
+	"github.com/go-troika/troika/services/order-service/internal/models"
+	"github.com/go-troika/troika/services/order-service/internal/routes"
+)
+
+const cooldown = 300 * time.Millisecond
+
+// order is an order as the API shows it.
+type order struct {
+	ID, UserID           uuid.UUID
+	Status, Currency     string
+	Items                []item
+	Total                int64
+	CreatedAt, UpdatedAt time.Time
+}
+
+type item struct {
+	SKU                 string
+	Quantity, UnitPrice int64
+}
+
+type bundle struct {
+	*apitest.Service
+	users *userService
+}
+
+// setup returns the whole service with a user-service that knows one user.
+func setup(t *testing.T) bundle {
+	t.Helper()
+	t.Parallel()
+	users := startUserService(t)
+	app := chassis.App[config.Config]{Defaults: config.Defaults, Schema: models.Schema, Wire: routes.Wire}
+	return bundle{apitest.Start(t, app, "../../openapi.yaml", "USER_SERVICE_URL="+users.url, "BREAKER_COOLDOWN="+cooldown.String()), users}
+}
+
+// place orders something for the user that user-service knows.
+func (b bundle) place(t *testing.T, header ...string) order {
+	t.Helper()
+	return apitest.Decode[order](t, b.Call(t, contracts.Gateway, "POST", "/orders", b.body(1), header...), http.StatusCreated)
+}
+
+// body is a request for that many pieces of something.
+func (b bundle) body(quantity int) string {
+	return fmt.Sprintf(`{"userId": %q, "items": [{"sku": "ice-axe", "quantity": %d, "unitPrice": 1999}]}`, b.users.known, quantity)
+}
+
+// loseAnswer sends POST /orders over a connection that dies before the answer.
+func (b bundle) loseAnswer(t *testing.T, body string, header ...string) {
+	t.Helper()
+	r := b.Request(t, contracts.Gateway, http.MethodPost, "/orders", body, header...)
+	b.HTTP.ServeHTTP(deadConnection{http.Header{}}, r)
+}
+
+// deadConnection takes nothing.
+type deadConnection struct{ header http.Header }
+
+// Header implements http.ResponseWriter.
+func (d deadConnection) Header() http.Header { return d.header }
+
+// WriteHeader implements http.ResponseWriter.
+func (deadConnection) WriteHeader(int) {}
+
+// Write implements http.ResponseWriter.
+func (deadConnection) Write([]byte) (int, error) { return 0, syscall.EPIPE }
+
+// rows counts the rows of a table.
+func (b bundle) rows(t *testing.T, table string) int64 {
+	t.Helper()
+	var n int64
+	if err := b.Data.Gorm.Table(table).Count(&n).Error; err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+// age makes a key older than it is.
+func (b bundle) age(t *testing.T, key string, age time.Duration) {
+	t.Helper()
+	result := b.Data.Gorm.Exec(`UPDATE idempotency_keys SET created_at = now() - make_interval(secs => ?) WHERE key = ?`, age.Seconds(), key)
+	if result.Error != nil || result.RowsAffected != 1 {
+		t.Fatalf("%d keys, %v", result.RowsAffected, result.Error)
+	}
+}
+
+// userService speaks the part of user-service's contract that orders need.
+type userService struct {
+	known    uuid.UUID
+	url      string
+	broken   atomic.Bool // answers 500
+	proxied  atomic.Bool // a proxy answers
+	confused atomic.Bool // answers with another user
+	asked    atomic.Int64
+}
+
+func startUserService(t *testing.T) *userService {
+	t.Helper()
+	u := &userService{known: uuid.MustParse("0199aa3e-7c00-7000-8000-000000000001")}
+	verifier := serviceauth.NewVerifier(apitest.Keys(t), contracts.UserService)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		u.asked.Add(1)
+		switch caller, err := verifier.Verify(r.Header); {
+		case err != nil || caller != contracts.OrderService:
+			w.WriteHeader(http.StatusUnauthorized)
+		case u.broken.Load():
+			w.WriteHeader(http.StatusInternalServerError)
+		case u.proxied.Load():
+			http.Error(w, "no such backend", http.StatusNotFound)
+		case r.URL.Path != "/users/"+u.known.String():
+			w.Header().Set("Content-Type", "application/problem+json")
+			w.WriteHeader(http.StatusNotFound)
+			_, _ = io.WriteString(w, `{"code":"user_not_found"}`)
+		case u.confused.Load():
+			answer(w, contracts.User{ID: uuid.New()})
+		default:
+			answer(w, contracts.User{ID: u.known})
+		}
+	}))
+	t.Cleanup(server.Close)
+	u.url = server.URL
+	return u
+}
+
+func answer(w http.ResponseWriter, user contracts.User) {
+	w.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(w).Encode(user)
+}

@@ -1,0 +1,29 @@
+// Package routes lists every way into order-service.
+package routes
+
+import (
+	"github.com/go-troika/troika/contracts"
+	"github.com/go-troika/troika/pkg/chassis"
+	"github.com/go-troika/troika/pkg/httpserver"
+	"github.com/go-troika/troika/pkg/serviceclient"
+	"github.com/go-troika/troika/services/order-service/internal/config"
+	"github.com/go-troika/troika/services/order-service/internal/controllers"
+	"github.com/go-troika/troika/services/order-service/internal/middleware"
+	"github.com/go-troika/troika/services/order-service/internal/services"
+)
+
+// Wire builds the service on ch. Each route names the callers that may use it.
+func Wire(ch *chassis.Chassis, cfg config.Config) error {
+	users := ch.Client(contracts.UserService, serviceclient.Config{Breaker: cfg.Breaker})
+	orders := controllers.NewOrders(services.NewOrders(ch.DB, users))
+
+	r, callers := ch.HTTP.Router(), ch.HTTP.Callers
+	r.POST("/orders", callers(contracts.Gateway), httpserver.Idempotent(), httpserver.Handle(orders.Create))
+	r.GET("/orders", callers(contracts.Gateway), middleware.AcceptPost, httpserver.Handle(orders.List))
+	r.GET("/orders/:id", callers(contracts.Gateway), httpserver.Handle(orders.Show))
+	r.POST("/orders/:id/complete", callers(contracts.Gateway), httpserver.Handle(orders.Complete))
+	r.POST("/orders/:id/cancel", callers(contracts.Gateway), httpserver.Handle(orders.Cancel))
+
+	ch.Relay()
+	return nil
+}

@@ -1,0 +1,190 @@
+package controllers_test
+
+import (
+	"fmt"
+	"net/http"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/uuid"
+	"gorm.io/gorm"
+
+	"github.com/go-troika/troika/contracts"
+	"github.com/go-troika/troika/pkg/events"
+	"github.com/go-troika/troika/pkg/testkit"
+	"github.com/go-troika/troika/pkg/testkit/apitest"
+	"github.com/go-troika/troika/services/profile-service/internal/routes"
+)
+
+func TestFollow(t *testing.T) {
+	b := setup(t)
+	user := b.join(t, "Ada Lovelace")
+	if got := b.show(t, user.UserID); got.DisplayName != "Ada Lovelace" || got.CreatedAt != got.UpdatedAt || got.Spent == nil {
+		t.Errorf("got %+v, want a fresh profile of that name", got)
+	}
+
+	renamed := user
+	renamed.Name, renamed.Revision = "Ada King", 3
+	deliver(t, b, b.profiles.OnUserChanged, renamed)
+	after := b.show(t, user.UserID)
+	if after.DisplayName != "Ada King" || !after.UpdatedAt.After(after.CreatedAt) {
+		t.Errorf("got %+v, want the new name", after)
+	}
+
+	late := user
+	late.Name, late.Revision = "Ada Byron", 2
+	for _, again := range []contracts.UserChange{late, user, renamed} {
+		deliver(t, b, b.profiles.OnUserChanged, again)
+	}
+	if diff := cmp.Diff(after, b.show(t, user.UserID)); diff != "" {
+		t.Errorf("old events changed the profile:\n%s", diff)
+	}
+
+	b.Call(t, contracts.Gateway, "PATCH", "/profiles/"+user.UserID.String(), `{"displayName": "Countess"}`)
+	chosen := b.show(t, user.UserID)
+	renamed.Name, renamed.Revision = "Augusta", 4
+	deliver(t, b, b.profiles.OnUserChanged, renamed)
+	if diff := cmp.Diff(chosen, b.show(t, user.UserID)); diff != "" {
+		t.Errorf("the chosen name was not kept:\n%s", diff)
+	}
+}
+
+func TestCount(t *testing.T) {
+	b := setup(t)
+	userID := newID(t)
+	early := newOrder(t, userID, "USD", 1999)
+	deliver(t, b, b.profiles.OnOrderCompleted, early) // before anything is known of the user
+	b.Refuses(t, http.StatusNotFound, "profile_not_found", "GET", "/profiles/"+userID.String(), "")
+
+	deliver(t, b, b.profiles.OnUserChanged, contracts.UserChange{UserID: userID, Name: "Ada", Revision: 1})
+	deliver(t, b, b.profiles.OnOrderCompleted, newOrder(t, userID, "USD", 1))
+	deliver(t, b, b.profiles.OnOrderCompleted, newOrder(t, userID, "EUR", 0))
+	deliver(t, b, b.profiles.OnOrderCompleted, newOrder(t, newID(t), "USD", 7)) // another's
+	deliver(t, b, b.profiles.OnOrderCompleted, early)                           // told again
+
+	got := b.show(t, userID)
+	want := []spent{{"EUR", 1, 0}, {"USD", 2, 2000}}
+	if diff := cmp.Diff(want, got.Spent); diff != "" || got.CompletedOrders != 3 {
+		t.Errorf("%d orders, want 3; spent (-want +got):\n%s", got.CompletedOrders, diff)
+	}
+
+	const most = 1<<53 - 1
+	deliver(t, b, b.profiles.OnOrderCompleted, newOrder(t, userID, "EUR", most))
+	deliver(t, b, b.profiles.OnOrderCompleted, newOrder(t, userID, "EUR", most))
+	if got := b.show(t, userID).Spent[0]; got != (spent{"EUR", 3, most}) {
+		t.Errorf("got %+v, want a total that stops at 2⁵³−1", got)
+	}
+}
+
+func TestForget(t *testing.T) {
+	b := setup(t)
+	user := b.join(t, "Ada")
+	other := b.join(t, "Bob")
+	target := "/profiles/" + user.UserID.String()
+	b.Call(t, contracts.Gateway, "PATCH", target, `{"displayName": "Countess", "bio": "Secret", "avatarUrl": "https://example.com"}`)
+	for _, id := range []uuid.UUID{user.UserID, other.UserID} {
+		deliver(t, b, b.profiles.OnOrderCompleted, newOrder(t, id, "USD", 5))
+	}
+
+	// Events of the time before may come again, and completions after it.
+	deliver(t, b, b.profiles.OnUserDeleted, contracts.UserDeletion{UserID: user.UserID})
+	deliver(t, b, b.profiles.OnUserDeleted, contracts.UserDeletion{UserID: user.UserID})
+	deliver(t, b, b.profiles.OnUserChanged, user)
+	deliver(t, b, b.profiles.OnOrderCompleted, newOrder(t, user.UserID, "USD", 5))
+
+	b.Refuses(t, http.StatusNotFound, "profile_not_found", "GET", target, "")
+	b.Refuses(t, http.StatusNotFound, "profile_not_found", "PATCH", target, `{"bio": "x"}`)
+	var left int64
+	query := `SELECT (SELECT count(*) FROM completed_orders WHERE user_id = @id) +
+		(SELECT count(*) FROM profiles WHERE user_id = @id AND (name || bio || avatar_url <> '' OR display_name IS NOT NULL))`
+	if err := b.Data.Gorm.Raw(query, map[string]any{"id": user.UserID}).Scan(&left).Error; err != nil {
+		t.Fatal(err)
+	}
+	if left != 0 {
+		t.Errorf("%d rows still tell of the person", left)
+	}
+	if got := b.show(t, other.UserID); got.CompletedOrders != 1 {
+		t.Errorf("got %+v, want the other user's order kept", got)
+	}
+
+	early := newID(t) // gone before ever having been there
+	deliver(t, b, b.profiles.OnUserDeleted, contracts.UserDeletion{UserID: early})
+	deliver(t, b, b.profiles.OnUserChanged, contracts.UserChange{UserID: early, Name: "Eve", Revision: 1})
+	b.Refuses(t, http.StatusNotFound, "profile_not_found", "GET", "/profiles/"+early.String(), "")
+}
+
+func TestCompletionUnderWayDoesNotOutliveTheUser(t *testing.T) {
+	b := setup(t)
+	userID := b.join(t, "Ada").UserID
+	completion := b.Data.Gorm.WithContext(t.Context()).Begin()
+	if err := b.profiles.OnOrderCompleted(t.Context(), completion, newOrder(t, userID, "USD", 5)); err != nil {
+		t.Fatal(err)
+	}
+	var forgotten sync.WaitGroup
+	forgotten.Go(func() { deliver(t, b, b.profiles.OnUserDeleted, contracts.UserDeletion{UserID: userID}) })
+	testkit.Eventually(t, 10*time.Second, func() string {
+		var waiting int64
+		err := b.Data.Gorm.Raw("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted AND database = (SELECT oid FROM pg_database WHERE datname = current_database())").Scan(&waiting).Error
+		if err != nil || waiting != 1 {
+			return fmt.Sprintf("%d wait for the completion (%v)", waiting, err)
+		}
+		return ""
+	})
+	if err := completion.Commit().Error; err != nil {
+		t.Fatal(err)
+	}
+	forgotten.Wait()
+
+	var left int64
+	if err := b.Data.Gorm.Table("completed_orders").Where("user_id = ?", userID).Count(&left).Error; err != nil {
+		t.Fatal(err)
+	}
+	if left != 0 {
+		t.Errorf("%d completed orders outlived their user", left)
+	}
+}
+
+func TestSubscriptions(t *testing.T) {
+	b := setup(t)
+	rdb := testkit.Redis(t)
+	sources := testkit.Logs{}
+	for _, source := range []string{contracts.UserService, contracts.OrderService} {
+		sources[source] = testkit.Postgres(t, source, nil)
+		testkit.Relay(t, source, sources[source], rdb)
+	}
+	testkit.Consumer(t, contracts.ProfileService, b.Data, rdb, sources, routes.Events(b.profiles))
+
+	user := contracts.UserChange{UserID: newID(t), Email: "ada@example.com", Name: "Ada", Revision: 1}
+	publish(t, sources, contracts.UserCreated, user)
+	user.Name, user.Revision = "Ada King", 2
+	publish(t, sources, contracts.UserUpdated, user)
+	publish(t, sources, contracts.OrderCompleted, newOrder(t, user.UserID, "USD", 1999))
+	b.awaits(t, user.UserID, http.StatusOK, func(p profile) bool { return p.DisplayName == "Ada King" && p.CompletedOrders == 1 })
+
+	publish(t, sources, contracts.UserDeleted, contracts.UserDeletion{UserID: user.UserID})
+	b.awaits(t, user.UserID, http.StatusNotFound, func(profile) bool { return true })
+}
+
+// publish publishes as the service that owns the event.
+func publish[T any](t *testing.T, sources testkit.Logs, event events.Type[T], payload T) {
+	t.Helper()
+	db := sources[event.Source()].Gorm.WithContext(t.Context())
+	err := db.Transaction(func(tx *gorm.DB) error { return events.Publish(t.Context(), tx, event, payload) })
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// awaits waits until the profile is answered with status and as it should be.
+func (b bundle) awaits(t *testing.T, userID uuid.UUID, status int, want func(profile) bool) {
+	t.Helper()
+	testkit.Eventually(t, 10*time.Second, func() string {
+		answer := b.Call(t, contracts.Gateway, "GET", "/profiles/"+userID.String(), "")
+		if answer.Status != status || !want(apitest.Decode[profile](t, answer, status)) {
+			return answer.Body
+		}
+		return ""
+	})
+}

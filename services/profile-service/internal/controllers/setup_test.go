@@ -1,0 +1,85 @@
+package controllers_test
+
+import (
+	"context"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"gorm.io/gorm"
+
+	"github.com/go-troika/troika/contracts"
+	"github.com/go-troika/troika/pkg/chassis"
+	"github.com/go-troika/troika/pkg/database"
+	"github.com/go-troika/troika/pkg/testkit/apitest"
+	"github.com/go-troika/troika/services/profile-service/internal/config"
+	"github.com/go-troika/troika/services/profile-service/internal/models"
+	"github.com/go-troika/troika/services/profile-service/internal/routes"
+	"github.com/go-troika/troika/services/profile-service/internal/services"
+)
+
+// profile is a profile as the API shows it.
+type profile struct {
+	UserID                      uuid.UUID
+	DisplayName, Bio, AvatarURL string
+	CompletedOrders             int
+	Spent                       []spent
+	CreatedAt, UpdatedAt        time.Time
+}
+
+type spent struct {
+	Currency      string
+	Orders, Total int64
+}
+
+type bundle struct {
+	*apitest.Service
+	profiles *services.Profiles // as the consumer calls it
+}
+
+func setup(t *testing.T) bundle {
+	t.Helper()
+	t.Parallel()
+	app := chassis.App[config.Config]{Defaults: config.Defaults, Schema: models.Schema, Wire: routes.Wire}
+	s := apitest.Start(t, app, "../../openapi.yaml")
+	return bundle{s, services.NewProfiles(s.DB)}
+}
+
+// deliver calls a handler as the consumer does.
+func deliver[T any](t *testing.T, b bundle, handle func(context.Context, *gorm.DB, T) error, payload T) {
+	t.Helper()
+	err := b.Data.Gorm.WithContext(t.Context()).Transaction(func(tx *gorm.DB) error {
+		return handle(t.Context(), tx, payload)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// join makes a user known to the service.
+func (b bundle) join(t *testing.T, name string) contracts.UserChange {
+	t.Helper()
+	user := contracts.UserChange{UserID: newID(t), Email: "ada@example.com", Name: name, Revision: 1}
+	deliver(t, b, b.profiles.OnUserChanged, user)
+	return user
+}
+
+func (b bundle) show(t *testing.T, userID uuid.UUID) profile {
+	t.Helper()
+	return apitest.Decode[profile](t, b.Call(t, contracts.Gateway, "GET", "/profiles/"+userID.String(), ""), http.StatusOK)
+}
+
+func newID(t *testing.T) uuid.UUID {
+	t.Helper()
+	id, err := uuid.NewV7()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return id
+}
+
+func newOrder(t *testing.T, userID uuid.UUID, currency string, total int64) contracts.OrderChange {
+	t.Helper()
+	return contracts.OrderChange{OrderID: newID(t), UserID: userID, Currency: currency, Total: total, At: database.Now()}
+}
