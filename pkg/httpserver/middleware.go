@@ -18,51 +18,43 @@ const headerTimeout = "X-Request-Timeout-Ms"
 var errOverloaded = fault.New(fault.Unavailable, "overloaded", "Too many requests at once").
 	WithRetryAfter(time.Second)
 
-// Header lines that all answers share.
-var (
-	nosniff = []string{"nosniff"}
-	noStore = []string{"no-store"}
-	closing = []string{"close"}
-)
+// noopTracer gives probes ids without a span to export.
+var noopTracer tracing.Tracer
 
-// silent gives probes their ids without a span to export.
-var silent tracing.Tracer
-
-// serve is the middleware around every route of the API, in one function because
-// it is on the path of every request.
+// serve is the middleware of every route of the API.
 func (s *Server) serve(c *gin.Context) {
 	x := exchange{start: time.Now(), route: c.FullPath()}
 	ctx, span := s.deps.Tracer.StartServer(c.Request.Context(), c.Request.Header, x.route)
 	defer span.End()
-	patience := s.patience(c.Request.Header)
-	x.hurried = patience < s.cfg.HandlerTimeout
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	timeout := s.requestTimeout(c.Request.Header)
+	x.hurried = timeout < s.cfg.HandlerTimeout
+	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	p := place{server: s}
 	defer p.leave()
 	c.Request = c.Request.WithContext(context.WithValue(ctx, placeKey{}, &p))
-	s.stamp(ctx, c.Writer.Header())
+	s.setHeaders(ctx, c.Writer.Header())
 	defer s.report(c, span, &x)
 	if x.err = next(c); x.err != nil {
 		x.fail(c)
 	}
 }
 
-// probe is the middleware of what anybody may ask: health and documentation.
+// probe is the middleware of routes without authentication: health and documentation.
 func (s *Server) probe(c *gin.Context) {
 	x := exchange{start: time.Now(), route: c.FullPath()}
-	ctx, _ := silent.StartServer(c.Request.Context(), c.Request.Header, x.route)
+	ctx, _ := noopTracer.StartServer(c.Request.Context(), c.Request.Header, x.route)
 	c.Request = c.Request.WithContext(ctx)
-	s.stamp(ctx, c.Writer.Header())
+	s.setHeaders(ctx, c.Writer.Header())
 	if x.err = next(c); x.err != nil {
 		x.fail(c)
 		s.log(c, &x)
 	}
 }
 
-// patience answers how long a request may take: the server's own limit, or less
+// requestTimeout returns how long a request may take: the server's own limit, or less
 // if the caller will not wait that long.
-func (s *Server) patience(h http.Header) time.Duration {
+func (s *Server) requestTimeout(h http.Header) time.Duration {
 	limit := s.cfg.HandlerTimeout
 	line := h[headerTimeout]
 	if len(line) != 1 {
@@ -75,21 +67,20 @@ func (s *Server) patience(h http.Header) time.Duration {
 	return min(limit, time.Duration(ms)*time.Millisecond)
 }
 
-// stamp writes the headers that every answer has.
-func (s *Server) stamp(ctx context.Context, h http.Header) {
-	ids := []string{tracing.TraceID(ctx), tracing.SpanID(ctx), tracing.RequestID(ctx)}
-	h[tracing.HeaderTraceID] = ids[0:1:1]
-	h[tracing.HeaderSpanID] = ids[1:2:2]
-	h[tracing.HeaderRequestID] = ids[2:3:3]
-	h[tracing.HeaderServiceName] = s.service
-	h["X-Content-Type-Options"] = nosniff
-	h["Cache-Control"] = noStore
+// setHeaders sets the headers that every response has.
+func (s *Server) setHeaders(ctx context.Context, h http.Header) {
+	h.Set(tracing.HeaderTraceID, tracing.TraceID(ctx))
+	h.Set(tracing.HeaderSpanID, tracing.SpanID(ctx))
+	h.Set(tracing.HeaderRequestID, tracing.RequestID(ctx))
+	h.Set(tracing.HeaderServiceName, s.deps.Service)
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Cache-Control", "no-store")
 	if s.draining.Load() {
-		h["Connection"] = closing
+		h.Set("Connection", "close")
 	}
 }
 
-// next runs the rest of the chain and answers the error it ended with.
+// next runs the rest of the chain and returns the error it ended with.
 func next(c *gin.Context) (err error) {
 	defer func() {
 		if value := recover(); value != nil {
@@ -103,5 +94,5 @@ func next(c *gin.Context) (err error) {
 	return nil
 }
 
-// gone tells whether the client hung up before it had an answer.
+// gone reports whether the client disconnected before it had a response.
 func gone(ctx context.Context) bool { return errors.Is(ctx.Err(), context.Canceled) }

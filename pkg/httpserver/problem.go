@@ -65,10 +65,10 @@ func writeProblem(c *gin.Context, f *fault.Error) {
 	case http.StatusUnauthorized:
 		h.Set("WWW-Authenticate", "ServiceToken")
 	case http.StatusRequestEntityTooLarge:
-		h["Connection"] = closing // rather than read the rest
+		h.Set("Connection", "close") // rather than read the rest
 	}
 	c.Writer.WriteHeader(status)
-	// Whoever does not read to the end has hung up; there is nobody to tell.
+	// A write error means that the client has disconnected.
 	_, _ = c.Writer.Write(body)
 }
 

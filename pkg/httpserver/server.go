@@ -31,7 +31,6 @@ type Server struct {
 	ready  readiness
 	host   *host
 
-	service  []string // the X-Service-Name line, shared by all answers
 	limiter  *limiter
 	draining atomic.Bool
 	drained  context.Context // is done once the server drains
@@ -41,7 +40,7 @@ type Server struct {
 // New answers a server with the probes /health, /livez and /readyz and no other
 // route. It does not listen yet.
 func New(cfg Config, d Deps) *Server {
-	s := &Server{cfg: cfg.withDefaults(), deps: d, service: []string{d.Service}, limiter: newLimiter(cfg.InFlight)}
+	s := &Server{cfg: cfg.withDefaults(), deps: d, limiter: newLimiter(cfg.InFlight)}
 	s.drained, s.drain = context.WithCancel(context.Background())
 	s.ready.log = d.Log
 	s.engine = newEngine()

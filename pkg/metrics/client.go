@@ -8,27 +8,21 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// pair is a target and one more label.
-type pair struct{ target, label string }
-
-func otherTarget(p pair) pair { return pair{other, p.label} }
-
-// maxPairs is far above targets times words.
-const maxPairs = 20 * maxDependencies
-
 // client are the metrics of calls beside their durations.
 type client struct {
-	retries, refused *cache[pair, prometheus.Counter]
-	transitions      *prometheus.CounterVec
-	breakers         *breakers
+	retries, refused, transitions *prometheus.CounterVec
+	breakers                      *breakers
 }
 
 func newClient(registry *prometheus.Registry) client {
 	c := client{
-		retries: newPairs(registry, "http_client_retries_total",
-			"Calls to another service tried again, by what had gone wrong."),
-		refused: newPairs(registry, "http_client_refused_total",
-			"Calls and retries that this process refused itself, before the other service saw them."),
+		retries: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "http_client_retries_total", Help: "Calls to another service tried again, by what had gone wrong.",
+		}, []string{"server_address", "reason"}),
+		refused: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "http_client_refused_total",
+			Help: "Calls and retries that this process refused itself, before the other service saw them.",
+		}, []string{"server_address", "reason"}),
 		transitions: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "circuit_breaker_transitions_total", Help: "Changes of a circuit breaker's state.",
 		}, []string{"server_address", "from", "to"}),
@@ -39,26 +33,20 @@ func newClient(registry *prometheus.Registry) client {
 			of: map[string]func() string{},
 		},
 	}
-	registry.MustRegister(c.transitions, c.breakers)
+	registry.MustRegister(c.retries, c.refused, c.transitions, c.breakers)
 	return c
-}
-
-func newPairs(registry *prometheus.Registry, name, help string) *cache[pair, prometheus.Counter] {
-	vec := prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, []string{"server_address", "reason"})
-	registry.MustRegister(vec)
-	return newCache(maxPairs, func(p pair) prometheus.Counter {
-		return vec.WithLabelValues(p.target, p.label)
-	}, otherTarget)
 }
 
 // Retry counts a call to the service target that is tried again; the reason is a word
 // chosen by the programmer, such as "timeout".
-func (m *Metrics) Retry(target, reason string) { m.client.retries.get(pair{target, reason}).Inc() }
+func (m *Metrics) Retry(target, reason string) {
+	m.client.retries.WithLabelValues(target, reason).Inc()
+}
 
 // CallRefused counts a call, or a retry, that this process did not make; the reason is
 // a word chosen by the programmer, such as "circuit_open".
 func (m *Metrics) CallRefused(target, reason string) {
-	m.client.refused.get(pair{target, reason}).Inc()
+	m.client.refused.WithLabelValues(target, reason).Inc()
 }
 
 // Transition counts a change of the state of target's circuit breaker.

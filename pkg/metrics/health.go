@@ -1,6 +1,9 @@
 package metrics
 
-import "time"
+import (
+	"maps"
+	"time"
+)
 
 // The values of [Health.Status].
 const (
@@ -66,8 +69,11 @@ func (m *Metrics) Health() Health {
 	if recent.calls >= minRequests && recent.fails() && latest.fails() {
 		h.Status = Unhealthy
 	}
-	for name, dep := range *m.dependencies.known.Load() {
-		life, recent, _ := dep.calls.sums()
+	m.mu.Lock()
+	dependencies := maps.Clone(m.dependencies)
+	m.mu.Unlock()
+	for name, calls := range dependencies {
+		life, recent, _ := calls.sums()
 		h.Metrics.Dependencies[name] = DependencyStats{
 			Calls: life.calls, Errors: life.errors, AvgDuration: recent.meanMillis(),
 		}

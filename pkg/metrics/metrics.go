@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -12,14 +13,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-// How many label combinations of each metric are kept apart; the rest fold into "_OTHER".
-// Real services stay far below.
-const (
-	maxRequestSeries = 2000
-	maxDependencies  = 100
-	maxReasons       = 30
-)
-
+// other stands for a label value that is none of the known ones.
 const other = "_OTHER"
 
 // Metrics is what one process counts. Make it with [New]; all methods are safe for
@@ -32,26 +26,19 @@ type Metrics struct {
 	active prometheus.Gauge
 	panics prometheus.Counter
 
-	requests     *cache[requestKey, prometheus.Observer]
-	dependencies *cache[string, *dependency]
-	refused      *cache[string, prometheus.Counter]
-	client       client
-}
+	requests *prometheus.HistogramVec
+	calls    *prometheus.HistogramVec // to other services
+	refused  *prometheus.CounterVec
+	client   client
 
-type requestKey struct {
-	method, route string
-	status        int
-}
-
-type dependency struct {
-	ok, failed prometheus.Observer
-	calls      window
+	mu           sync.Mutex
+	dependencies map[string]*window // by name
 }
 
 // New returns the metrics of the named service on a registry of their own, with those
 // of the Go runtime and the process beside them.
 func New(service string) *Metrics {
-	m := &Metrics{service: service, registry: prometheus.NewRegistry(), served: &window{}}
+	m := &Metrics{service: service, registry: prometheus.NewRegistry(), served: &window{}, dependencies: map[string]*window{}}
 	m.registry.MustRegister(collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 
@@ -68,9 +55,18 @@ func New(service string) *Metrics {
 	})
 	m.registry.MustRegister(info, m.active, m.panics)
 
-	m.requests = newRequests(m.registry)
-	m.dependencies = newDependencies(m.registry)
-	m.refused = newRefused(m.registry)
+	m.requests = prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		Name: "http_server_request_duration_seconds", Help: "Time to answer a request.", Buckets: latencyBuckets(),
+	}, []string{"http_request_method", "http_route", "http_response_status_code"})
+	m.calls = prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		Name:    "http_client_request_duration_seconds",
+		Help:    "Time another service took for a call; error_type is empty for a success.",
+		Buckets: latencyBuckets(),
+	}, []string{"server_address", "error_type"})
+	m.refused = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "http_server_refused_requests_total", Help: "Requests turned away before their handler ran.",
+	}, []string{"reason"})
+	m.registry.MustRegister(m.requests, m.calls, m.refused)
 	m.client = newClient(m.registry)
 	return m
 }
@@ -100,7 +96,7 @@ func (m *Metrics) Excused(ctx context.Context, method, route string, status int,
 
 func (m *Metrics) request(ctx context.Context, method, route string, status int, failed bool, d time.Duration) {
 	m.served.add(failed, d)
-	latency := m.requests.get(requestKey{knownMethod(method), knownRoute(route), status})
+	latency := m.requests.WithLabelValues(knownMethod(method), knownRoute(route), knownStatus(status))
 	span := trace.SpanFromContext(ctx)
 	if !span.IsRecording() || !span.SpanContext().IsSampled() {
 		latency.Observe(d.Seconds())
@@ -115,20 +111,30 @@ func (m *Metrics) InFlight(delta int) { m.active.Add(float64(delta)) }
 
 // Refused counts a request turned away before its handler ran; the reason is a word
 // chosen by the programmer, such as "overload".
-func (m *Metrics) Refused(reason string) { m.refused.get(reason).Inc() }
+func (m *Metrics) Refused(reason string) { m.refused.WithLabelValues(reason).Inc() }
 
 // Panic counts a panic that was recovered from.
 func (m *Metrics) Panic() { m.panics.Inc() }
 
 // Dependency counts a call to another service, which took d.
 func (m *Metrics) Dependency(name string, failed bool, d time.Duration) {
-	dep := m.dependencies.get(name)
-	dep.calls.add(failed, d)
+	m.dependency(name).add(failed, d)
+	errorType := ""
 	if failed {
-		dep.failed.Observe(d.Seconds())
-	} else {
-		dep.ok.Observe(d.Seconds())
+		errorType = other
 	}
+	m.calls.WithLabelValues(name, errorType).Observe(d.Seconds())
+}
+
+func (m *Metrics) dependency(name string) *window {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	w, ok := m.dependencies[name]
+	if !ok {
+		w = &window{}
+		m.dependencies[name] = w
+	}
+	return w
 }
 
 // latencyBuckets are those the semantic conventions advise, in seconds, with two finer
@@ -136,45 +142,6 @@ func (m *Metrics) Dependency(name string, failed bool, d time.Duration) {
 func latencyBuckets() []float64 {
 	return []float64{0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10}
 }
-
-func newRequests(registry *prometheus.Registry) *cache[requestKey, prometheus.Observer] {
-	vec := prometheus.NewHistogramVec(prometheus.HistogramOpts{
-		Name: "http_server_request_duration_seconds", Help: "Time to answer a request.",
-		Buckets: latencyBuckets(),
-	}, []string{"http_request_method", "http_route", "http_response_status_code"})
-	registry.MustRegister(vec)
-	return newCache(maxRequestSeries,
-		func(k requestKey) prometheus.Observer {
-			return vec.WithLabelValues(k.method, k.route, knownStatus(k.status))
-		},
-		func(k requestKey) requestKey {
-			return requestKey{k.method, other, k.status / 100 * 100}
-		})
-}
-
-func newDependencies(registry *prometheus.Registry) *cache[string, *dependency] {
-	vec := prometheus.NewHistogramVec(prometheus.HistogramOpts{
-		Name: "http_client_request_duration_seconds", Help: "Time another service took for a call; error_type is empty for a success.",
-		Buckets: latencyBuckets(),
-	}, []string{"server_address", "error_type"})
-	registry.MustRegister(vec)
-	return newCache(maxDependencies,
-		func(name string) *dependency {
-			return &dependency{ok: vec.WithLabelValues(name, ""), failed: vec.WithLabelValues(name, other)}
-		}, toOther)
-}
-
-func newRefused(registry *prometheus.Registry) *cache[string, prometheus.Counter] {
-	vec := prometheus.NewCounterVec(prometheus.CounterOpts{
-		Name: "http_server_refused_requests_total", Help: "Requests turned away before their handler ran.",
-	}, []string{"reason"})
-	registry.MustRegister(vec)
-	return newCache(maxReasons, func(reason string) prometheus.Counter {
-		return vec.WithLabelValues(reason)
-	}, toOther)
-}
-
-func toOther(string) string { return other }
 
 // knownMethod keeps the methods of RFC 9110 and RFC 5789.
 func knownMethod(method string) string {

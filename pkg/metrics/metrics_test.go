@@ -59,34 +59,6 @@ func TestStrangersCannotAddLabels(t *testing.T) {
 	}
 }
 
-func TestLabelsFoldPastTheirLimit(t *testing.T) {
-	t.Parallel()
-	m := metrics.New("user-service")
-	for i := range 3000 {
-		name := fmt.Sprint("n", i)
-		m.Request(t.Context(), "GET", "/"+name, 200+i%3, time.Millisecond)
-		m.Refused(name)
-		m.Dependency(name, false, time.Millisecond)
-	}
-	text := scrape(t, m, "")
-	wantLines(t, text,
-		`http_server_request_duration_seconds_count{http_request_method="GET",http_response_status_code="200",http_route="_OTHER"} 1000`,
-		`http_server_refused_requests_total{reason="_OTHER"} 2970`,
-		`http_client_request_duration_seconds_count{error_type="",server_address="_OTHER"} 2900`)
-	for prefix, want := range map[string]int{
-		"http_server_request_duration_seconds_count{": 2001,
-		"http_server_refused_requests_total{":         31,
-		"http_client_request_duration_seconds_count{": 202,
-	} {
-		if got := strings.Count(text, prefix); got != want {
-			t.Errorf("%d of %s, want %d", got, prefix, want)
-		}
-	}
-	if got := len(m.Health().Metrics.Dependencies); got != 101 {
-		t.Errorf("%d dependencies in the health answer, want 101", got)
-	}
-}
-
 func TestExemplarOnlyOfRecordedSpans(t *testing.T) {
 	t.Parallel()
 	const openMetrics = "application/openmetrics-text; version=1.0.0"
@@ -106,20 +78,6 @@ func TestExemplarOnlyOfRecordedSpans(t *testing.T) {
 	}
 	if text := scrape(t, m, ""); strings.Contains(text, "trace_id") {
 		t.Error("exemplar in the classic format")
-	}
-}
-
-func TestRequestAllocatesNothing(t *testing.T) {
-	m := metrics.New("user-service")
-	ctx := context.Background()
-	record := func() {
-		m.InFlight(1)
-		m.Request(ctx, "GET", "/users/:id", 200, time.Millisecond)
-		m.Dependency("order-service", false, time.Millisecond)
-		m.InFlight(-1)
-	}
-	if n := testing.AllocsPerRun(1000, record); n != 0 {
-		t.Errorf("%v allocations per request, want 0", n)
 	}
 }
 

@@ -1,6 +1,7 @@
 package serviceclient
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/http"
@@ -16,15 +17,12 @@ import (
 
 // attempt sends the call once, to the instance at base, in a span and with a deadline of its own.
 func (c *Client) attempt(caller context.Context, call *call, base *url.URL, began time.Time) *Error {
-	ctx, until := caller, call.until(caller)
+	until := call.until(caller)
 	if own := began.Add(c.cfg.AttemptTimeout); own.Before(until) {
 		until = own
 	}
-	if theirs, ok := caller.Deadline(); !ok || until.Before(theirs) {
-		timed := c.deadlines.start(caller, until)
-		defer c.deadlines.end(timed)
-		ctx = timed
-	}
+	ctx, cancel := context.WithDeadline(caller, until)
+	defer cancel()
 	ctx, span := c.startSpan(ctx, call.method)
 	defer span.End()
 	e := c.roundTrip(ctx, caller, call, base, until.Sub(began))
@@ -73,7 +71,7 @@ func (c *Client) judge(ctx, caller context.Context, call *call, resp *http.Respo
 	case ok || readErr != nil:
 	case isProblem(resp.Header):
 		p := parseProblem(body)
-		e.Code, e.Message, e.RequestID = p.Code, p.Error, orDefault(p.RequestID, e.RequestID)
+		e.Code, e.Message, e.RequestID = p.Code, p.Error, cmp.Or(p.RequestID, e.RequestID)
 		if e.refused = isRefusal(resp.StatusCode, p.Code); e.refused {
 			e.outcome = breaker.Ignore
 		}

@@ -22,10 +22,6 @@ type Client struct {
 	breaker  *breaker.Breaker
 	budget   *budget
 	underWay atomic.Int64
-
-	deadlines *deadlines
-	wholeTime []string // the HeaderTimeout line of most calls
-	token     atomic.Pointer[[1]string]
 }
 
 // New returns a client of the service named target. It contacts nobody. It panics when d.Registry is nil.
@@ -42,7 +38,6 @@ func New(target string, cfg Config, d Deps) *Client {
 	cfg = cfg.withDefaults()
 	c := &Client{
 		target: target, cfg: cfg, deps: d, breaker: breaker.New(target, cfg.Breaker), budget: newBudget(),
-		deadlines: newDeadlines(), wholeTime: []string{millis(cfg.AttemptTimeout)},
 	}
 	c.watchBreaker()
 	return c

@@ -1,6 +1,7 @@
 package serviceclient
 
 import (
+	"cmp"
 	"log/slog"
 	"net/http"
 	"time"
@@ -34,19 +35,11 @@ type Deps struct {
 }
 
 func (c Config) withDefaults() Config {
-	c.Timeout = orDefault(c.Timeout, 5*time.Second)
-	c.AttemptTimeout = orDefault(c.AttemptTimeout, 2*time.Second)
-	c.Retries = max(orDefault(c.Retries, 2), 0)
-	c.MaxBody = orDefault(c.MaxBody, 1<<20)
-	c.Concurrency = orDefault(c.Concurrency, 64)
+	c.Timeout = cmp.Or(c.Timeout, 5*time.Second)
+	c.AttemptTimeout = cmp.Or(c.AttemptTimeout, 2*time.Second)
+	c.Retries = max(cmp.Or(c.Retries, 2), 0)
+	c.MaxBody = cmp.Or(c.MaxBody, 1<<20)
+	c.Concurrency = cmp.Or(c.Concurrency, 64)
 	c.Breaker.Classify = classify
 	return c
-}
-
-func orDefault[T comparable](v, fallback T) T {
-	var zero T
-	if v == zero {
-		return fallback
-	}
-	return v
 }

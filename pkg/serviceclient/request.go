@@ -26,7 +26,7 @@ const (
 // again although the server has seen it; whether that is so, only [WithKey] says.
 const wireIdempotencyKey = "idempotency-key"
 
-var mediaType = []string{"application/json"} // shared by all requests; nobody writes to it
+const mediaType = "application/json"
 
 // Option changes one call.
 type Option func(*call)
@@ -48,12 +48,10 @@ type call struct {
 	repeatable bool   // sending it twice does no harm
 	deadline   time.Time
 	tried      []string // URLs, one for each attempt
-	first      [1]string
 }
 
 func newCall(method, target string, body []byte, out any, opts []Option) *call {
 	c := &call{method: method, target: target, body: body, out: out}
-	c.tried = c.first[:0]
 	switch method {
 	case http.MethodGet, http.MethodHead, http.MethodPut, http.MethodDelete:
 		c.repeatable = true
@@ -82,91 +80,30 @@ func (c *call) until(ctx context.Context) time.Time {
 
 // request builds one attempt's request to the instance at base.
 func (c *Client) request(ctx context.Context, call *call, base *url.URL, left time.Duration) (*http.Request, error) {
-	u, err := resolve(base, call.target)
+	var body io.Reader
+	if call.body != nil {
+		body = bytes.NewReader(call.body) // of which net/http makes GetBody, for a connection found closed
+	}
+	req, err := http.NewRequestWithContext(ctx, call.method, base.String()+call.target, body)
 	if err != nil {
 		return nil, err
 	}
-	req := (&http.Request{
-		Method: call.method, URL: u, Host: u.Host,
-		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
-	}).WithContext(ctx)
+	tracing.Inject(ctx, req.Header, c.deps.Service)
+	req.Header.Set("Accept", mediaType)
 	if call.body != nil {
-		call.attach(req)
-	}
-	req.Header, err = c.header(ctx, call, left)
-	return req, err
-}
-
-// attach gives req the body. With GetBody net/http itself goes to another connection when the one it had turns out to
-// be closed before anything was written.
-func (c *call) attach(req *http.Request) {
-	body := func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(c.body)), nil }
-	req.Body, _ = body()
-	req.GetBody = body
-	req.ContentLength = int64(len(c.body))
-}
-
-// resolve answers base followed by target. It parses only what has more to it than letters, digits and slashes.
-func resolve(base *url.URL, target string) (*url.URL, error) {
-	path, query, asks := strings.Cut(target, "?")
-	if base.RawPath != "" || !plain(path) || asks && query == "" || strings.ContainsFunc(query, notInQuery) {
-		return url.Parse(base.String() + target)
-	}
-	u := *base
-	u.Path += path
-	u.RawQuery = query
-	return &u, nil
-}
-
-func plain(path string) bool {
-	for i := range len(path) {
-		c := path[i]
-		if (c|0x20 < 'a' || c|0x20 > 'z') && (c < '0' || c > '9') && c != '/' && c != '-' && c != '_' && c != '.' && c != '~' {
-			return false
-		}
-	}
-	return true
-}
-
-func notInQuery(r rune) bool { return r <= ' ' || r == '#' || r >= 0x7f }
-
-func (c *Client) header(ctx context.Context, call *call, left time.Duration) (http.Header, error) {
-	h := make(http.Header, 8)
-	tracing.Inject(ctx, h, c.deps.Service)
-	h["Accept"] = mediaType
-	if call.body != nil {
-		h["Content-Type"] = mediaType
+		req.Header.Set("Content-Type", mediaType)
 	}
 	if call.key != "" {
-		h[wireIdempotencyKey] = []string{call.key}
+		req.Header[wireIdempotencyKey] = []string{call.key}
 	}
-	h[HeaderTimeout] = c.timeLeft(left)
-	return h, c.sign(h)
-}
-
-// timeLeft is the line that says how long the callee has. Most calls have the whole of an attempt's time.
-func (c *Client) timeLeft(left time.Duration) []string {
-	if left == c.cfg.AttemptTimeout {
-		return c.wholeTime
-	}
-	return []string{millis(left)}
-}
-
-func millis(d time.Duration) string { return strconv.FormatInt(max(d.Milliseconds(), 1), 10) }
-
-func (c *Client) sign(h http.Header) error {
+	req.Header.Set(HeaderTimeout, strconv.FormatInt(max(left.Milliseconds(), 1), 10))
 	if c.deps.Signer == nil {
-		return nil
+		return req, nil
 	}
 	token, err := c.deps.Signer.Token(c.target)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	line := c.token.Load()
-	if line == nil || line[0] != token {
-		line = &[1]string{token}
-		c.token.Store(line)
-	}
-	h[serviceauth.Header] = line[:]
-	return nil
+	req.Header.Set(serviceauth.Header, token)
+	return req, nil
 }
