@@ -7,27 +7,36 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"syscall"
+	"time"
 
 	"github.com/go-troika/troika/tools/stack/internal/checkout"
 	"github.com/go-troika/troika/tools/stack/internal/docker"
-	"github.com/go-troika/troika/tools/stack/internal/gotest"
 	"github.com/go-troika/troika/tools/stack/internal/local"
 	"github.com/go-troika/troika/tools/stack/internal/machine"
+	"github.com/go-troika/troika/tools/stack/internal/process"
 	"github.com/go-troika/troika/tools/stack/internal/world"
 )
 
 // test runs the workspace's tests. Every test has what it needs, or the command
 // fails: nothing is skipped because a server is missing.
 func (a *app) test(ctx context.Context, args []string) error {
-	o := gotest.Options{Root: a.root, Out: a.out, TrimName: checkout.Prefix}
+	flags := []string{"-race", "-timeout=30m"}
 	fs := a.flags("test")
-	fs.StringVar(&o.Run, "run", "", "")
-	fs.BoolVar(&o.Short, "short", false, "")
+	run := fs.String("run", "", "")
+	short := fs.Bool("short", false, "")
 	patterns, err := a.parse(fs, args, 0, 1000)
 	if err != nil {
 		return err
 	}
-	if o.Suites, err = a.suites(patterns); err != nil {
+	if *run != "" {
+		flags = append(flags, "-run="+*run)
+	}
+	if *short {
+		flags = append(flags, "-short")
+	}
+	suites, err := a.suites(patterns)
+	if err != nil {
 		return err
 	}
 	self, err := os.Executable()
@@ -41,15 +50,8 @@ func (a *app) test(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	count, err := a.testOn(ctx, stack, o, self)
-	if err = errors.Join(err, stack.Down(context.WithoutCancel(ctx))); err != nil {
-		return err
-	}
-	fmt.Fprintln(a.out, count)
-	if count.Failed > 0 {
-		return errSaid
-	}
-	return nil
+	err = a.testOn(ctx, stack, self, flags, suites)
+	return errors.Join(err, stack.Down(context.WithoutCancel(ctx)))
 }
 
 // suites are the packages to test, after flags of their own. What drives whole
@@ -76,22 +78,46 @@ func drivesStacks(module string) bool {
 	return strings.HasPrefix(module, "./e2e/") || strings.HasPrefix(module, "./tools/")
 }
 
-func (a *app) testOn(ctx context.Context, stack *local.Stack, o gotest.Options, self string) (gotest.Count, error) {
+// testAll runs go test for each suite, one after the other, and reports whether any failed.
+const testAll = `failed=0; for suite; do go test -json $TEST_FLAGS $suite || failed=1; done; exit $failed`
+
+// countTests prints the last line, from variables that gotestsum sets.
+const countTests = `sh -c 'echo "$((TESTS_TOTAL - TESTS_FAILED - TESTS_SKIPPED)) passed, $TESTS_FAILED failed, $TESTS_SKIPPED skipped"'`
+
+func (a *app) testOn(ctx context.Context, stack *local.Stack, self string, flags []string, suites [][]string) error {
 	if _, err := machine.Ensure(ctx, stack.Keeper(), a.out, a.environ, machine.Compiler); err != nil {
-		return gotest.Count{}, err
+		return err
 	}
-	set := map[string]string{"STACK_BIN": self, "TEST_WORLDS": a.testWorlds(ctx), endWithMark: stack.Dir().Path}
+	set := map[string]string{
+		"STACK_BIN": self, "TEST_WORLDS": a.testWorlds(ctx), endWithMark: stack.Dir().Path,
+		"CGO_ENABLED": "1", "TEST_FLAGS": strings.Join(flags, " "),
+	}
 	if a.environ.Get("TEST_POSTGRES_URL") == "" || a.environ.Get("TEST_REDIS_URL") == "" {
 		if err := stack.Up(ctx); err != nil {
-			return gotest.Count{}, err
+			return err
 		}
 		set["TEST_POSTGRES_URL"], set["TEST_REDIS_URL"] = stack.Infra()
 	} else {
 		fmt.Fprintln(a.out, "Postgres and Redis: those of TEST_POSTGRES_URL and TEST_REDIS_URL")
 	}
 	fmt.Fprintln(a.out, "compiling with the race detector (several minutes of CPU from an empty cache, seconds when nothing changed)")
-	o.Env = a.environ.With(set).With(map[string]string{"CGO_ENABLED": "1"})
-	return gotest.Run(ctx, stack.Keeper(), o)
+	args := []string{
+		"tool", "gotestsum", "--format=pkgname", "--format-icons=text",
+		"--post-run-command", countTests, "--raw-command", "--", "sh", "-c", testAll, "sh",
+	}
+	for _, suite := range suites {
+		args = append(args, strings.Join(suite, " "))
+	}
+	p, err := stack.Keeper().Start(process.Spec{Path: "go", Args: args, Dir: a.root, Env: a.environ.With(set), Out: a.out})
+	if err != nil {
+		return err
+	}
+	stop := context.AfterFunc(ctx, func() { p.Stop(syscall.SIGTERM, 10*time.Second) })
+	defer stop()
+	if err := p.Wait(ctx, 10*time.Second); err != nil {
+		return errors.Join(ctx.Err(), errSaid)
+	}
+	return nil
 }
 
 // testWorlds says which worlds the end-to-end tests run in.
