@@ -1,6 +1,6 @@
 // Package e2e holds the scenarios that the whole system must pass, written once
-// and run on local processes and on containers. It knows the services only by
-// their ports: HTTP, JSON and exit codes, and no package of theirs.
+// and run on local processes and on containers. They use the services only
+// through their ports: HTTP, JSON and exit codes.
 //
 // TEST_WORLDS chooses the worlds, as in TEST_WORLDS=local,docker; unset means
 // local. A chosen world that cannot start is a failure. "make test" sets what
