@@ -11,11 +11,11 @@ import (
 // Events of order-service. Their key is the order's id: the events of one
 // order come in the order of its life, those of two orders in any.
 var (
-	// OrderCreated tells that an order was placed.
+	// OrderCreated is published when an order is placed.
 	OrderCreated = events.NewType(OrderService, "order.created", 1, OrderChange.key)
-	// OrderCompleted tells that a pending order was completed.
+	// OrderCompleted is published when a pending order is completed.
 	OrderCompleted = events.NewType(OrderService, "order.completed", 1, OrderChange.key)
-	// OrderCancelled tells that a pending order was cancelled.
+	// OrderCancelled is published when a pending order is cancelled.
 	OrderCancelled = events.NewType(OrderService, "order.cancelled", 1, OrderChange.key)
 )
 

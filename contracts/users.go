@@ -15,15 +15,15 @@ const CodeUserNotFound = "user_not_found"
 // Events of user-service. Their key is the user's id, so a reader gets what
 // happened to one user in the order in which it was committed.
 var (
-	// UserCreated tells that a user registered.
+	// UserCreated is published when a user registers.
 	UserCreated = events.NewType(UserService, "user.created", 1, UserChange.key)
-	// UserUpdated tells that a user's email or name changed.
+	// UserUpdated is published when a user's email or name changes.
 	UserUpdated = events.NewType(UserService, "user.updated", 1, UserChange.key)
-	// UserDeleted tells that a user is gone and must be forgotten.
+	// UserDeleted is published when a user is deleted; readers delete the user's data.
 	UserDeleted = events.NewType(UserService, "user.deleted", 1, UserDeletion.key)
 )
 
-// User is what user-service answers for one user.
+// User is the response of user-service for one user.
 type User struct {
 	// ID is a UUIDv7.
 	ID uuid.UUID `json:"id"`

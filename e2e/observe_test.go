@@ -24,7 +24,7 @@ func (b *bundle) metrics(instance world.Instance) string {
 	return string(text)
 }
 
-// lookups answers how often each instance of user-service was asked for a user.
+// lookups returns how often each instance of user-service was asked for a user.
 func (b *bundle) lookups() []float64 {
 	b.Helper()
 	var counts []float64
@@ -62,7 +62,7 @@ func (b *bundle) logsAreJSON() {
 	}
 }
 
-// randomHex answers n random bytes, as hexadecimal digits.
+// randomHex returns n random bytes, as hexadecimal digits.
 func randomHex(n int) string {
 	bytes := make([]byte, n)
 	rand.Read(bytes) // never fails

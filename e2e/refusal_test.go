@@ -43,7 +43,7 @@ func TestTokensAreRefused(t *testing.T) {
 	})
 }
 
-// swap answers two other characters of base64.
+// swap returns two other characters of base64.
 func swap(s string) string {
 	return strings.Map(func(r rune) rune {
 		if r == 'A' {
@@ -167,7 +167,7 @@ func TestOneAnswerListsAllInvalidFields(t *testing.T) {
 			"userId": "someone", "currency": "dollars", "colour": "red",
 			"items": []map[string]any{{"sku": "", "quantity": 0, "unitPrice": 1}},
 		})
-		b.problem("five mistakes", a, http.StatusBadRequest, "")
+		b.problem("five problems", a, http.StatusBadRequest, "")
 		p, err := front.Parse[front.Problem](a)
 		b.must(err)
 		fields := map[string]bool{}

@@ -23,7 +23,7 @@ func passes(s subject) bool {
 	return !refused
 }
 
-// opened gives twins after enough failures.
+// opened returns twins after enough failures.
 func opened(t *testing.T, ours breaker.Config) *twins {
 	w := newTwins(t)
 	ours.Failures, ours.Cooldown, ours.Jitter = failures, cooldown, -1
@@ -37,7 +37,7 @@ func opened(t *testing.T, ours breaker.Config) *twins {
 }
 
 // A trial that hangs keeps gobreaker half-open and refusing as long as it hangs.
-// Ours gives the trial a lease: afterwards the next call is a trial.
+// Ours returns the trial a lease: afterwards the next call is a trial.
 func TestDifferenceHungTrial(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

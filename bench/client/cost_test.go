@@ -25,7 +25,7 @@ const (
 	slices     = 40
 )
 
-// BenchmarkCall gives time, processor time and allocations of each way.
+// BenchmarkCall returns time, processor time and allocations of each way.
 func BenchmarkCall(b *testing.B) {
 	all, _ := ways(b)
 	for _, w := range all {

@@ -46,7 +46,7 @@ func (a *Attempts) Failed(host string, since time.Time) int {
 	return n
 }
 
-// Shares answers which part, 0..1, of the requests to these instances that began
+// Shares returns which part, 0..1, of the requests to these instances that began
 // between the two times each of them got.
 func (a *Attempts) Shares(instances []Part, from, to time.Time) []float64 {
 	a.mu.Lock()

@@ -34,7 +34,7 @@ func Haunt(instances []Part) (*Ghosts, error) {
 // Calls is how many requests came that ask for a user.
 func (g *Ghosts) Calls() int { return int(g.calls.Load()) }
 
-// Close gives the addresses back.
+// Close returns the addresses back.
 func (g *Ghosts) Close() error {
 	var err error
 	for _, l := range g.listeners {

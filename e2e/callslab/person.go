@@ -25,7 +25,7 @@ type Person struct {
 	tokens sync.Map // by service
 }
 
-// NewPerson answers a person; [Person.Close] ends their connections.
+// NewPerson returns a person; [Person.Close] ends their connections.
 func NewPerson() *Person {
 	return &Person{http: &http.Client{
 		Timeout:   15 * time.Second,
@@ -44,7 +44,7 @@ type Answer struct {
 	Took       time.Duration
 }
 
-// SignOn answers the token for a service, which is made at the first time.
+// SignOn returns the token for a service, which is made at the first time.
 func (p *Person) SignOn(service string) string {
 	token, known := p.tokens.Load(service)
 	if !known {
@@ -88,7 +88,7 @@ func (p *Person) Order(ctx context.Context, at Part, user uuid.UUID, key string)
 	return p.Send(ctx, at, http.MethodPost, "/orders", order(user, key), http.Header{"Idempotency-Key": {key}})
 }
 
-// Orders answers how many orders the user has, and an error if two of them were
+// Orders returns how many orders the user has, and an error if two of them were
 // placed with one key.
 func (p *Person) Orders(ctx context.Context, at Part, user uuid.UUID) (int, error) {
 	keys, n := map[string]bool{}, 0

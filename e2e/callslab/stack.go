@@ -119,7 +119,7 @@ func (s *Stack) Heal(ctx context.Context) error {
 	return err
 }
 
-// Part answers the part of that name.
+// Part returns the part of that name.
 func (s *Stack) Part(name string) Part {
 	for _, p := range s.parts {
 		if p.Name == name {
@@ -129,7 +129,7 @@ func (s *Stack) Part(name string) Part {
 	panic("callslab: no part " + name)
 }
 
-// Instances answers the parts of a service.
+// Instances returns the parts of a service.
 func (s *Stack) Instances(service string) []Part {
 	var all []Part
 	for _, p := range s.parts {

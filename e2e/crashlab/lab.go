@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// Config says how much of what. Stack, Name, Replicas and Writers are needed;
+// Config configures how much of what. Stack, Name, Replicas and Writers are needed;
 // what is zero is not done.
 type Config struct {
 	Stack    string // the stack command

@@ -133,7 +133,7 @@ func (l *lab) surely(ctx context.Context, n int) (written, error) {
 	return w, err
 }
 
-// percentile gives the time that share of the writes took at most.
+// percentile returns the time that share of the writes took at most.
 func percentile(writes []written, share float64) time.Duration {
 	if len(writes) == 0 {
 		return 0

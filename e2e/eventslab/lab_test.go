@@ -298,7 +298,7 @@ func (l *lab) settle() string {
 		took[len(took)*99/100].Round(time.Millisecond), l.unknown.Swap(0), gone)
 }
 
-// compare gives how long the events of the latest fault took, and what is still
+// compare returns how long the events of the latest fault took, and what is still
 // missing; what is wrong for good ends the test.
 func (l *lab) compare(want map[string][]uuid.UUID, known map[uuid.UUID]time.Time) (gone int, took []time.Duration, problem string) {
 	l.t.Helper()

@@ -107,12 +107,12 @@ func startRedisPair(t *testing.T) *redisPair {
 	return p
 }
 
-// open gives a client that asks the sentinel for the primary.
+// open returns a client that asks the sentinel for the primary.
 func (p *redisPair) open() redis.UniversalClient {
 	return openRedis(p.t, redis.UniversalOptions{Addrs: []string{"127.0.0.1:" + strconv.Itoa(p.sentinel)}, MasterName: master})
 }
 
-// openRedis gives a client with the settings of a service.
+// openRedis returns a client with the settings of a service.
 func openRedis(t *testing.T, o redis.UniversalOptions) redis.UniversalClient {
 	t.Helper()
 	o.Password, o.ContextTimeoutEnabled, o.DialTimeout = secret, true, time.Second

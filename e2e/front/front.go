@@ -27,7 +27,7 @@ type Front struct {
 	client *http.Client
 }
 
-// New answers a front to w, whose connections end with the test.
+// New returns a front to w, whose connections end with the test.
 func New(tb testing.TB, w world.World) *Front {
 	transport := &http.Transport{MaxIdleConnsPerHost: 16}
 	tb.Cleanup(transport.CloseIdleConnections)
@@ -156,5 +156,5 @@ func Eventually(tb testing.TB, within time.Duration, check func() error) {
 	}
 }
 
-// Unique answers the prefix with a random ending.
+// Unique returns the prefix with a random ending.
 func Unique(prefix string) string { return prefix + "-" + rand.Text()[:12] }

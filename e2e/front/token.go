@@ -12,7 +12,7 @@ import (
 // Claims are those of a service token, in whatever types a test wants them.
 type Claims map[string]any
 
-// Good answers claims that the audience accepts from the caller for an hour.
+// Good returns claims that the audience accepts from the caller for an hour.
 func Good(caller, audience string) Claims {
 	now := time.Now()
 	return Claims{
@@ -21,7 +21,7 @@ func Good(caller, audience string) Claims {
 	}
 }
 
-// With answers a copy in which key has the value, or is missing for nil.
+// With returns a copy in which key has the value, or is missing for nil.
 func (c Claims) With(key string, value any) Claims {
 	changed := Claims{}
 	for k, v := range c {
@@ -33,12 +33,12 @@ func (c Claims) With(key string, value any) Claims {
 	return changed
 }
 
-// Sign answers a JWT of these claims by HMAC-SHA-256.
+// Sign returns a JWT of these claims by HMAC-SHA-256.
 func (c Claims) Sign(secret string) string {
 	return c.SignAs(Claims{"alg": "HS256", "typ": "JWT"}, sha256.New, secret)
 }
 
-// SignAs answers a JWT with any header, by HMAC over any hash.
+// SignAs returns a JWT with any header, by HMAC over any hash.
 func (c Claims) SignAs(header Claims, h func() hash.Hash, secret string) string {
 	text := segment(header) + "." + segment(c)
 	mac := hmac.New(h, []byte(secret))

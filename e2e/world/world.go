@@ -25,7 +25,7 @@ type Instance struct {
 type World interface {
 	// Name is local or docker.
 	Name() string
-	// Instances answers the instances of a service: [Replicas] of user-service,
+	// Instances returns the instances of a service: [Replicas] of user-service,
 	// one of the others. Their ports may differ after Start.
 	Instances(service string) []Instance
 	// Kill ends all instances of a part as kill -9 does. Its data stays.
@@ -38,9 +38,9 @@ type World interface {
 	Pause(ctx context.Context, part string) error
 	Resume(ctx context.Context, part string) error
 	// Run runs a service's binary once, with this environment and nothing else,
-	// and answers what it printed and its exit code.
+	// and returns what it printed and its exit code.
 	Run(ctx context.Context, service string, environ []string, args ...string) (string, int, error)
-	// Logs answers what all instances of a part have written so far.
+	// Logs returns what all instances of a part have written so far.
 	Logs(ctx context.Context, part string) (string, error)
 	// Close ends the world and leaves nothing behind.
 	Close(ctx context.Context) error

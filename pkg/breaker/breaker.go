@@ -25,7 +25,7 @@ type Config struct {
 	RateCalls  int           // fewest calls in the window that the rate is taken of; default 20
 	RateWindow time.Duration // default 10 s
 
-	// Classify says what the error of a call means; nil is [Classify]. It must be safe
+	// Classify returns what the error of a call means; nil is [Classify]. It must be safe
 	// for concurrent use.
 	Classify func(error) Outcome
 }
@@ -205,7 +205,7 @@ func (b *Breaker) refreshCalm() {
 	b.calm.Store(calm)
 }
 
-// unlock tells the listeners what has changed, then releases the lock. One goroutine
+// unlock notifies the listeners, then releases the lock. One goroutine
 // at a time tells for all: that keeps the order and lets a listener cause changes.
 func (b *Breaker) unlock() {
 	defer b.mu.Unlock()

@@ -9,7 +9,7 @@ import (
 
 // advertised returns the URL under which others reach this instance: what the operator
 // says, the address that it listens on, or, if that is all of them, the one that this
-// machine calls others from. Without one, it is a mistake in the configuration.
+// machine calls others from. Without one, it is a configuration error.
 func (c Config) advertised(port string) (string, error) {
 	host := c.HTTP.Host
 	switch {

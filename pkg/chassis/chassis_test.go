@@ -157,7 +157,7 @@ func TestOpenedAndClosedWithoutRun(t *testing.T) {
 	}
 }
 
-// body answers the body of a GET with a token.
+// body returns the body of a GET with a token.
 func (i *instance) body(path, token string) string {
 	i.t.Helper()
 	req, err := http.NewRequestWithContext(i.t.Context(), http.MethodGet, i.url+path, nil)

@@ -135,8 +135,8 @@ func (p *part) end(limit time.Duration) error {
 	}
 }
 
-// drain says that this instance stops, and waits until others have noticed. That
-// Redis could not be told is no failure of the stop: the entry there runs out.
+// drain announces that this instance stops, and waits until others have noticed. That
+// deregistration failed does not fail the stop: the entry in Redis expires.
 func (c *Chassis) drain() {
 	c.Log.Info("draining", "delay", c.Config.DrainDelay)
 	c.HTTP.Drain()

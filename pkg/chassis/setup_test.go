@@ -114,7 +114,7 @@ func consumes[T any](ch *chassis.Chassis, event events.Type[T], h events.Handler
 // client keeps no connection.
 var client = &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 
-// status answers the status of a GET, 0 if there was no answer.
+// status returns the status of a GET, 0 if there was no answer.
 func (i *instance) status(path string, header ...string) int {
 	i.t.Helper()
 	req, err := http.NewRequestWithContext(i.t.Context(), http.MethodGet, i.url+path, nil)

@@ -16,7 +16,7 @@ import (
 // outside development and test.
 const DemoPassword = "troika-demo"
 
-// Config says where the database is and how many connections it may hold.
+// Config configures the connection pool of a database.
 type Config struct {
 	// Host may be several, separated by commas: the one that takes writes is used.
 	Host     string     `env:"DB_HOST" envDefault:"127.0.0.1" validate:"required"`

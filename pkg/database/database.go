@@ -99,7 +99,7 @@ func (d *DB) ask(ctx context.Context, query string, value any) error {
 	return conn.QueryRow(ctx, query).Scan(value)
 }
 
-// Stat tells how the pool is used.
+// Stat returns how the pool is used.
 func (d *DB) Stat() *pgxpool.Stat { return d.pool.Stat() }
 
 // Connect opens a connection of its own, outside the pool. The caller closes it.

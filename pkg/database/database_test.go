@@ -27,12 +27,12 @@ func TestNameIsServiceAndEnvironment(t *testing.T) {
 func TestConfigMistakesNameTheirVariable(t *testing.T) {
 	t.Parallel()
 	_, err := env.Load[database.Config]([]string{"DB_PORT=0", "DB_POOL_MAX=2", "DB_POOL_MIN=3", "DB_SSLMODE=maybe", "DB_POOL_ACQUIRE=1h"})
-	var mistakes *env.Error
-	if !errors.As(err, &mistakes) {
+	var problems *env.Error
+	if !errors.As(err, &problems) {
 		t.Fatal(err)
 	}
 	var got []string
-	for _, m := range mistakes.Mistakes {
+	for _, m := range problems.Problems {
 		got = append(got, m.Variable)
 	}
 	for _, want := range []string{"DB_PORT", "DB_POOL_MIN", "DB_SSLMODE", "DB_POOL_ACQUIRE", "DB_USER"} {
@@ -41,7 +41,7 @@ func TestConfigMistakesNameTheirVariable(t *testing.T) {
 			found = found || v == want
 		}
 		if !found {
-			t.Errorf("no mistake for %s in %v", want, got)
+			t.Errorf("no problem for %s in %v", want, got)
 		}
 	}
 }

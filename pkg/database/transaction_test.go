@@ -12,7 +12,7 @@ import (
 	"github.com/go-troika/troika/pkg/testkit"
 )
 
-// things gives a database with the table things(n int primary key).
+// things returns a database with the table things(n int primary key).
 func things(t *testing.T) *gorm.DB {
 	t.Helper()
 	db := testkit.Postgres(t, "things", nil).Gorm

@@ -1,5 +1,5 @@
 // Package env fills a configuration struct from environment variables and
-// reports every mistake it finds in one error, one line each.
+// reports every problem it finds in one error, one line each.
 //
 // A struct names its variables in tags. The `env`, `envDefault` and `envPrefix`
 // tags are those of github.com/caarlos0/env, the `validate` tags those of

@@ -28,17 +28,17 @@ func ExampleLoad() {
 	// Output: {9000 5s 1m15s [redacted]} <nil>
 }
 
-func ExampleLoad_mistakes() {
+func ExampleLoad_problems() {
 	_, err := env.Load[ServerConfig]([]string{"PORT=99999", "TIMEOUT=5", "IDLE=-1s"})
 	fmt.Println(err)
 
 	if all, ok := errors.AsType[*env.Error](err); ok {
-		fmt.Println(len(all.Mistakes), "mistakes")
+		fmt.Println(len(all.Problems), "problems")
 	}
 	// Output:
 	// IDLE: is shorter than TIMEOUT (5s)
 	// PORT: must be at most 65535
 	// TIMEOUT: "5" is not a duration such as 500ms or 30s
 	// TOKEN: is required
-	// 4 mistakes
+	// 4 problems
 }

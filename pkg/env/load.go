@@ -33,14 +33,14 @@ func Load[T any](environ []string, defaults ...string) (T, error) {
 	l := loader{
 		vars:     variables(defaults, environ),
 		byPath:   map[string]string{},
-		mistakes: mistakes{failed: map[string]bool{}},
+		problems: problems{failed: map[string]bool{}},
 	}
 	l.fill(root, "", "")
-	l.mistakes.endStage()
+	l.problems.endStage()
 	l.checkTags(root)
-	l.mistakes.endStage()
+	l.problems.endStage()
 	l.callValidate(root)
-	return cfg, l.mistakes.err()
+	return cfg, l.problems.err()
 }
 
 // variables merges lists of "KEY=value", later entries over earlier ones.
@@ -60,7 +60,7 @@ func variables(lists ...[]string) map[string]string {
 type loader struct {
 	vars     map[string]string
 	byPath   map[string]string // "DB.Port", a path of Go fields, to "DB_PORT"
-	mistakes mistakes
+	problems problems
 }
 
 // fill sets the fields of one struct; path and prefix lead from the root to it.
@@ -88,7 +88,7 @@ func (l *loader) set(field reflect.Value, sf reflect.StructField, prefix, variab
 	if err == nil {
 		return
 	}
-	l.mistakes.add(Mistake{variable, describeParse(err, field.Type(), l.vars[variable])})
+	l.problems.add(Problem{variable, describeParse(err, field.Type(), l.vars[variable])})
 	_ = parse(field, sf, prefix, map[string]string{})
 }
 
@@ -111,12 +111,12 @@ func (l *loader) readFile(variable string) {
 		return
 	}
 	if _, both := l.vars[variable]; both {
-		l.mistakes.add(Mistake{variable + fileSuffix, "set together with " + variable + "; set only one of them"})
+		l.problems.add(Problem{variable + fileSuffix, "set together with " + variable + "; set only one of them"})
 		return
 	}
 	content, err := os.ReadFile(path)
 	if err != nil {
-		l.mistakes.add(Mistake{variable + fileSuffix, err.Error()})
+		l.problems.add(Problem{variable + fileSuffix, err.Error()})
 		return
 	}
 	if value := strings.TrimSuffix(strings.TrimSuffix(string(content), "\n"), "\r"); value != "" {
@@ -137,12 +137,12 @@ func (l *loader) callValidate(v reflect.Value) {
 	}
 	if c, ok := v.Addr().Interface().(interface{ Validate() error }); ok {
 		if err := c.Validate(); err != nil {
-			l.mistakes.addError(err)
+			l.problems.addError(err)
 		}
 	}
 }
 
-// describeParse says what a value should have looked like. Values are quoted only
+// describeParse returns what a value should have looked like. Values are quoted only
 // where they are numbers, switches or durations gone wrong.
 func describeParse(err error, t reflect.Type, value string) string {
 	switch want := wanted(t); {

@@ -67,7 +67,7 @@ func TestLoad(t *testing.T) {
 	}
 }
 
-func TestLoadReportsEveryMistakeOnItsOwnLine(t *testing.T) {
+func TestLoadReportsEveryProblemOnItsOwnLine(t *testing.T) {
 	t.Parallel()
 	_, err := env.Load[config]([]string{
 		"KIND=zookeeper", "DEBUG=perhaps", "DB_PORT=eighty", "DB_WAIT=soon", "PASSWORD=hunter2",
@@ -88,14 +88,14 @@ func TestLoadReportsEveryMistakeOnItsOwnLine(t *testing.T) {
 		t.Errorf("error (-want +got):\n%s", diff)
 	}
 	all, ok := errors.AsType[*env.Error](err)
-	if !ok || len(all.Mistakes) != 9 {
-		t.Errorf("%T with %v, want *env.Error with 9 mistakes", err, all)
+	if !ok || len(all.Problems) != 9 {
+		t.Errorf("%T with %v, want *env.Error with 9 problems", err, all)
 	}
 }
 
 func TestLoadBlamesAVariableOnce(t *testing.T) {
 	t.Parallel()
-	// A port that is no number is also out of range; that is one mistake, not two.
+	// A port that is no number is also out of range; that is one problem, not two.
 	_, err := env.Load[config]([]string{"NAME=x", "DB_PORT=eighty"})
 	if text := errorText(err); strings.Count(text, "DB_PORT") != 1 {
 		t.Errorf("error: %s", text)
@@ -183,7 +183,7 @@ type needsSecret struct {
 	Token env.Secret `env:"TOKEN" validate:"required"`
 }
 
-func TestUnreadableSecretFileIsOneMistake(t *testing.T) {
+func TestUnreadableSecretFileIsOneProblem(t *testing.T) {
 	t.Parallel()
 	_, err := env.Load[needsSecret]([]string{"TOKEN_FILE=" + t.TempDir()})
 	if text := errorText(err); strings.Count(text, "TOKEN") != 1 || !strings.HasPrefix(text, "TOKEN_FILE: ") {
@@ -192,7 +192,7 @@ func TestUnreadableSecretFileIsOneMistake(t *testing.T) {
 }
 
 // FuzzLoad asserts that no environment makes Load panic, that an error has one line
-// per mistake, and that none of them tells the secret.
+// per problem, and that none of them tells the secret.
 func FuzzLoad(f *testing.F) {
 	f.Add("DB_PORT", "eighty", "hunter2!")
 	f.Add("LEVEL", "INFO+9999999999999999999", "x")
@@ -206,8 +206,8 @@ func FuzzLoad(f *testing.F) {
 		if !ok {
 			t.Fatalf("%T: %v", err, err)
 		}
-		if lines := strings.Split(err.Error(), "\n"); len(lines) != len(all.Mistakes) {
-			t.Errorf("%d lines for %d mistakes:\n%v", len(lines), len(all.Mistakes), err)
+		if lines := strings.Split(err.Error(), "\n"); len(lines) != len(all.Problems) {
+			t.Errorf("%d lines for %d problems:\n%v", len(lines), len(all.Problems), err)
 		}
 		if secret != value && len(secret) >= 12 && !strings.Contains(harmless, secret) && strings.Contains(err.Error(), secret) {
 			t.Errorf("tells the secret: %v", err)

@@ -24,7 +24,7 @@ func (l *loader) checkTags(root reflect.Value) {
 		if !ok {
 			variable = path
 		}
-		l.mistakes.add(Mistake{variable, describeTag(failure)})
+		l.problems.add(Problem{variable, describeTag(failure)})
 	}
 }
 

@@ -14,7 +14,7 @@ import (
 	"github.com/go-troika/troika/pkg/tracing"
 )
 
-// Errors of Publish that are mistakes in the program.
+// Errors of Publish that a program must not cause.
 var (
 	// ErrNoTransaction: tx is not inside a transaction, so the event could
 	// outlive or miss the change that it announces.

@@ -101,7 +101,7 @@ func record(_ context.Context, tx *gorm.DB, d deposit) error {
 	return tx.Exec(`INSERT INTO effects (account, n) VALUES (?, ?)`, d.Account, d.N).Error
 }
 
-// effects gives what was applied for an account, in the order of application.
+// effects returns what was applied for an account, in the order of application.
 func (b *bus) effects(account string) []int {
 	b.t.Helper()
 	return effectsIn(b.t, b.to, account)

@@ -77,7 +77,7 @@ func Upcast[Old, New any](from int, f func(Old) (New, error)) Option {
 	}
 }
 
-// Supersedes says that an event of this type makes all earlier ones of its key
+// Supersedes declares that an event of this type makes all earlier ones of its key
 // pointless, as a deletion does: what is parked of the key is removed, contents
 // included, and the event is handled instead of waiting behind it.
 func Supersedes() Option { return func(s *Subscription) { s.Supersedes = true } }

@@ -15,7 +15,7 @@ type Admin struct {
 	host *host
 }
 
-// NewAdmin answers a server for addr ("host:port") with /metrics, /debug/pprof/
+// NewAdmin returns a server for addr ("host:port") with /metrics, /debug/pprof/
 // and the handlers in extra by their patterns (see [http.ServeMux]). It asks for no
 // token, so addr must not be reachable from outside.
 func NewAdmin(addr string, m *metrics.Metrics, extra map[string]http.Handler) *Admin {
@@ -40,7 +40,7 @@ func adminConfig() Config {
 // Listen binds the address; it fails when that is taken. Calling it is optional.
 func (a *Admin) Listen() error { return a.host.listen() }
 
-// Addr answers the address the server listens on, "" before it does.
+// Addr returns the address the server listens on, "" before it does.
 func (a *Admin) Addr() string { return a.host.address() }
 
 // Run serves until ctx ends. Requests in flight then get 1 s.

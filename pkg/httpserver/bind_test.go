@@ -32,7 +32,7 @@ type item struct {
 
 const goodOrder = `{"userId":"01890a5d-ac96-774b-bcce-b302099a8057","items":[{"sku":"a","quantity":1}]}`
 
-// binding answers a server whose POST / binds a T and answers it.
+// binding returns a server whose POST / binds a T and answers it.
 func binding[T any](t *testing.T, cfg httpserver.Config) *bundle {
 	t.Helper()
 	b := setup(t, cfg)

@@ -10,7 +10,7 @@ import (
 	"github.com/go-troika/troika/pkg/tracing"
 )
 
-// Config says where a server listens and what it puts up with. Every zero value
+// Config configures a server: its address and its limits. Every zero value
 // but those of Port and InFlight means its default.
 type Config struct {
 	// Host is the address to listen on: one of this machine's, or 0.0.0.0 or :: for all

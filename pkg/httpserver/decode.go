@@ -43,9 +43,9 @@ func decode(body []byte, v any) ([]fault.Field, error) {
 			return nil, errMalformed.WithDetail(explain(err)).With(err)
 		}
 		if misfit.JSONPointer == "" {
-			return nil, errMalformed.WithDetail(misfitText(misfit)).With(err)
+			return nil, errMalformed.WithDetail(decodeErrorText(misfit)).With(err)
 		}
-		misfits = append(misfits, fault.Field{Name: fieldPath(misfit.JSONPointer), Message: misfitText(misfit)})
+		misfits = append(misfits, fault.Field{Name: fieldPath(misfit.JSONPointer), Message: decodeErrorText(misfit)})
 		if body, err = without(body, misfit.JSONPointer); err != nil {
 			return nil, errMalformed.With(err)
 		}
@@ -133,7 +133,7 @@ func checkText(body []byte) error {
 	return nil
 }
 
-// explain says in our own words what is wrong with the text: the decoder's would
+// explain returns what is wrong with the text in our own words: the decoder's would
 // repeat the body.
 func explain(err error) string {
 	syntax, ok := errors.AsType[*jsontext.SyntacticError](err)
@@ -165,7 +165,7 @@ func fieldPath(p jsontext.Pointer) string {
 	return path.String()
 }
 
-// without answers body without the value at p: a member of an object goes with
+// without returns body without the value at p: a member of an object goes with
 // its name, an element of an array turns into null.
 func without(body []byte, p jsontext.Pointer) ([]byte, error) {
 	var out bytes.Buffer

@@ -29,7 +29,7 @@ type exchange struct {
 	hurried bool
 }
 
-// fail answers the error that the handlers ended with.
+// fail returns the error that the handlers ended with.
 func (x *exchange) fail(c *gin.Context) {
 	ctx := c.Request.Context()
 	broken := c.Writer.Written()

@@ -59,7 +59,7 @@ func Callers(v *serviceauth.Verifier, names ...string) gin.HandlerFunc {
 	})
 }
 
-// PathUUID answers the UUID in the path parameter param, or a 400 "invalid_id".
+// PathUUID returns the UUID in the path parameter param, or a 400 "invalid_id".
 // It accepts the 36-character form only.
 func PathUUID(c *gin.Context, param string) (uuid.UUID, error) {
 	id, ok := parseUUID(c.Param(param))
@@ -78,7 +78,7 @@ func parseUUID(s string) (uuid.UUID, bool) {
 	return id, err == nil
 }
 
-// JSON answers v as application/json. It fails, without having answered, when v
+// JSON responds with v as application/json. It fails, without having answered, when v
 // has no JSON form or the request's deadline has passed.
 func JSON(c *gin.Context, status int, v any) error {
 	if err := c.Request.Context().Err(); err != nil {
@@ -95,7 +95,7 @@ func JSON(c *gin.Context, status int, v any) error {
 	return nil
 }
 
-// NoContent answers 204, under the conditions of [JSON].
+// NoContent responds with 204, under the conditions of [JSON].
 func NoContent(c *gin.Context) error {
 	if err := c.Request.Context().Err(); err != nil {
 		return err

@@ -26,7 +26,7 @@ func (s *Server) Ready(name string, check func(ctx context.Context) error) {
 	s.ready.add(name, check)
 }
 
-// health answers the last minute's figures, with 503 when too many requests
+// health returns the last minute's figures, with 503 when too many requests
 // failed in it.
 func (s *Server) health(c *gin.Context) error {
 	h := s.deps.Metrics.Health()
@@ -37,12 +37,12 @@ func (s *Server) health(c *gin.Context) error {
 	return JSON(c, status, h)
 }
 
-// live answers as long as the process can answer at all.
+// live responds as long as the process runs.
 func live(c *gin.Context) error {
 	return JSON(c, http.StatusOK, liveness{Status: "alive"})
 }
 
-// readyz answers whether to send requests here.
+// readyz reports whether to send requests here.
 func (s *Server) readyz(c *gin.Context) error {
 	if s.draining.Load() {
 		return JSON(c, http.StatusServiceUnavailable, readyState{Status: "draining"})

@@ -104,10 +104,10 @@ func (h *host) stop(ctx context.Context) error {
 // them. It fails when the port is taken. Calling it is optional.
 func (s *Server) Listen() error { return s.host.listen() }
 
-// Listening answers a channel that is closed once the port is bound.
+// Listening returns a channel that is closed once the port is bound.
 func (s *Server) Listening() <-chan struct{} { return s.host.listening }
 
-// Addr answers the address the server listens on, "" before it does.
+// Addr returns the address the server listens on, "" before it does.
 func (s *Server) Addr() string { return s.host.address() }
 
 // Run listens, unless [Server.Listen] has, and serves until ctx ends. Then it
@@ -115,7 +115,7 @@ func (s *Server) Addr() string { return s.host.address() }
 // past that it closes their connections and answers an error. A server runs once.
 func (s *Server) Run(ctx context.Context) error { return s.host.run(ctx) }
 
-// Drain tells the outside to go elsewhere: from now on /readyz answers 503 and
+// Drain makes clients go elsewhere: from now on /readyz returns 503 and
 // every answer closes its connection. Requests are served as before; those whose
 // body has not come yet have a second for the rest.
 func (s *Server) Drain() {

@@ -114,7 +114,7 @@ func checkHeaders(t *testing.T, h http.Header) {
 	}
 }
 
-// fields answers the invalid fields of an error answer as name: message.
+// fields returns the invalid fields of an error answer as name: message.
 func (a answer) fields() map[string]string {
 	fields := map[string]string{}
 	for _, e := range a.Errors {
@@ -141,7 +141,7 @@ func (j *journal) String() string {
 	return j.buf.String()
 }
 
-// lines answers the log lines of a level.
+// lines returns the log lines of a level.
 func (j *journal) lines(t *testing.T, level slog.Level) []map[string]any {
 	t.Helper()
 	var lines []map[string]any

@@ -84,7 +84,7 @@ func parseOpenAPI(text []byte) (*openAPI, error) {
 	return &api, nil
 }
 
-// Operations answers the path's operations with their methods.
+// Operations returns the path's operations with their methods.
 func (p pathItem) Operations() ordered[*operation] {
 	all := ordered[*operation]{
 		{"GET", p.Get}, {"POST", p.Post}, {"PUT", p.Put}, {"PATCH", p.Patch}, {"DELETE", p.Delete},
@@ -92,7 +92,7 @@ func (p pathItem) Operations() ordered[*operation] {
 	return slices.DeleteFunc(all, func(e entry[*operation]) bool { return e.Value == nil })
 }
 
-// Label answers the parameter's name, or that of the component it refers to.
+// Label returns the parameter's name, or that of the component it refers to.
 func (p parameter) Label() string {
 	if p.Ref != "" {
 		return path.Base(p.Ref)
@@ -100,7 +100,7 @@ func (p parameter) Label() string {
 	return p.Name
 }
 
-// Text answers the schema on one line.
+// Text returns the schema on one line.
 func (s schema) Text() string {
 	switch {
 	case s.Ref != "":
@@ -132,7 +132,7 @@ func joinTexts(parts []schema, by string) string {
 	return strings.Join(texts, by)
 }
 
-// Needs tells whether the property must be there.
+// Needs reports whether the property must be there.
 func (s schema) Needs(property string) bool { return slices.Contains(s.Required, property) }
 
 // ordered is a YAML map in the order it was written.

@@ -30,7 +30,7 @@ type Page struct {
 	After string // the key of the last item seen, "" for the first page
 }
 
-// AfterUUID answers After where keys are UUIDs: uuid.Nil for the first page, and a
+// AfterUUID returns After where keys are UUIDs: uuid.Nil for the first page, and a
 // 400 for a cursor that this list never gave out.
 func (p Page) AfterUUID() (uuid.UUID, error) {
 	if p.After == "" {
@@ -128,7 +128,7 @@ type List[T any] struct {
 	NextCursor string `json:"nextCursor,omitzero"` // missing on the last page
 }
 
-// NewList answers the page of items, of which the caller has asked its database
+// NewList returns the page of items, of which the caller has asked its database
 // for limit+1: the one too many tells that there is a next page. cursorOf answers
 // an item's key, which comes back as [Page].After.
 func NewList[T any](items []T, limit int, cursorOf func(T) string) List[T] {

@@ -15,7 +15,7 @@ import (
 	"github.com/go-troika/troika/pkg/httpserver"
 )
 
-// paging answers a server whose GET /numbers lists 0 to 44 in pages.
+// paging returns a server whose GET /numbers lists 0 to 44 in pages.
 func paging(t *testing.T) *bundle {
 	t.Helper()
 	b := setup(t, httpserver.Config{})

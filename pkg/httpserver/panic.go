@@ -33,7 +33,7 @@ func isPanic(err error) bool {
 	return ok
 }
 
-// headersOf answers the headers that may stand in a log: none that carries a
+// headersOf returns the headers that may stand in a log: none that carries a
 // secret or a person's data.
 func headersOf(h http.Header) slog.Attr {
 	var attrs []any

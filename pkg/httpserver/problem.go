@@ -40,7 +40,7 @@ type invalidField struct {
 	Message string `json:"message"`
 }
 
-// writeProblem answers f. It shows f's public words only.
+// writeProblem responds with f. It shows f's public words only.
 func writeProblem(c *gin.Context, f *fault.Error) {
 	status := f.Kind().Status()
 	ctx, h := c.Request.Context(), c.Writer.Header()

@@ -40,7 +40,7 @@ func (r *readiness) add(name string, run func(ctx context.Context) error) {
 	r.at = time.Time{}
 }
 
-// failing answers the names of the checks that fail, in the order they were
+// failing returns the names of the checks that fail, in the order they were
 // added.
 func (r *readiness) failing(ctx context.Context, now time.Time) []string {
 	r.mu.Lock()

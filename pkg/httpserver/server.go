@@ -37,7 +37,7 @@ type Server struct {
 	drain    context.CancelFunc
 }
 
-// New answers a server with the probes /health, /livez and /readyz and no other
+// New returns a server with the probes /health, /livez and /readyz and no other
 // route. It does not listen yet.
 func New(cfg Config, d Deps) *Server {
 	s := &Server{cfg: cfg.withDefaults(), deps: d, limiter: newLimiter(cfg.InFlight)}
@@ -63,7 +63,7 @@ func New(cfg Config, d Deps) *Server {
 	return s
 }
 
-// newEngine answers gin without its logger, recovery, redirects and trust in
+// newEngine returns gin without its logger, recovery, redirects and trust in
 // forwarding headers.
 func newEngine() *gin.Engine {
 	gin.SetMode(gin.ReleaseMode)

@@ -37,7 +37,7 @@ func jsonName(f reflect.StructField) string {
 	return name
 }
 
-// violations answers the fields of v that break their validate tags, leaving out
+// violations returns the fields of v that break their validate tags, leaving out
 // those that are known to be wrong already.
 func violations(v any, known []fault.Field) []fault.Field {
 	if reflect.TypeOf(v).Elem().Kind() != reflect.Struct {
@@ -58,13 +58,13 @@ func violations(v any, known []fault.Field) []fault.Field {
 	return fields
 }
 
-// covers tells whether path is the field or lies within it.
+// covers reports whether path is the field or lies within it.
 func covers(field, path string) bool {
 	rest, ok := strings.CutPrefix(path, field)
 	return ok && (rest == "" || rest[0] == '.' || rest[0] == '[')
 }
 
-// violationText says what the tag asks for.
+// violationText returns what the tag requires.
 func violationText(e validator.FieldError) string {
 	switch tag, p := e.Tag(), e.Param(); tag {
 	case "required", "required_with", "required_without":

@@ -129,7 +129,7 @@ func BenchmarkRequestSampled(b *testing.B) {
 	}
 }
 
-// recorded answers a context with a span that is recorded.
+// recorded returns a context with a span that is recorded.
 func recorded(tb testing.TB) context.Context {
 	tb.Helper()
 	provider := sdktrace.NewTracerProvider()

@@ -149,7 +149,7 @@ func (r *Registry) probe(ctx context.Context, service string, inst *instance) er
 	return nil
 }
 
-// namedService answers the service a health answer names, or "": an endpoint added by hand need not be one of ours.
+// namedService returns the service a health answer names, or "": an endpoint added by hand need not be one of ours.
 func namedService(body []byte) string {
 	var answer struct {
 		Service string `json:"service"`

@@ -22,7 +22,7 @@ type fleet struct {
 	asked  map[string][]time.Time
 }
 
-// fleetOf answers a fleet of instances that are all fine.
+// fleetOf returns a fleet of instances that are all fine.
 func fleetOf(urls ...string) *fleet {
 	f := &fleet{answer: map[string]func(*http.Request) (*http.Response, error){}, asked: map[string][]time.Time{}}
 	for _, url := range urls {
@@ -67,7 +67,7 @@ func refuses(*http.Request) (*http.Response, error) { return nil, errors.New("co
 
 var fine = says(200, `{"status":"healthy","service":"user-service"}`)
 
-// running answers a registry of the URLs, all fine at first, with Run under way.
+// running returns a registry of the URLs, all fine at first, with Run under way.
 func running(t *testing.T, urls ...string) (*registry.Registry, *fleet) {
 	t.Helper()
 	f := fleetOf(urls...)

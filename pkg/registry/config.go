@@ -19,7 +19,7 @@ const (
 	KindRedis  = "redis"  // instances that announced themselves
 )
 
-// Config says where instances are looked up and how often. The zero value of every field but Kind is its default;
+// Config configures how instances are looked up and checked. The zero value of every field but Kind is its default;
 // the zero Kind is static.
 type Config struct {
 	// Kind is static, dns or redis.

@@ -63,7 +63,7 @@ func TestOutageIsExposed(t *testing.T) {
 	eventually(t, "its end shows", shows("0"))
 }
 
-// scrape answers the lines of the metrics.
+// scrape returns the lines of the metrics.
 func scrape(exposed *prometheus.Registry) (lines []string) {
 	w := httptest.NewRecorder()
 	promhttp.HandlerFor(exposed, promhttp.HandlerOpts{}).ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/metrics", nil))

@@ -44,7 +44,7 @@ func (l Lease) BackOff(d time.Duration) {
 }
 
 // Pick leases an instance of service name for one call, avoiding the URLs in not when another can be had, be it one
-// that says of itself that it is unhealthy. While all are known to be unhealthy it still picks one: the call is the
+// that reports itself unhealthy. While all are known to be unhealthy it still picks one: the call is the
 // fresher check, and the caller's breaker bounds the attempts. Its error, for a service without instances, matches ErrNotAvailable. It does not block, but for the first
 // look-up of a name that was not configured (≤ 1 s).
 func (r *Registry) Pick(name string, not ...string) (Lease, error) {
@@ -55,7 +55,7 @@ func (r *Registry) Pick(name string, not ...string) (Lease, error) {
 	now := time.Now()
 	inst := p.pick(not, now)
 	if inst == nil || slices.Contains(not, inst.url) {
-		// What says that it is unwell lives, which is more than is known of one that has just failed.
+		// An instance that reports unhealthy is at least alive; prefer it to one that just failed.
 		if other := p.among(sick, now, func(i *instance) bool { return !slices.Contains(not, i.url) }); other != nil {
 			inst = other
 		}
@@ -70,7 +70,7 @@ func (r *Registry) Pick(name string, not ...string) (Lease, error) {
 	return Lease{URL: inst.url, reg: r, pool: p, inst: inst}, nil
 }
 
-// GetService answers the base URL, without a trailing slash, of an instance of service name that is not known to be
+// GetService returns the base URL, without a trailing slash, of an instance of service name that is not known to be
 // unhealthy, chosen as Pick does but not counted as a call in flight. Its error matches ErrNotAvailable.
 func (r *Registry) GetService(name string) (string, error) {
 	if p := r.find(name); p != nil {
@@ -153,7 +153,7 @@ func draw(members []*instance, least rank, pass func(*instance) bool) (a, b *ins
 	return a, b
 }
 
-// reservoir answers where to keep the n-th of a stream of which two are kept: 0, 1, or beyond for nowhere.
+// reservoir returns where to keep the n-th of a stream of which two are kept: 0, 1, or beyond for nowhere.
 func reservoir(n int) int {
 	if n <= 2 {
 		return n - 1

@@ -35,7 +35,7 @@ redis.call('PEXPIRE', KEYS[1], retention)
 return 1
 `)
 
-// readScript answers url, state, health of every entry that has not ended, one after the other.
+// readScript returns url, state, health of every entry that has not ended, one after the other.
 var readScript = redis.NewScript(`#!lua flags=no-writes
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)

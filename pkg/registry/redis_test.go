@@ -45,7 +45,7 @@ func announced(t *testing.T, client redis.UniversalClient, prefix, url string) *
 	return r
 }
 
-// reading answers a running registry that has been asked for user-service once.
+// reading returns a running registry that has been asked for user-service once.
 func reading(t *testing.T, client redis.UniversalClient, prefix string) *registry.Registry {
 	t.Helper()
 	r := newRegistry(t, quick(prefix), registry.Deps{Redis: client})
@@ -222,7 +222,7 @@ func TestForeignWritesAreIgnored(t *testing.T) {
 	}
 }
 
-// outage answers a client that cannot reach Redis while down is true.
+// outage returns a client that cannot reach Redis while down is true.
 func outage(t *testing.T) (client *redis.Client, prefix string, down *atomic.Bool) {
 	t.Helper()
 	down = new(atomic.Bool)

@@ -139,7 +139,7 @@ func every(ctx context.Context, interval time.Duration, do func(context.Context)
 	}
 }
 
-// pool answers the pool of name, made when there is none.
+// pool returns the pool of name, made when there is none.
 func (r *Registry) pool(name string) *pool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -151,7 +151,7 @@ func (r *Registry) pool(name string) *pool {
 	return p
 }
 
-// find answers the pool of name, or nil. In a registry that can look names up, the first use of a new name does.
+// find returns the pool of name, or nil. In a registry that can look names up, the first use of a new name does.
 func (r *Registry) find(name string) *pool {
 	r.mu.RLock()
 	p := r.pools[name]
@@ -186,7 +186,7 @@ func (r *Registry) wakeChecker() {
 	}
 }
 
-// configured splits and checks the comma list of every service; all mistakes are reported.
+// configured splits and checks the comma list of every service; all problems are reported.
 func configured(lists map[string]string) (map[string][]string, error) {
 	urls := make(map[string][]string, len(lists))
 	var errs []error
@@ -232,7 +232,7 @@ func validPath(path string) bool {
 	return strings.HasPrefix(path, "/") && !strings.ContainsFunc(path, func(c rune) bool { return c <= ' ' || c == 0x7f })
 }
 
-// cleanURL answers raw as a base URL, to which a path can be appended.
+// cleanURL returns raw as a base URL, to which a path can be appended.
 func cleanURL(raw string) (string, error) {
 	u, err := url.Parse(strings.TrimRight(raw, "/"))
 	switch {

@@ -28,7 +28,7 @@ func newRegistry(t *testing.T, cfg registry.Config, deps registry.Deps) *registr
 	return r
 }
 
-// static answers a registry of one service at the given URLs.
+// static returns a registry of one service at the given URLs.
 func static(t *testing.T, urls ...string) *registry.Registry {
 	t.Helper()
 	return newRegistry(t, registry.Config{URLs: map[string]string{user: strings.Join(urls, ",")}}, registry.Deps{})
@@ -133,7 +133,7 @@ func TestConfigFromEnvironment(t *testing.T) {
 		t.Error(diff)
 	}
 	_, err = env.Load[registry.Config]([]string{"REGISTRY=etcd", "ADVERTISE_URL=here"})
-	if mistakes, ok := errors.AsType[*env.Error](err); !ok || len(mistakes.Mistakes) != 2 {
-		t.Errorf("want two mistakes, got: %v", err)
+	if problems, ok := errors.AsType[*env.Error](err); !ok || len(problems.Problems) != 2 {
+		t.Errorf("want two problems, got: %v", err)
 	}
 }

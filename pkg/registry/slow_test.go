@@ -33,7 +33,7 @@ func (c slowConn) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// slowRedis answers a client to which Redis answers 2 s late while slow is set.
+// slowRedis returns a client to which Redis answers 2 s late while slow is set.
 func slowRedis(t *testing.T) (client *redis.Client, prefix string, slow *atomic.Bool) {
 	t.Helper()
 	slow = new(atomic.Bool)

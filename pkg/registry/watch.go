@@ -41,7 +41,7 @@ func (p *pool) watched() bool {
 	return len(p.watches) > 0
 }
 
-// looksWell tells those who wait.
+// looksWell wakes the waiters.
 func (p *pool) looksWell() {
 	p.watchMu.Lock()
 	defer p.watchMu.Unlock()

@@ -36,8 +36,8 @@ func TestParseKeysRefuses(t *testing.T) {
 			}
 			cfg := serviceauth.Config{Secret: env.NewSecret(tt.one), Secrets: env.NewSecret(tt.several)}
 			_, err := serviceauth.ParseKeys(cfg, tt.appEnv)
-			mistake, ok := errors.AsType[env.Mistake](err)
-			if !ok || mistake.Variable != tt.variable || !strings.Contains(mistake.Problem, tt.problem) {
+			problem, ok := errors.AsType[env.Problem](err)
+			if !ok || problem.Variable != tt.variable || !strings.Contains(problem.Message, tt.problem) {
 				t.Fatalf("ParseKeys: %v; want %s with %q", err, tt.variable, tt.problem)
 			}
 			if strings.Contains(err.Error(), good) {

@@ -45,7 +45,7 @@ func NewVerifier(k Keys, service string) *Verifier {
 // Verify returns the name of the calling service. A token seen before costs a digest and
 // a map lookup. Without a token in h the error is
 // [ErrRequired]; with one that is not exactly as it should be it is [ErrInvalid], whose
-// cause says why and never quotes the token.
+// cause returns the reason and never quotes the token.
 func (v *Verifier) Verify(h http.Header) (caller string, err error) {
 	lines := h.Values(Header)
 	switch {

@@ -14,7 +14,7 @@ import (
 	"github.com/go-troika/troika/pkg/tracing"
 )
 
-// miniature answers the URL of a server that gives every request the same answer and allocates nothing, so that the
+// miniature returns the URL of a server that gives every request the same answer and allocates nothing, so that the
 // figures are the client's alone.
 func miniature(b *testing.B) string {
 	b.Helper()

@@ -43,7 +43,7 @@ func New(target string, cfg Config, d Deps) *Client {
 	return c
 }
 
-// Breaker answers the target's breaker, to watch its state and transitions.
+// Breaker returns the target's breaker, to watch its state and transitions.
 func (c *Client) Breaker() *breaker.Breaker { return c.breaker }
 
 // do makes the call, if the breaker lets it, counts it, and logs it when it failed.

@@ -60,7 +60,7 @@ func (e *Error) Error() string {
 	return b.String()
 }
 
-// Unwrap answers Err.
+// Unwrap returns Err.
 func (e *Error) Unwrap() error { return e.Err }
 
 // CodeOf returns the code of the service's own problem that err is about, "" when there is none.
@@ -71,7 +71,7 @@ func CodeOf(err error) string {
 	return ""
 }
 
-// StatusOf answers the HTTP status err tells of, 0 when there was no answer or err is not an *Error.
+// StatusOf returns the HTTP status err tells of, 0 when there was no answer or err is not an *Error.
 func StatusOf(err error) int {
 	if e, ok := errors.AsType[*Error](err); ok {
 		return e.Status

@@ -5,7 +5,7 @@ import "time"
 // The parsers of foreign input, for the fuzz targets.
 var ParseRetryAfter = parseRetryAfter
 
-// ParseProblem answers the texts taken over from an error answer.
+// ParseProblem returns the texts taken over from an error answer.
 func ParseProblem(body []byte) []string {
 	p := parseProblem(body)
 	return []string{p.Code, p.Error, p.RequestID}

@@ -50,7 +50,7 @@ func isRefusal(status int, code string) bool {
 	return status == http.StatusTooManyRequests || status == http.StatusServiceUnavailable && busy
 }
 
-// classify tells the breaker what a call said about the service.
+// classify returns what the outcome of a call means for the breaker.
 func classify(err error) breaker.Outcome {
 	if err == nil {
 		return breaker.Success

@@ -60,7 +60,7 @@ func (l *lines) all() []string {
 	return strings.Split(strings.TrimSuffix(l.buf.String(), "\n"), "\n")
 }
 
-// setup answers a client of the instances at urls, with a transport of its own.
+// setup returns a client of the instances at urls, with a transport of its own.
 func setup(t testing.TB, cfg serviceclient.Config, urls ...string) *bundle {
 	t.Helper()
 	transport := serviceclient.NewTransport()
@@ -95,7 +95,7 @@ func keys(t testing.TB) serviceauth.Keys {
 	return keys
 }
 
-// serve answers the URL of an instance that lives as long as the test.
+// serve returns the URL of an instance that lives as long as the test.
 func serve(t testing.TB, h http.HandlerFunc) string {
 	t.Helper()
 	s := httptest.NewServer(h)
@@ -103,7 +103,7 @@ func serve(t testing.TB, h http.HandlerFunc) string {
 	return s.URL
 }
 
-// dead answers a URL where nobody listens.
+// dead returns a URL where nobody listens.
 func dead(t testing.TB) string {
 	t.Helper()
 	s := httptest.NewServer(nil)

@@ -18,7 +18,7 @@ import (
 	"github.com/go-troika/troika/pkg/tracing"
 )
 
-// EventDeps gives relay and consumer something to report to.
+// EventDeps returns what relay and consumer report to.
 func EventDeps(t testing.TB) events.Deps {
 	t.Helper()
 	tracer, err := tracing.Open(t.Context(), tracing.Config{SampleRatio: 1}, "test")

@@ -61,7 +61,7 @@ func CreateDatabase(t testing.TB, name string) {
 	t.Cleanup(func() { onServer(t, admin, `DROP DATABASE IF EXISTS `+name+` WITH (FORCE)`) })
 }
 
-// Open gives another handle, with its own connections, to a test's database.
+// Open returns another handle, with its own connections, to a test's database.
 func Open(t testing.TB, name string) *database.DB {
 	t.Helper()
 	db, err := database.Open(t.Context(), Config(t), name)

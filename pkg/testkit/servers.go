@@ -55,11 +55,11 @@ var startServers = sync.OnceValue(func() error {
 	cmd := exec.Command("go", "run", "./tools/stack", "infra", "--detach", "--world", "local", "--name", fmt.Sprintf("test-%d", os.Getpid()))
 	cmd.Dir = filepath.Dir(strings.TrimSpace(string(work)))
 	cmd.Env = append(os.Environ(), "STACK_END_WITH="+process, "CGO_ENABLED=0")
-	var mistakes strings.Builder
-	cmd.Stderr = &mistakes
+	var stderr strings.Builder
+	cmd.Stderr = &stderr
 	out, err := cmd.Output()
 	if err != nil {
-		return fmt.Errorf("stack infra: %w: %s", err, mistakes.String())
+		return fmt.Errorf("stack infra: %w: %s", err, stderr.String())
 	}
 	for line := range strings.Lines(string(out)) {
 		set, _ := strings.CutPrefix(strings.TrimSpace(line), "export ")

@@ -13,7 +13,7 @@ const maxRequestID = 128
 
 type requestIDKey struct{}
 
-// TraceID answers the trace of ctx in the form of X-Trace-ID, a lower-case
+// TraceID returns the trace of ctx in the form of X-Trace-ID, a lower-case
 // UUID, or "" if ctx has none.
 func TraceID(ctx context.Context) string {
 	id := trace.SpanContextFromContext(ctx).TraceID()
@@ -23,7 +23,7 @@ func TraceID(ctx context.Context) string {
 	return formatUUID(id)
 }
 
-// TraceIDHex answers the trace of ctx as in traceparent, 32 lower-case hex
+// TraceIDHex returns the trace of ctx as in traceparent, 32 lower-case hex
 // digits, or "" if ctx has none.
 func TraceIDHex(ctx context.Context) string {
 	id := trace.SpanContextFromContext(ctx).TraceID()
@@ -33,7 +33,7 @@ func TraceIDHex(ctx context.Context) string {
 	return id.String()
 }
 
-// SpanID answers the span of ctx as 16 lower-case hex digits, or "" if ctx has
+// SpanID returns the span of ctx as 16 lower-case hex digits, or "" if ctx has
 // none.
 func SpanID(ctx context.Context) string {
 	id := trace.SpanContextFromContext(ctx).SpanID()
@@ -43,13 +43,13 @@ func SpanID(ctx context.Context) string {
 	return id.String()
 }
 
-// RequestID answers the request id of ctx, or "" if it has none.
+// RequestID returns the request id of ctx, or "" if it has none.
 func RequestID(ctx context.Context) string {
 	id, _ := ctx.Value(requestIDKey{}).(string)
 	return id
 }
 
-// WithRequestID answers a context with the request id. An id that is not 1 to
+// WithRequestID returns a context with the request id. An id that is not 1 to
 // 128 characters of [A-Za-z0-9._-] is replaced by a new one.
 func WithRequestID(ctx context.Context, id string) context.Context {
 	if !validRequestID(id) {
@@ -58,7 +58,7 @@ func WithRequestID(ctx context.Context, id string) context.Context {
 	return context.WithValue(ctx, requestIDKey{}, id)
 }
 
-// NewRequestID answers a fresh random UUID (version 4).
+// NewRequestID returns a fresh random UUID (version 4).
 func NewRequestID() string {
 	return formatUUID(newTraceID())
 }
@@ -98,7 +98,7 @@ func newSpanID() (id trace.SpanID) {
 	return id
 }
 
-// idGenerator gives the SDK ids of our shape.
+// idGenerator returns the SDK ids of our shape.
 type idGenerator struct{}
 
 func (idGenerator) NewIDs(context.Context) (trace.TraceID, trace.SpanID) {

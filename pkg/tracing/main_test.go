@@ -27,7 +27,7 @@ func header(pairs ...string) http.Header {
 	return h
 }
 
-// silent answers a tracer without an endpoint.
+// silent returns a tracer without an endpoint.
 func silent(tb testing.TB) *tracing.Tracer {
 	tb.Helper()
 	tracer, err := tracing.Open(tb.Context(), tracing.Config{SampleRatio: 1}, "user-service")
@@ -77,7 +77,7 @@ func (r *receiver) spans() []*collector.Span {
 	return spans
 }
 
-// exporting answers a tracer that sends to r, and the flush that ends it.
+// exporting returns a tracer that sends to r, and the flush that ends it.
 func exporting(t *testing.T, r *receiver, ratio float64) (*tracing.Tracer, func()) {
 	t.Helper()
 	tracer, err := tracing.Open(t.Context(), tracing.Config{Endpoint: r.URL, SampleRatio: ratio}, "user-service")

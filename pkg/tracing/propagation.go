@@ -70,7 +70,7 @@ func write(h http.Header, values []string) {
 	}
 }
 
-// Carrier answers the span of ctx as the two W3C values that an event takes
+// Carrier returns the span of ctx as the two W3C values that an event takes
 // along, or "" for both if ctx has none. It takes along the first members of a long
 // tracestate, up to 512 bytes.
 func Carrier(ctx context.Context) (traceparent, tracestate string) {
@@ -89,7 +89,7 @@ func Carrier(ctx context.Context) (traceparent, tracestate string) {
 // asks everybody to keep.
 const maxCarriedState = 512
 
-// WithCarrier answers a context whose next span is a child of what [Carrier]
+// WithCarrier returns a context whose next span is a child of what [Carrier]
 // answered elsewhere, and ctx itself if traceparent is not valid. A tracestate
 // that is not valid is dropped.
 func WithCarrier(ctx context.Context, traceparent, tracestate string) context.Context {
@@ -101,7 +101,7 @@ func WithCarrier(ctx context.Context, traceparent, tracestate string) context.Co
 	return trace.ContextWithSpanContext(ctx, sc)
 }
 
-// FromCarrier answers what [Carrier] answered elsewhere as a remote span
+// FromCarrier returns what [Carrier] answered elsewhere as a remote span
 // context, for a link; it is not valid (IsValid) if traceparent is not.
 func FromCarrier(ctx context.Context, traceparent, tracestate string) trace.SpanContext {
 	sc, ok := parseTraceparent(traceparent)
@@ -112,7 +112,7 @@ func FromCarrier(ctx context.Context, traceparent, tracestate string) trace.Span
 	return sc
 }
 
-// withState answers sc with its tracestate, and a context that holds it too: in
+// withState returns sc with its tracestate, and a context that holds it too: in
 // the span context it is for export only, and may be missing (see [remoteState]).
 func withState(ctx context.Context, sc trace.SpanContext, state string) (context.Context, trace.SpanContext) {
 	if state == "" {
@@ -124,7 +124,7 @@ func withState(ctx context.Context, sc trace.SpanContext, state string) (context
 	return context.WithValue(ctx, remoteStateKey{}, remoteState{sc.TraceID(), state}), sc
 }
 
-// stateOf answers the tracestate of the trace that sc belongs to. A new root
+// stateOf returns the tracestate of the trace that sc belongs to. A new root
 // below a remote parent is another trace and does not inherit its state.
 func stateOf(ctx context.Context, sc trace.SpanContext) string {
 	if remote, ok := ctx.Value(remoteStateKey{}).(remoteState); ok && remote.trace == sc.TraceID() {
@@ -133,7 +133,7 @@ func stateOf(ctx context.Context, sc trace.SpanContext) string {
 	return sc.TraceState().String()
 }
 
-// single answers the only line of a header, or "" if there are several.
+// single returns the only line of a header, or "" if there are several.
 func single(lines []string) string {
 	if len(lines) != 1 {
 		return ""

@@ -39,7 +39,7 @@ func parseTraceparent(s string) (sc trace.SpanContext, ok bool) {
 	return sc, sc.IsValid()
 }
 
-// validTail tells whether a traceparent of this version may end in rest:
+// validTail reports whether a traceparent of this version may end in rest:
 // version 00 ends after its flags, a later one may go on after a dash, and ff is
 // no version.
 func validTail(version byte, rest string) bool {
@@ -76,5 +76,5 @@ func formatTraceparent(sc trace.SpanContext) string {
 	return string(b)
 }
 
-// spanIDOf answers the span id in what formatTraceparent answered.
+// spanIDOf returns the span id in what formatTraceparent answered.
 func spanIDOf(traceparent string) string { return traceparent[36:52] }

@@ -16,7 +16,7 @@ import (
 
 const scope = "github.com/go-troika/troika/pkg/tracing"
 
-// Config says where spans go and how many of them.
+// Config configures the export of spans.
 type Config struct {
 	// Endpoint is the base URL of an OTLP/HTTP receiver, such as
 	// http://localhost:4318; spans are posted to <Endpoint>/v1/traces. Empty
@@ -35,7 +35,7 @@ type Tracer struct {
 	tracer   trace.Tracer
 }
 
-// Open answers a Tracer for service, which becomes the resource attribute
+// Open returns a Tracer for service, which becomes the resource attribute
 // service.name. It does not contact the receiver: one that is down costs the
 // spans, never the service. Further settings of the exporter (headers, TLS,
 // timeout, OTEL_RESOURCE_ATTRIBUTES) are read by the OpenTelemetry SDK from its
@@ -118,7 +118,7 @@ func (t *Tracer) StartServer(ctx context.Context, h http.Header, name string, at
 	return t.startBelow(ctx, parent, name, trace.WithSpanKind(trace.SpanKindServer), trace.WithAttributes(attrs...))
 }
 
-// remote answers where a request's trace came from. The context it answers holds
+// remote returns where a request's trace came from. The context it answers holds
 // the trace's tracestate.
 func remote(ctx context.Context, h http.Header) (context.Context, trace.SpanContext) {
 	if sc, ok := parseTraceparent(single(h[headerTraceparent])); ok {
@@ -130,7 +130,7 @@ func remote(ctx context.Context, h http.Header) (context.Context, trace.SpanCont
 	return ctx, rootOf(newTraceID(), trace.FlagsRandom)
 }
 
-// rootOf answers what makes the next span the root of the trace id. A span context
+// rootOf returns what makes the next span the root of the trace id. A span context
 // with a trace id and no span id is what the SDK takes for exactly that; its
 // flags (the random flag of Level 2) are taken over.
 func rootOf(id trace.TraceID, flags trace.TraceFlags) trace.SpanContext {

@@ -54,7 +54,7 @@ further variables
 
 var stackName = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,31}$`)
 
-// flags answers a flag set with the flags that every command takes.
+// flags returns a flag set with the flags that every command takes.
 func (a *app) flags(name string) *flag.FlagSet {
 	fs := flag.NewFlagSet(name, flag.ContinueOnError)
 	fs.SetOutput(io.Discard)

@@ -97,7 +97,7 @@ func (f eventFlags) request(verb string) eventRequest {
 	return eventRequest{method: http.MethodPost, path: "/events/" + verb, body: body}
 }
 
-// urlOf gives the address of the admin port of an instance of a service.
+// urlOf returns the address of the admin port of an instance of a service.
 func (a *app) urlOf(ctx context.Context, service string) (string, error) {
 	w, err := a.running(ctx)
 	if err != nil {

@@ -14,7 +14,7 @@ import (
 	"github.com/go-troika/troika/tools/stack/internal/world"
 )
 
-// running answers the stack that the command is about.
+// running returns the stack that the command is about.
 func (a *app) running(ctx context.Context) (world.World, error) {
 	if w := a.attached(ctx); w != nil {
 		return w, nil

@@ -65,11 +65,11 @@ func run(args []string, environ machine.Environ, out, errs io.Writer) int {
 		environ: environ, out: out, err: errs, say: out,
 	}
 	err := a.dispatch(ctx, args)
-	mistakes := new(env.Error)
+	invalid := new(env.Error)
 	switch {
 	case err == nil, errors.Is(err, flag.ErrHelp):
 		return 0
-	case errors.Is(err, errUsage), errors.As(err, &mistakes):
+	case errors.Is(err, errUsage), errors.As(err, &invalid):
 		fmt.Fprintln(errs, "stack:", err)
 		return 2
 	case ctx.Err() != nil && errors.Is(err, context.Canceled):
@@ -109,7 +109,7 @@ func (a *app) dispatch(ctx context.Context, args []string) (err error) {
 	return fmt.Errorf("no command %q: %w", args[0], errUsage)
 }
 
-// untilSignal answers a context that the first SIGINT, SIGTERM or SIGHUP ends.
+// untilSignal returns a context that the first SIGINT, SIGTERM or SIGHUP ends.
 // The second ends the process at once; the reaper then tidies up.
 func untilSignal(errs io.Writer) (context.Context, func()) {
 	ctx, cancel := context.WithCancel(context.Background())

@@ -156,7 +156,7 @@ func (a *app) printExports(status world.Status) {
 	}
 }
 
-// attached answers the running stack that --name means, or without one the
+// attached returns the running stack that --name means, or without one the
 // first that runs of those this program starts; nil if there is none.
 func (a *app) attached(ctx context.Context) world.World {
 	candidates := []string{a.name}

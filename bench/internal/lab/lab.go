@@ -66,7 +66,7 @@ func NewName() string {
 	return fmt.Sprintf("bench_%x", id[:6])
 }
 
-// TakeDatabase gives an empty database: one that was returned, or a new one.
+// TakeDatabase returns an empty database: one that was returned, or a new one.
 // Making and dropping databases costs checkpoints, which whatever is measured
 // next would have to pay for.
 func (l *Lab) TakeDatabase(ctx context.Context) (string, error) {
@@ -129,7 +129,7 @@ func (l *Lab) Config(size int) database.Config {
 // URL is the connection string of a database, with the password in it.
 func (l *Lab) URL(name string) string { return connection(l.cfg, name) }
 
-// NewRedis gives a client with at most size connections, which the caller
+// NewRedis returns a client with at most size connections, which the caller
 // closes. Settings change its options.
 func (l *Lab) NewRedis(size int, settings ...func(*redis.Options)) *redis.Client {
 	opts := *l.opts

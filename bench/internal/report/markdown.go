@@ -56,7 +56,7 @@ func Write(path, name, text string) error {
 	return nil
 }
 
-// Replace gives the page with text between the markers of that name. The error
+// Replace returns the page with text between the markers of that name. The error
 // is ErrNoMarkers.
 func Replace(page, name, text string) (string, error) {
 	before, rest, opened := strings.Cut(page, opening(name))

@@ -47,7 +47,7 @@ func (e Event) Key() string {
 	return "aggregate-" + strconv.Itoa(n)
 }
 
-// encode gives the event as JSON.
+// encode returns the event as JSON.
 func (e Event) encode() []byte {
 	data, err := json.Marshal(e)
 	if err != nil {

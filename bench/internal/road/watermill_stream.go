@@ -18,7 +18,7 @@ func (w *Watermill) streamPublisher() (*redisstream.Publisher, error) {
 	return redisstream.NewPublisher(redisstream.PublisherConfig{Client: w.newClient(1)}, w.log)
 }
 
-// newClient gives a client as go-redis makes it by default: with others
+// newClient returns a client as go-redis makes it by default: with others
 // Watermill's subscriber takes its own stop for an error and pauses.
 func (w *Watermill) newClient(size int) *redis.Client {
 	return w.lab.NewRedis(size, func(o *redis.Options) { o.ContextTimeoutEnabled = false })

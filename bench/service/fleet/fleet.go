@@ -146,7 +146,7 @@ func (f *Fleet) Admin(name string) string {
 // FloorAddr is where the floor's stand-in for a service listens.
 func (f *Fleet) FloorAddr(name string) string { return f.floor.addr(name) }
 
-// Token gives a person's service token for one of our services.
+// Token returns a person's service token for one of our services.
 func (f *Fleet) Token(audience string) (string, error) {
 	keys, err := serviceauth.ParseKeys(serviceauth.Config{Secret: env.NewSecret(f.secret)}, f.ours.env)
 	if err != nil {

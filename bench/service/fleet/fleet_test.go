@@ -23,7 +23,7 @@ func TestMain(m *testing.M) {
 		goleak.IgnoreTopFunction("net/http.(*persistConn).writeLoop"), goleak.IgnoreTopFunction("internal/poll.runtime_pollWait"))
 }
 
-// open gives a fleet that does not run yet.
+// open returns a fleet that does not run yet.
 func open(t *testing.T) *fleet.Fleet {
 	t.Helper()
 	l := labtest.Open(t)

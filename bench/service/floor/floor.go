@@ -17,7 +17,7 @@ const (
 	stopTime    = 5 * time.Second
 )
 
-// Config says what to serve.
+// Config configures what to serve.
 type Config struct {
 	Addr     string // to listen on
 	Database string // URL of a database with the tables of the service that is stood in for
@@ -60,7 +60,7 @@ func serve(ctx context.Context, l net.Listener, s *http.Server) error {
 	return err
 }
 
-// New answers the handler of GET /users/:id, POST /users and POST /orders over db;
+// New returns the handler of GET /users/:id, POST /users and POST /orders over db;
 // users is the base URL that the last one asks.
 func New(db *pgxpool.Pool, users string) http.Handler {
 	gin.SetMode(gin.ReleaseMode)

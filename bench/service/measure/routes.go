@@ -195,7 +195,7 @@ func (b *Bench) getUser(ctx context.Context, side report.Side) (target, error) {
 	return target{side, load.Job{Addr: addr, Status: http.StatusOK, Next: inTurn(requests)}, all[0], all}, nil
 }
 
-// inTurn gives one after the other, over and over.
+// inTurn returns one after the other, over and over.
 func inTurn(requests [][]byte) func() []byte {
 	var n atomic.Int64
 	return func() []byte { return requests[int(n.Add(1))%len(requests)] }

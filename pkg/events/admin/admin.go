@@ -68,7 +68,7 @@ type Offset struct {
 	Position  int64  `json:"position"`
 }
 
-// Status tells where the consumer stands.
+// Status returns where the consumer stands.
 func (o *Operator) Status(ctx context.Context) (Status, error) {
 	s := Status{Consumer: o.Name, Offsets: []Offset{}, Parked: map[string]int64{}}
 	var states []struct {

@@ -61,7 +61,7 @@ WHERE ? IN ('', state) ORDER BY number LIMIT ?`, o.Name, after, state, limit).Sc
 	return list, nil
 }
 
-// Selection says which parked events are meant: one, those of a type, or all.
+// Selection selects parked events: one, those of a type, or all.
 // Exactly one of its fields must be set.
 type Selection struct {
 	ID    *uuid.UUID
@@ -82,7 +82,7 @@ func (s Selection) where() (condition string, arg any, err error) {
 	return "", nil, ErrNothingSelected
 }
 
-// Redrive gives keys whose selected events are parked their first attempt again,
+// Redrive resets the attempts of keys whose selected events are parked,
 // now, in the order of each key, and says how many keys. ErrNotParked means that
 // the one selected is not there.
 func (o *Operator) Redrive(ctx context.Context, s Selection) (int64, error) {

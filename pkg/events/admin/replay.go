@@ -15,7 +15,7 @@ import (
 	"github.com/go-troika/troika/pkg/events"
 )
 
-// Replay says which events are handled again.
+// Replay selects the events to handle again.
 type Replay struct {
 	Service string // whose events
 	// Partition is one part of the service's log; nil is all of it.

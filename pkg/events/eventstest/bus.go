@@ -24,7 +24,7 @@ type Bus interface {
 	// its handler calls check; without an error it adds n to the effects of
 	// key, in the handler's transaction.
 	Subscribe(group string, check Check) (stop func())
-	// Effects gives what took effect in a group for key, in that order.
+	// Effects returns what took effect in a group for key, in that order.
 	Effects(group, key string) []int
 
 	// WipeTransport takes all the transport's data away.

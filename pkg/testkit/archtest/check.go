@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// Rule answers what is wrong with one package, one line per fault.
+// Rule returns what is wrong with one package, one line per fault.
 type Rule func(Package) []string
 
 // Check reads the module in dir, tests and nested modules apart, and fails t

@@ -52,7 +52,7 @@ func (p Package) Has(f Fact) bool { return p.facts[f] }
 // own module.
 func (p Package) Siblings() []string { return slices.Sorted(maps.Keys(p.siblings)) }
 
-// read gives the packages of the module in dir, sorted by folder.
+// read returns the packages of the module in dir, sorted by folder.
 func read(dir string) ([]Package, error) {
 	module, err := modulePath(dir)
 	if err != nil {

@@ -42,16 +42,16 @@ func TestEveryMistakeIsTold(t *testing.T) {
 	t.Parallel()
 	environ := append([]string{"BREAKER_FAILURES=0", "BREAKER_COOLDOWN=1ms", "IDEMPOTENCY_RETENTION=1s", "PORT=http", "SERVICE_NAME=Order"}, needed[0])
 	_, err := env.Load[config.Config](environ, config.Defaults...)
-	var mistakes *env.Error
-	if !errors.As(err, &mistakes) {
-		t.Fatalf("got %v, want all mistakes", err)
+	var problems *env.Error
+	if !errors.As(err, &problems) {
+		t.Fatalf("got %v, want all problems", err)
 	}
 	var variables []string
-	for _, m := range mistakes.Mistakes {
+	for _, m := range problems.Problems {
 		variables = append(variables, m.Variable)
 	}
 	want := []string{"BREAKER_COOLDOWN", "BREAKER_FAILURES", "IDEMPOTENCY_RETENTION", "PORT", "SERVICE_NAME", "SERVICE_SECRET"}
 	if diff := cmp.Diff(want, variables); diff != "" || strings.Count(err.Error(), "\n") != 5 {
-		t.Errorf("mistakes in %q (-want +got):\n%s", err, diff)
+		t.Errorf("problems in %q (-want +got):\n%s", err, diff)
 	}
 }

@@ -42,7 +42,7 @@ func history(t *testing.T, l testkit.Logs) {
 	}
 }
 
-// rows gives every column of every row of a table.
+// rows returns every column of every row of a table.
 func rows(t *testing.T, db *database.DB, table, key string) []map[string]any {
 	t.Helper()
 	var texts []string

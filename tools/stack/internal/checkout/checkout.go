@@ -18,7 +18,7 @@ import (
 // Prefix is the module path that all modules of the repository share.
 const Prefix = "github.com/go-troika/troika/"
 
-// Find answers the root of the checkout that dir lies in: the nearest folder
+// Find returns the root of the checkout that dir lies in: the nearest folder
 // upwards that holds go.work and services.
 func Find(dir string) (string, error) {
 	dir, err := filepath.Abs(dir)
@@ -64,10 +64,10 @@ func ParseService(text []byte) (Service, error) {
 	return s, errors.Join(errs...)
 }
 
-// Variable answers the service's name as it stands in variables: USER_SERVICE.
+// Variable returns the service's name as it stands in variables: USER_SERVICE.
 func (s Service) Variable() string { return strings.ToUpper(s.Role()) }
 
-// Role answers the service's name as Postgres knows it: user_service.
+// Role returns the service's name as Postgres knows it: user_service.
 func (s Service) Role() string { return strings.ReplaceAll(s.Name, "-", "_") }
 
 // Services reads every services/*/service.yaml below root.
@@ -94,7 +94,7 @@ func Services(root string) ([]Service, error) {
 	return all, nil
 }
 
-// Modules answers the folders that go.work lists, as package patterns such as
+// Modules returns the folders that go.work lists, as package patterns such as
 // ./pkg/... .
 func Modules(root string) ([]string, error) {
 	cmd := exec.Command("go", "work", "edit", "-json")

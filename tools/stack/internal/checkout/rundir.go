@@ -25,7 +25,7 @@ type RunDir struct {
 	lock *os.File
 }
 
-// RunPath answers the path of the run folder of the calling user's named stack
+// RunPath returns the path of the run folder of the calling user's named stack
 // of root.
 func RunPath(root, name string) string {
 	sum := sha256.Sum256(fmt.Appendf(nil, "%d %s", os.Geteuid(), root))
@@ -49,10 +49,10 @@ func runBase() string {
 	}
 }
 
-// Socket answers the path of the control socket.
+// Socket returns the path of the control socket.
 func (d *RunDir) Socket() string { return SocketIn(d.Path) }
 
-// SocketIn answers the path of the control socket in a run folder.
+// SocketIn returns the path of the control socket in a run folder.
 func SocketIn(path string) string { return filepath.Join(path, "control.sock") }
 
 // Claim makes the run folder of the named stack and holds it by a lock until the
@@ -127,7 +127,7 @@ func (d *RunDir) Remove() error {
 	return errors.Join(os.RemoveAll(d.Path), d.lock.Close())
 }
 
-// OwnedByUs says whether path is a folder that belongs to the calling user, so
+// OwnedByUs reports whether path is a folder that belongs to the calling user, so
 // that nobody else's socket is taken for a stack's.
 func OwnedByUs(path string) bool {
 	info, err := os.Lstat(path)

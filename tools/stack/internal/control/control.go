@@ -75,7 +75,7 @@ type Client struct {
 	http *http.Client
 }
 
-// Attach answers the stack of the run folder at path, or false if none runs
+// Attach returns the stack of the run folder at path, or false if none runs
 // there that belongs to the calling user.
 func Attach(ctx context.Context, path string) (*Client, bool) {
 	if !checkout.OwnedByUs(path) {

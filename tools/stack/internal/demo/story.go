@@ -234,7 +234,7 @@ func (s *Story) tell(format string, args ...any) {
 	fmt.Fprintf(s.Out, "   "+format+"\n", args...)
 }
 
-// open says whether a refusal is an open breaker's: a callee that merely did not
+// open reports whether a refusal is an open breaker's: a callee that merely did not
 // answer may be asked again after a second.
 func (a answer) open() bool { return time.Duration(a.retryAfter())*time.Second >= Cooldown }
 

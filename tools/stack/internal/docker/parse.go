@@ -91,7 +91,7 @@ func (s *Stack) Status(ctx context.Context) (world.Status, error) {
 	return status, err
 }
 
-// memory answers the resident bytes of a container's processes if they are this
+// memory returns the resident bytes of a container's processes if they are this
 // machine's own, and not those of another or of a virtual one: docker stats would
 // take two seconds.
 func memory(pid int, id string) int64 {
@@ -102,7 +102,7 @@ func memory(pid int, id string) int64 {
 	return process.Memory(pid)
 }
 
-// inspect answers the parts, and the id of each one's container by its name.
+// inspect returns the parts, and the id of each one's container by its name.
 func (s *Stack) inspect(ctx context.Context) ([]world.Part, map[string]string, error) {
 	ids, err := output(ctx, s.Root, "ps", "--all", "--quiet", "--filter", "label=com.docker.compose.project="+s.Name)
 	if err != nil || strings.TrimSpace(ids) == "" {

@@ -34,7 +34,7 @@ type Stack struct {
 	Out       io.Writer
 }
 
-// Engine says whether a Docker engine answers that can run the compose file of
+// Engine reports whether a Docker engine answers that can run the compose file of
 // root; the error says in a line why it can't.
 func Engine(ctx context.Context, root string) error {
 	if _, err := exec.LookPath("docker"); err != nil {

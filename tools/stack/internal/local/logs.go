@@ -53,7 +53,7 @@ func Logs(ctx context.Context, dir string, out io.Writer, follow bool, name stri
 	}
 }
 
-// meant says whether name means the part: itself, or its service.
+// meant reports whether name means the part: itself, or its service.
 func meant(part, name string) bool {
 	return world.Part{Name: part, Service: strings.TrimRight(part, "-0123456789")}.Is(name)
 }

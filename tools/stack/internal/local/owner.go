@@ -9,7 +9,7 @@ import (
 	"syscall"
 )
 
-// dataOwner answers whom the servers run as: root may not run Postgres.
+// dataOwner returns whom the servers run as: root may not run Postgres.
 func dataOwner() (*syscall.Credential, error) {
 	if os.Geteuid() != 0 {
 		return nil, nil

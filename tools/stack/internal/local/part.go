@@ -195,7 +195,7 @@ func pause(ctx context.Context, d time.Duration) {
 	}
 }
 
-// tail answers the last lines of a file.
+// tail returns the last lines of a file.
 func tail(path string, lines int) string {
 	text, _ := os.ReadFile(path)
 	all := strings.Split(strings.TrimRight(string(text), "\n"), "\n")

@@ -25,7 +25,7 @@ maxmemory-policy noeviction
 dir %s
 `
 
-// newRedis answers the part that serves a private Redis or Valkey.
+// newRedis returns the part that serves a private Redis or Valkey.
 func (s *Stack) newRedis(bin machine.Found, user *syscall.Credential) (*part, error) {
 	home := filepath.Join(s.dir.Path, "redis")
 	if err := mkdirFor(home, user); err != nil {

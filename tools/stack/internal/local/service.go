@@ -35,7 +35,7 @@ func (s *Stack) build(ctx context.Context) error {
 	return nil
 }
 
-// newInstances answers the parts that run a service, one for each replica. The
+// newInstances returns the parts that run a service, one for each replica. The
 // first takes the service's own ports, the others free ones.
 func (s *Stack) newInstances(service checkout.Service) ([]*part, error) {
 	var all []*part
@@ -99,7 +99,7 @@ func (s *Stack) environ(service checkout.Service, p *part) []string {
 	return s.Environ.With(set)
 }
 
-// HasSecret says whether environ holds a service secret in any of its forms.
+// HasSecret reports whether environ holds a service secret in any of its forms.
 func HasSecret(environ []string) bool {
 	for _, entry := range environ {
 		name, value, _ := strings.Cut(entry, "=")

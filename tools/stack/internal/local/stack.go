@@ -65,13 +65,13 @@ func New(o Options) (*Stack, error) {
 		Options: o, dir: dir, keeper: keeper, password: rand.Text()}, nil
 }
 
-// Dir answers the run folder.
+// Dir returns the run folder.
 func (s *Stack) Dir() *checkout.RunDir { return s.dir }
 
-// Keeper answers what the stack starts its programs with.
+// Keeper returns what the stack starts its programs with.
 func (s *Stack) Keeper() *process.Keeper { return s.keeper }
 
-// Infra answers the URLs of the superuser's Postgres and of Redis.
+// Infra returns the URLs of the superuser's Postgres and of Redis.
 func (s *Stack) Infra() (postgres, redis string) { return s.postgres.url, s.redis.url }
 
 // Up starts all parts in their order and returns when every one is ready. After

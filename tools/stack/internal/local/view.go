@@ -9,7 +9,7 @@ import (
 	"github.com/go-troika/troika/tools/stack/internal/world"
 )
 
-// Status answers every part's state.
+// Status returns every part's state.
 func (s *Stack) Status(context.Context) (world.Status, error) {
 	s.mu.Lock()
 	ready := s.ready

@@ -8,7 +8,7 @@ import (
 // Environ is an environment as [os.Environ] returns it.
 type Environ []string
 
-// Get answers the value of a variable; "" is as good as unset.
+// Get returns the value of a variable; "" is as good as unset.
 func (e Environ) Get(name string) string {
 	for _, entry := range e {
 		if value, ok := strings.CutPrefix(entry, name+"="); ok {
@@ -18,7 +18,7 @@ func (e Environ) Get(name string) string {
 	return ""
 }
 
-// With answers the environment with set in the place of what it holds under the
+// With returns the environment with set in the place of what it holds under the
 // same names, or under those with _FILE behind.
 func (e Environ) With(set map[string]string) Environ {
 	var all Environ

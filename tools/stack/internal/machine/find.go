@@ -55,7 +55,7 @@ type Found struct {
 	Version string // as the program says it; "" where Major is 0
 }
 
-// Dir answers the folder the program lies in.
+// Dir returns the folder the program lies in.
 func (f Found) Dir() string { return filepath.Dir(f.Path) }
 
 // Look searches the machine for a part. tried has a line for each place where
@@ -89,7 +89,7 @@ func Look(ctx context.Context, part Part, environ Environ) (found Found, tried [
 	return Found{}, tried, false
 }
 
-// lookIn answers the first program in dirs that serves; tried tells of those
+// lookIn returns the first program in dirs that serves; tried tells of those
 // that are there and don't.
 func (part Part) lookIn(ctx context.Context, dirs []string) (found Found, tried []string, ok bool) {
 	for _, dir := range dirs {

@@ -16,7 +16,7 @@ import (
 	"github.com/go-troika/troika/tools/stack/internal/process"
 )
 
-// Ensure answers where the parts are, in their order, after installing by apt
+// Ensure returns where the parts are, in their order, after installing by apt
 // what is missing and may be installed. What it installs it announces on out.
 // Anything still missing is a [*Missing] error.
 func Ensure(ctx context.Context, k *process.Keeper, out io.Writer, environ Environ, parts ...Part) ([]Found, error) {

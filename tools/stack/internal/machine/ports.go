@@ -20,7 +20,7 @@ type Ports struct {
 	given map[int]bool
 }
 
-// Take answers the wanted port, or a free one if that is busy or 0.
+// Take returns the wanted port, or a free one if that is busy or 0.
 func (p *Ports) Take(wanted int) (int, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

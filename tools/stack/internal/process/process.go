@@ -21,7 +21,7 @@ type Process struct {
 // Done is closed when the program has ended.
 func (p *Process) Done() <-chan struct{} { return p.done }
 
-// Ended says whether the program has ended.
+// Ended reports whether the program has ended.
 func (p *Process) Ended() bool {
 	select {
 	case <-p.done:
@@ -44,7 +44,7 @@ func (p *Process) Signal(sig syscall.Signal) error {
 }
 
 // SignalTree sends sig to the program and every descendant, parents first:
-// Postgres gives each of its children a process group of its own.
+// Postgres returns each of its children a process group of its own.
 func (p *Process) SignalTree(sig syscall.Signal) error {
 	if p.Ended() {
 		return fmt.Errorf("already ended: %s", p.Outcome())

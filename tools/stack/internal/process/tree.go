@@ -10,7 +10,7 @@ import (
 	"strings"
 )
 
-// Tree answers pid and all its descendants, parents before children.
+// Tree returns pid and all its descendants, parents before children.
 func Tree(pid int) []int {
 	children := map[int][]int{}
 	for child, parent := range parents() {
@@ -24,7 +24,7 @@ func Tree(pid int) []int {
 	return tree
 }
 
-// Memory answers the resident bytes of pid and its descendants. Pages that a
+// Memory returns the resident bytes of pid and its descendants. Pages that a
 // descendant shares with others are counted once where the system tells them
 // apart (Linux).
 func Memory(pid int) int64 {
@@ -39,7 +39,7 @@ func Memory(pid int) int64 {
 	return sum << 10
 }
 
-// Alive says whether pid is running; a zombie is not.
+// Alive reports whether pid is running; a zombie is not.
 func Alive(pid int) bool {
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
@@ -50,7 +50,7 @@ func Alive(pid int) bool {
 	return state != "Z" && state != "X"
 }
 
-// parents answers the parent of every process, from /proc or from ps.
+// parents returns the parent of every process, from /proc or from ps.
 func parents() map[int]int {
 	table := map[int]int{}
 	entries, err := os.ReadDir("/proc")

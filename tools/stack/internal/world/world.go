@@ -54,7 +54,7 @@ type Part struct {
 	ReadyMS   int64  `json:"readyMs,omitempty"` // from its start to its first readiness
 }
 
-// Is says whether name means this part: its own name, its service's name, or
+// Is reports whether name means this part: its own name, its service's name, or
 // "postgres" for a service's own database.
 func (p Part) Is(name string) bool {
 	return name == p.Name || name == p.Service || name == "postgres" && strings.HasSuffix(p.Service, "-db")
@@ -74,7 +74,7 @@ type Status struct {
 	Parts []Part `json:"parts"`
 }
 
-// Named answers the parts that name means, or an error that lists the names.
+// Named returns the parts that name means, or an error that lists the names.
 func (s Status) Named(name string) ([]Part, error) {
 	var found []Part
 	var names []string
@@ -90,7 +90,7 @@ func (s Status) Named(name string) ([]Part, error) {
 	return found, nil
 }
 
-// Running says whether any part runs.
+// Running reports whether any part runs.
 func (s Status) Running() bool {
 	return slices.ContainsFunc(s.Parts, func(p Part) bool { return p.PID > 0 })
 }

@@ -12,9 +12,9 @@ import (
 	"github.com/go-troika/troika/pkg/text"
 )
 
-// misfitText says what was expected where the JSON does not fit its Go type. A
+// decodeErrorText returns what was expected where the JSON does not fit its Go type. A
 // type with an UnmarshalText has its own words if that returns a [fault.Error].
-func misfitText(e *json.SemanticError) string {
+func decodeErrorText(e *json.SemanticError) string {
 	switch {
 	case errors.Is(e.Err, json.ErrUnknownName):
 		return "is not a known field"
