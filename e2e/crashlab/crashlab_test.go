@@ -27,7 +27,7 @@ var (
 )
 
 // TestNothingIsLostWhateverIsKilled kills instances of user-service and
-// profile-service, Redis and Postgres at random moments under writers, stops the
+// profile service, Redis and Postgres at random moments under writers, stops the
 // leading relay, takes Redis and its data away, and ends sessions.
 func TestNothingIsLostWhateverIsKilled(t *testing.T) {
 	cfg := crashlab.Config{

@@ -23,7 +23,7 @@ type Config struct {
 	Seed     uint64
 
 	Users   int           // to create at least while parts are killed, each renamed twice
-	Kills   int           // of instances of user-service and profile-service, and of Redis
+	Kills   int           // of instances of the user and profile services, and of Redis
 	Freezes int           // of instances, between the kills, for longer than it takes another to take over
 	Crashes int           // of Postgres
 	Frozen  time.Duration // how long the leading relay is stopped and its successor leads

@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"net/url"
 	"time"
+
+	"github.com/go-troika/troika/contracts"
 )
 
 // User is what user-service answers.
@@ -31,7 +33,7 @@ type Item struct {
 	UnitPrice int64  `json:"unitPrice"`
 }
 
-// Profile is what profile-service answers.
+// Profile is a profile as the API returns it.
 type Profile struct {
 	UserID          string  `json:"userId"`
 	DisplayName     string  `json:"displayName"`
@@ -85,19 +87,19 @@ const OrderTotal = 2*750 + 499
 // Register creates a user.
 func (f *Front) Register() User {
 	f.tb.Helper()
-	return Decode[User](f.tb, f.Do("user-service", http.MethodPost, "/users", NewUser()), http.StatusCreated)
+	return Decode[User](f.tb, f.Do(contracts.UserService, http.MethodPost, "/users", NewUser()), http.StatusCreated)
 }
 
 // Place places an order for the user.
 func (f *Front) Place(userID string) Order {
 	f.tb.Helper()
-	return Decode[Order](f.tb, f.Do("order-service", http.MethodPost, "/orders", NewOrder(userID)), http.StatusCreated)
+	return Decode[Order](f.tb, f.Do(contracts.OrderService, http.MethodPost, "/orders", NewOrder(userID)), http.StatusCreated)
 }
 
 // Complete completes an order.
 func (f *Front) Complete(orderID string) Order {
 	f.tb.Helper()
-	return Decode[Order](f.tb, f.Do("order-service", http.MethodPost, "/orders/"+orderID+"/complete", nil), http.StatusOK)
+	return Decode[Order](f.tb, f.Do(contracts.OrderService, http.MethodPost, "/orders/"+orderID+"/complete", nil), http.StatusOK)
 }
 
 // Buy places and completes n orders for the user.
@@ -112,7 +114,7 @@ func (f *Front) Buy(userID string, n int) {
 func (f *Front) AwaitProfile(userID string, within time.Duration, check func(Profile) error) {
 	f.tb.Helper()
 	Eventually(f.tb, within, func() error {
-		a, err := f.Try("profile-service", http.MethodGet, "/profiles/"+userID, nil)
+		a, err := f.Try(contracts.ProfileService, http.MethodGet, "/profiles/"+userID, nil)
 		if err != nil {
 			return err
 		}

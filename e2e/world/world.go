@@ -1,13 +1,17 @@
 // Package world gives the scenarios a running system, whatever it runs on.
 package world
 
-import "context"
+import (
+	"context"
+
+	"github.com/go-troika/troika/contracts"
+)
 
 // Parts of a world, as Kill and its kin name them.
 const (
-	User    = "user-service"
-	Order   = "order-service"
-	Profile = "profile-service"
+	User    = contracts.UserService
+	Order   = contracts.OrderService
+	Profile = contracts.ProfileService
 	Redis   = "redis"
 )
 

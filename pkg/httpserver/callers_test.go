@@ -41,7 +41,7 @@ func TestCallers(t *testing.T) {
 	if a := problem(t, w, http.StatusUnauthorized, "invalid_service_token"); a.Error != "Invalid service token" {
 		t.Errorf("with a bad token: %q", a.Error)
 	}
-	problem(t, b.do(http.MethodGet, "/", "", serviceauth.Header, token("profile-service")), http.StatusForbidden, "caller_not_allowed")
+	problem(t, b.do(http.MethodGet, "/", "", serviceauth.Header, token("billing-service")), http.StatusForbidden, "caller_not_allowed")
 	problem(t, b.do(http.MethodGet, "/nobody", "", serviceauth.Header, token("gateway")), http.StatusForbidden, "caller_not_allowed")
 }
 

@@ -76,7 +76,7 @@ func (r *Registry) heartbeat(ctx context.Context) {
 	switch {
 	case err != nil && ctx.Err() == context.Canceled:
 	case err != nil && !self.failing.Swap(true):
-		r.log.Warn("heartbeat failed, trying on", slog.String("url", self.at.url), slog.Any("error", err))
+		r.log.Warn("heartbeat failed; will retry", slog.String("url", self.at.url), slog.Any("error", err))
 	case err == nil && self.failing.Swap(false):
 		r.log.Info("heartbeat succeeds again", slog.String("url", self.at.url))
 	}

@@ -41,7 +41,7 @@ func (r *Registry) refresh(ctx context.Context, p *pool) {
 	l, err := r.resolver.resolve(ctx, p.name)
 	if err != nil {
 		if ctx.Err() != context.Canceled && !p.failing.Swap(true) {
-			r.log.Warn("registry unreachable, keeping the last known", slog.String("target", p.name), slog.Any("error", err))
+			r.log.Warn("registry unreachable; using last known instances", slog.String("target", p.name), slog.Any("error", err))
 		}
 		return
 	}

@@ -34,7 +34,7 @@ func Example() {
 	fmt.Println("called by", serviceauth.Caller(ctx))
 
 	// The token is worth nothing elsewhere.
-	_, err = serviceauth.NewVerifier(keys, "profile-service").Verify(request)
+	_, err = serviceauth.NewVerifier(keys, "billing-service").Verify(request)
 	fmt.Println(err != nil)
 	// Output:
 	// order-service <nil>

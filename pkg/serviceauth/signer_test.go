@@ -39,7 +39,7 @@ func TestTokenIsReusedForFourFifthsOfItsLife(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		signer := serviceauth.NewSigner(oneKey(t, secret), caller)
 		first := token(t, signer, callee)
-		if token(t, signer, "profile-service") == first {
+		if token(t, signer, "billing-service") == first {
 			t.Error("one token for two audiences")
 		}
 		pass(48*time.Minute - time.Second)

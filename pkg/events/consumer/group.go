@@ -253,7 +253,7 @@ func (c *Consumer) tidyStep(ctx context.Context) time.Duration {
 		return beatTime
 	}
 	if err := errors.Join(c.countKeys(ctx), c.purge(ctx, g)); err != nil {
-		c.Deps.Log.WarnContext(ctx, "tidying failed; will retry", "error", err)
+		c.Deps.Log.WarnContext(ctx, "purge of the inbox failed; will retry", "error", err)
 	}
 	return tidyTime
 }

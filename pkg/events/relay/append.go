@@ -176,7 +176,7 @@ func (a *appender) refill(ctx context.Context, now time.Duration, parts []int64)
 		return nil
 	}
 	a.r.metrics.resets.Add(float64(len(parts)))
-	a.r.Deps.Log.ErrorContext(ctx, "stream does not match the log; filling it again", "parts", parts)
+	a.r.Deps.Log.ErrorContext(ctx, "stream does not match the log; refilling it", "parts", parts)
 	if err := a.r.Streams.Delete(ctx, parts); err != nil {
 		return err
 	}

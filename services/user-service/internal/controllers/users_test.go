@@ -250,7 +250,7 @@ func TestCallers(t *testing.T) {
 		{"DELETE", one, "", http.StatusForbidden},
 	} {
 		for caller, want := range map[string]int{
-			"": http.StatusUnauthorized, "profile-service": http.StatusForbidden, contracts.OrderService: tc.orders,
+			"": http.StatusUnauthorized, contracts.ProfileService: http.StatusForbidden, contracts.OrderService: tc.orders,
 		} {
 			if got := b.Call(t, caller, tc.method, tc.target, tc.body); got.Status != want {
 				t.Errorf("%s %s by %q: got %d, want %d", tc.method, tc.target, caller, got.Status, want)

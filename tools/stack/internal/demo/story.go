@@ -23,7 +23,14 @@ const (
 	failuresOpen = 6 // an open breaker shows within so many refused orders
 )
 
-// Story is one telling. Its fields are set before [Story.Play].
+// The services of the demo.
+const (
+	User    = "user-service"
+	Order   = "order-service"
+	Profile = "profile-service"
+)
+
+// Story is one run of the demo. Its fields are set before [Story.Play].
 type Story struct {
 	World world.World
 	Token func(audience string) (string, error) // signs for the caller gateway
@@ -76,7 +83,7 @@ func (s *Story) Play(ctx context.Context) error {
 func (s *Story) createUser(ctx context.Context) error {
 	s.since = time.Now()
 	body := map[string]any{"email": fmt.Sprintf("ada.%d@example.com", s.since.UnixNano()), "name": "Ada Lovelace"}
-	a, err := s.expect(ctx, http.StatusCreated, http.MethodPost, "user-service", "/users", body)
+	a, err := s.expect(ctx, http.StatusCreated, http.MethodPost, User, "/users", body)
 	if err != nil {
 		return err
 	}
@@ -110,7 +117,7 @@ func (s *Story) placeOrder(ctx context.Context) error {
 // breakerOpens sends orders until the answer's Retry-After speaks of the
 // cooldown, which only an open breaker has, and then times the next ones.
 func (s *Story) breakerOpens(ctx context.Context) error {
-	if err := s.World.Chaos(ctx, world.Kill, "user-service"); err != nil {
+	if err := s.World.Chaos(ctx, world.Kill, User); err != nil {
 		return err
 	}
 	s.since = time.Now()
@@ -146,14 +153,14 @@ func (s *Story) breakerOpens(ctx context.Context) error {
 
 func (s *Story) restore(ctx context.Context) error {
 	began := time.Now()
-	if err := s.World.Chaos(ctx, world.Start, "user-service"); err != nil {
+	if err := s.World.Chaos(ctx, world.Start, User); err != nil {
 		return err
 	}
 	s.tell("user-service is ready again after %s", world.Short(time.Since(began)))
 	if err := s.breakerCloses(ctx); err != nil {
 		return err
 	}
-	a, err := s.expect(ctx, http.StatusOK, http.MethodPost, "order-service", "/orders/"+s.order+"/complete", nil)
+	a, err := s.expect(ctx, http.StatusOK, http.MethodPost, Order, "/orders/"+s.order+"/complete", nil)
 	if err != nil {
 		return err
 	}
@@ -202,7 +209,7 @@ func (s *Story) breakerCloses(ctx context.Context) error {
 func (s *Story) tryOrder(ctx context.Context) (answer, error) {
 	item := map[string]any{"sku": "sled-3", "quantity": 2, "unitPrice": 2990}
 	body := map[string]any{"userId": s.user, "currency": "USD", "items": []any{item}}
-	return s.call(ctx, http.MethodPost, "order-service", "/orders", body)
+	return s.call(ctx, http.MethodPost, Order, "/orders", body)
 }
 
 // refused tries an order and expects the answer of a callee that is not there.
@@ -217,7 +224,7 @@ func (s *Story) refused(ctx context.Context) (answer, error) {
 // poll reads the user's profile until it is as wanted.
 func (s *Story) poll(ctx context.Context, expected string, ok func(answer) bool) (answer, error) {
 	for limit := time.Now().Add(s.Patience); ; {
-		a, err := s.call(ctx, http.MethodGet, "profile-service", "/profiles/"+s.user, nil)
+		a, err := s.call(ctx, http.MethodGet, Profile, "/profiles/"+s.user, nil)
 		if err != nil || ok(a) {
 			return a, err
 		}

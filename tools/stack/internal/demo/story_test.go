@@ -81,7 +81,7 @@ func (f *fake) answer(rw http.ResponseWriter, status int, body map[string]any) {
 
 func (f *fake) Status(context.Context) (world.Status, error) {
 	var s world.Status
-	for _, name := range []string{"user-service", "order-service", "profile-service"} {
+	for _, name := range []string{demo.User, demo.Order, demo.Profile} {
 		s.Parts = append(s.Parts, world.Part{Name: name, Service: name, URL: f.url})
 	}
 	return s, nil
@@ -90,7 +90,7 @@ func (f *fake) Status(context.Context) (world.Status, error) {
 func (f *fake) Chaos(_ context.Context, verb, name string) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if name != "user-service" {
+	if name != demo.User {
 		return fmt.Errorf("chaos on %s", name)
 	}
 	f.killed = verb == world.Kill
