@@ -42,7 +42,7 @@ func TestEveryProblemIsDocumented(t *testing.T) {
 	}
 	code := regexp.MustCompile(`(?:fault\.New\(fault\.\w+,\s*|Code\w+ = )"(\w+)"`)
 	known := map[string]bool{"internal_error": true, "timeout": true}
-	shipped := sources(t, func(path string) bool { return !isTest(path) }, "pkg", "services")
+	shipped := sources(t, func(path string) bool { return !isTest(path) }, "contracts", "pkg", "services")
 	for _, match := range code.FindAllStringSubmatch(shipped, -1) {
 		known[match[1]] = true
 	}
@@ -73,7 +73,7 @@ func TestEveryMetricIsDocumented(t *testing.T) {
 		page = append(page, text...)
 	}
 	const name = `((?:http_server|http_client|circuit_breaker|registry|db_pool|event_(?:relay|outbox|stream|consumer|handler|parked))[a-z_]*)`
-	shipped := sources(t, func(path string) bool { return !isTest(path) }, "pkg", "services")
+	shipped := sources(t, func(path string) bool { return !isTest(path) }, "contracts", "pkg", "services")
 	found := func(pattern, text string) map[string]bool {
 		names := map[string]bool{}
 		for _, match := range regexp.MustCompile(pattern).FindAllStringSubmatch(text, -1) {
@@ -97,7 +97,7 @@ func TestEveryMetricIsDocumented(t *testing.T) {
 // TestDocsNameTestsThatExist holds what the pages promise to the tests.
 func TestDocsNameTestsThatExist(t *testing.T) {
 	t.Parallel()
-	tests := sources(t, isTest, "pkg", "services", "deploy", "tools", "e2e")
+	tests := sources(t, isTest, "contracts", "pkg", "services", "deploy", "tools", "e2e")
 	pages := []string{"../README.md", "../CONTRIBUTING.md"}
 	for _, pattern := range []string{"../docs/*.md", "../docs/adr/*.md"} {
 		found, err := filepath.Glob(pattern)
@@ -114,6 +114,42 @@ func TestDocsNameTestsThatExist(t *testing.T) {
 		for _, name := range regexp.MustCompile(`\bTest[A-Z]\w+`).FindAllString(string(text), -1) {
 			if !strings.Contains(tests, "func "+name+"(") {
 				t.Errorf("%s names %s, which is not there", page, name)
+			}
+		}
+	}
+}
+
+// TestServicesDifferOnlyWhereTheyMust compares the files beside the services' code: but
+// for names, ports and the variables that only one service has they are the same.
+func TestServicesDifferOnlyWhereTheyMust(t *testing.T) {
+	t.Parallel()
+	own := regexp.MustCompile(`(?m)^    (BREAKER)_\w+: .*\n`)
+	field := regexp.MustCompile(`(?m)^(name|port|adminPort): (\S+)$`)
+	descriptions, err := filepath.Glob("../services/*/service.yaml")
+	if err != nil || len(descriptions) < 2 {
+		t.Fatal(descriptions, err)
+	}
+	for _, file := range []string{"service.yaml", "Dockerfile", "docker-compose.yml"} {
+		first := ""
+		for _, description := range descriptions {
+			about, err := os.ReadFile(description)
+			if err != nil {
+				t.Fatal(err)
+			}
+			text, err := os.ReadFile(filepath.Join(filepath.Dir(description), file))
+			if err != nil {
+				t.Fatal(err)
+			}
+			same := own.ReplaceAllString(string(text), "")
+			for _, m := range field.FindAllStringSubmatch(string(about), -1) {
+				snake := strings.ReplaceAll(m[2], "-", "_")
+				same = strings.NewReplacer(m[2], m[1], snake, m[1], strings.ToUpper(snake), m[1]).Replace(same)
+			}
+			if first == "" {
+				first = same
+			}
+			if same != first {
+				t.Errorf("%s of %s is not like that of the others:\n%s", file, filepath.Base(filepath.Dir(description)), same)
 			}
 		}
 	}
