@@ -4,7 +4,7 @@
 include build.env
 export GOFLAGS CGO_ENABLED
 
-CODE := contracts pkg services e2e tools $(wildcard bench)
+CODE := contracts pkg services e2e lab tools
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
 .DEFAULT_GOAL := help
@@ -20,16 +20,16 @@ test: stack ## run every test, with the race detector
 	@bin/stack test
 
 chaos-events: stack ## harm services, Redis and Postgres under writers, and count, half an hour or so; KILLS, FREEZES, CRASHES, OUTAGE, SEED, ROUNDS
-	@CGO_ENABLED=1 STACK_BIN=$(CURDIR)/bin/stack go test -race -count=1 -timeout 30m -v ./e2e/crashlab \
+	@CGO_ENABLED=1 STACK_BIN=$(CURDIR)/bin/stack go test -race -count=1 -timeout 30m -v ./lab/durability \
 		-users 1000 -kills $(or $(KILLS),20) -freezes $(or $(FREEZES),3) -crashes 5 -frozen 30s -outage $(or $(OUTAGE),60s) -wipes 5 \
 		-seed $(or $(SEED),0)
-	@CGO_ENABLED=1 go test -race -count=1 -timeout 60m -v ./e2e/eventslab -rounds $(or $(ROUNDS),5)
-	@CGO_ENABLED=1 go test -race -count=1 -timeout 60m -v ./e2e/eventslab -run 'FaultsOfTheirServers/publisher.s_Postgres_crashes' -rounds $(or $(CRASHES),34) # each is three
+	@CGO_ENABLED=1 go test -race -count=1 -timeout 60m -v ./lab/faults -rounds $(or $(ROUNDS),5)
+	@CGO_ENABLED=1 go test -race -count=1 -timeout 60m -v ./lab/faults -run 'FaultsOfTheirServers/publisher.s_Postgres_crashes' -rounds $(or $(CRASHES),34) # each is three
 
 # Without the race detector: it would take the processors from what is measured.
 chaos: stack ## kill, freeze, slow and restart what is called, under callers, about six minutes, into docs/resilience.md; RUN
-	@go test -c -o bin/callslab.test ./e2e/callslab
-	@cd e2e/callslab && STACK_BIN=$(CURDIR)/bin/stack $(CURDIR)/bin/callslab.test -test.timeout 30m -long \
+	@go test -c -o bin/resilience.test ./lab/resilience
+	@cd lab/resilience && STACK_BIN=$(CURDIR)/bin/stack $(CURDIR)/bin/resilience.test -test.timeout 30m -long \
 		-write $(CURDIR)/docs/resilience.md $(if $(RUN),-test.run '$(RUN)')
 
 simulate: ## run relay and consumer on models, a million histories, about twenty minutes; find planted faults; statements in every order; HISTORIES, SEED
@@ -37,8 +37,8 @@ simulate: ## run relay and consumer on models, a million histories, about twenty
 	@go test -count=1 -timeout 30m ./pkg/events/interleaving -switches 2
 
 bench: stack ## measure beside floors and peers, about six minutes, into docs/performance.md
-	@eval "$$(bin/stack infra --detach)" && go run ./bench/cmd/events -write docs/performance.md && \
-		go run ./bench/cmd/services -write docs/performance.md; \
+	@eval "$$(bin/stack infra --detach)" && go run ./lab/bench/cmd/events -write docs/performance.md && \
+		go run ./lab/bench/cmd/services -write docs/performance.md; \
 		status=$$?; bin/stack down --name troika-infra; exit $$status
 
 up: stack ## run everything in the background

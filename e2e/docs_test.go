@@ -97,7 +97,7 @@ func TestEveryMetricIsDocumented(t *testing.T) {
 // TestDocsNameTestsThatExist holds what the pages promise to the tests.
 func TestDocsNameTestsThatExist(t *testing.T) {
 	t.Parallel()
-	tests := sources(t, isTest, "contracts", "pkg", "services", "deploy", "tools", "e2e")
+	tests := sources(t, isTest, "contracts", "pkg", "services", "tools", "e2e", "lab")
 	pages := []string{"../README.md", "../CONTRIBUTING.md"}
 	for _, pattern := range []string{"../docs/*.md", "../docs/adr/*.md"} {
 		found, err := filepath.Glob(pattern)

@@ -75,7 +75,7 @@ func (a *app) suites(patterns []string) ([][]string, error) {
 }
 
 func drivesStacks(module string) bool {
-	return strings.HasPrefix(module, "./e2e/") || strings.HasPrefix(module, "./tools/")
+	return strings.HasPrefix(module, "./e2e/") || strings.HasPrefix(module, "./lab/") || strings.HasPrefix(module, "./tools/")
 }
 
 // testAll runs go test for each suite, one after the other, and reports whether any failed.

@@ -1,0 +1,152 @@
+package measure
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/go-troika/troika/lab/bench/internal/report"
+	"github.com/go-troika/troika/lab/bench/service/load"
+	"github.com/go-troika/troika/contracts"
+)
+
+const (
+	lookAgain = 250 * time.Microsecond // between looks whether the event has arrived
+	arrival   = 10 * time.Second       // after which it never will
+)
+
+// events follows users from the request that creates them until their profile,
+// which the event makes, can be read: with nothing else to do, and beside writers.
+func (b *Bench) events(ctx context.Context) ([]report.Line, error) {
+	f, err := b.newFollower(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer f.close()
+	idle, err := f.follow(ctx, func(n int) bool { return n < b.Plan.Events })
+	if err != nil {
+		return nil, fmt.Errorf("follow events: %w", err)
+	}
+	lines := eventLines("event from request to profile, idle", idle, reference.idle)
+	asMany := fmt.Sprintf("8 writers beside at the reference's %.0f/s", reference.rate[postUser])
+	for _, w := range []struct {
+		name string
+		rate float64 // users a second, in all; 0 for as many as can be
+	}{{asMany, reference.rate[postUser]}, {"8 writers beside at full speed", 0}} {
+		beside, err := b.besideWriters(ctx, f, w.rate)
+		if err != nil {
+			return nil, fmt.Errorf("follow events beside writers: %w", err)
+		}
+		lines = append(lines, eventLines("event from request to profile, "+w.name, beside, reference.beside)...)
+	}
+	return lines, nil
+}
+
+func eventLines(name string, followed []time.Duration, reference float64) []report.Line {
+	return []report.Line{
+		line(name+", p50", "ms", map[report.Side]float64{
+			report.Ours: report.Percentile(followed, 0.5), report.Reference: reference,
+		}).To(report.Reference).AtMost(1),
+		line(name+", p99", "ms", map[report.Side]float64{report.Ours: report.Percentile(followed, 0.99)}),
+	}
+}
+
+// besideWriters follows events while others are written, so many a second or as
+// fast as they can be.
+func (b *Bench) besideWriters(ctx context.Context, f *follower, rate float64) ([]time.Duration, error) {
+	writers, err := b.postUser(ctx, report.Ours)
+	if err != nil {
+		return nil, err
+	}
+	if rate > 0 {
+		tick := time.NewTicker(time.Duration(float64(time.Second) / rate))
+		defer tick.Stop()
+		next := writers.job.Next
+		writers.job.Next = func() []byte {
+			<-tick.C
+			return next()
+		}
+	}
+	written := make(chan error, 1)
+	go func() {
+		_, err := load.Run(ctx, writers.job, Callers, warmUp+b.Plan.Beside)
+		written <- err
+	}()
+	err = pause(ctx, warmUp)
+	end := time.Now().Add(b.Plan.Beside - drain)
+	followed, errFollow := f.follow(ctx, func(int) bool { return err == nil && time.Now().Before(end) })
+	return followed, errors.Join(err, errFollow, <-written)
+}
+
+// follower creates users and looks for their profiles.
+type follower struct {
+	users, profiles *load.Conn
+	create          func() []byte
+	look            func(id string) []byte
+}
+
+func (b *Bench) newFollower(ctx context.Context) (*follower, error) {
+	usersAddr, toUsers, errUsers := b.addr(report.Ours, contracts.UserService)
+	profilesAddr, toProfiles, errProfiles := b.addr(report.Ours, contracts.ProfileService)
+	if err := errors.Join(errUsers, errProfiles); err != nil {
+		return nil, err
+	}
+	users, err := load.Dial(ctx, usersAddr)
+	if err != nil {
+		return nil, err
+	}
+	profiles, err := load.Dial(ctx, profilesAddr)
+	if err != nil {
+		return nil, errors.Join(err, users.Close())
+	}
+	return &follower{
+		users: users, profiles: profiles,
+		create: func() []byte { return load.Request(http.MethodPost, "/users", b.newUser(), toUsers...) },
+		look:   func(id string) []byte { return load.Request(http.MethodGet, "/profiles/"+id, "", toProfiles...) },
+	}, nil
+}
+
+func (f *follower) close() {
+	f.users.Close()
+	f.profiles.Close()
+}
+
+// follow follows one event after the other for as long as more says so.
+func (f *follower) follow(ctx context.Context, more func(n int) bool) ([]time.Duration, error) {
+	var followed []time.Duration
+	for more(len(followed)) {
+		request := f.create()
+		began := time.Now()
+		id, err := create(f.users, request)
+		if err != nil {
+			return nil, err
+		}
+		if err := f.await(ctx, f.look(id), began.Add(arrival)); err != nil {
+			return nil, err
+		}
+		followed = append(followed, time.Since(began))
+	}
+	return followed, nil
+}
+
+// await looks until the profile is there.
+func (f *follower) await(ctx context.Context, request []byte, until time.Time) error {
+	for {
+		status, body, err := f.profiles.Do(request)
+		switch {
+		case err != nil:
+			return err
+		case status == http.StatusOK:
+			return nil
+		case status != http.StatusNotFound:
+			return fmt.Errorf("%.60q answered %d: %.300s", request, status, body)
+		case time.Now().After(until):
+			return fmt.Errorf("%.60q: no profile after %v", request, arrival)
+		}
+		if err := pause(ctx, lookAgain); err != nil {
+			return err
+		}
+	}
+}

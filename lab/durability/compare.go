@@ -1,0 +1,60 @@
+package durability
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/go-troika/troika/e2e/world"
+)
+
+type user struct {
+	ID    string `json:"id,omitempty"`
+	Email string `json:"email,omitempty"`
+	Name  string `json:"name"`
+}
+
+type profile struct {
+	UserID      string `json:"userId"`
+	DisplayName string `json:"displayName"`
+}
+
+// compare wants users, events and profiles to tell the same: what was answered
+// is there, what is there has its events, and nothing else has.
+func (l *lab) compare(ctx context.Context) (string, error) {
+	users, err := pages[user](ctx, l.client, world.User, "/users")
+	if err != nil {
+		return "", err
+	}
+	profiles, err := pages[profile](ctx, l.client, world.Profile, "/profiles")
+	if err != nil {
+		return "", err
+	}
+	if err := l.readLog(ctx); err != nil {
+		return "", err
+	}
+	counts := fmt.Sprintf("%d users of %d = %d in the log = %d profiles; %d events, each once, in order",
+		len(users), l.users, len(l.log.revisions), len(profiles), len(l.log.seen))
+	if len(users) != l.users || len(l.log.revisions) != len(users) || len(profiles) != len(users) {
+		return counts, fmt.Errorf("differ: %s", counts)
+	}
+	shown := map[string]string{}
+	for _, p := range profiles {
+		shown[p.UserID] = p.DisplayName
+	}
+	lost := len(l.acked)
+	for _, u := range users {
+		if l.acked[u.ID] {
+			lost--
+		}
+		if l.log.revisions[u.ID] == 0 {
+			return counts, fmt.Errorf("user %s is not in the log", u.ID)
+		}
+		if shown[u.ID] != u.Name {
+			return counts, fmt.Errorf("user %s is called %q, and the profile %q", u.ID, u.Name, shown[u.ID])
+		}
+	}
+	if lost > 0 {
+		return counts, fmt.Errorf("%d users were answered 201 and are gone", lost)
+	}
+	return counts, nil
+}

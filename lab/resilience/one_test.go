@@ -1,0 +1,140 @@
+package resilience_test
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/go-troika/troika/lab/resilience"
+	"github.com/go-troika/troika/e2e/world"
+)
+
+const (
+	one   = "user-service-2" // of three
+	third = "user-service-3"
+)
+
+// frozen is how long an instance hangs at least: until attempts have run out of
+// time, then a health check has, and it is known to be down.
+const frozen = 4500 * time.Millisecond
+
+// TestKilled: the calls that the instance dies with, and those that find nobody
+// there, succeed elsewhere.
+func TestKilled(t *testing.T) {
+	b := begin(t, "kill -9 of one of three user-service instances")
+	b.leaves(resilience.Kill, resilience.Launch)
+}
+
+// TestStopped: an instance that is asked to end is not missed at all.
+func TestStopped(t *testing.T) {
+	b := begin(t, "SIGTERM of one of three")
+	b.leaves(resilience.Stop, resilience.Launch)
+}
+
+// TestFrozen: an instance that takes connections and never answers costs some
+// calls an attempt's time, and none fails.
+func TestFrozen(t *testing.T) {
+	b := begin(t, "SIGSTOP of one of three")
+	b.leaves(resilience.Pause, resilience.Resume)
+}
+
+// leaves takes one instance away under load and brings it back.
+func (b *bundle) leaves(away, back string) {
+	victim := b.stack.Part(one)
+	l := b.load()
+	b.hold()
+	gone := time.Now()
+	b.do(away, one)
+	if away == resilience.Pause {
+		resilience.Wait(b.Context(), max(*lasts, frozen))
+	} else {
+		b.hold()
+	}
+	b.do(back, one)
+	since := time.Now()
+	took, returned := b.awaitShare(one, since)
+	b.unload(l)
+	if away != resilience.Pause { // what hangs is found out after the time that an attempt has
+		b.row.AtMost("failed attempts at it", float64(b.caller.Attempts.Failed(victim.Host(), gone)), 10, 40)
+	} else {
+		b.row.Figure("%d failed attempts at it", b.caller.Attempts.Failed(victim.Host(), gone))
+	}
+	b.row.Holds(returned, "its share is back")
+	b.row.Within("after its return", took, 3*time.Second, settling)
+	b.end()
+}
+
+// awaitShare waits until an instance of user-service has its share of the lookups.
+func (b *bundle) awaitShare(name string, since time.Time) (took time.Duration, returned bool) {
+	instances := b.stack.Instances(world.User)
+	at := 0
+	for i, p := range instances {
+		if p.Name == name {
+			at = i
+		}
+	}
+	_ = resilience.Until(b.Context(), settling, func() error {
+		if took, returned = b.caller.Attempts.Returned(instances, at, since); !returned {
+			return fmt.Errorf("%s has no share yet", name)
+		}
+		return nil
+	})
+	return took, returned
+}
+
+// TestOneOfThreeMisbehaves puts a faulty instance in the place of one of three.
+// Its health check succeeds all the time.
+func TestOneOfThreeMisbehaves(t *testing.T) {
+	s := running(t)
+	if err := s.Heal(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Do(t.Context(), resilience.Kill, third); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		name, fault string
+		do          resilience.Fault
+		lasts       time.Duration
+	}{
+		{"fast failing", "one of three answers 500 in 1 ms", resilience.FailFast, *lasts},
+		{"slow", "one of three takes ten times as long", resilience.Slow, *lasts},
+		{"flaky", "one of three fails 30 % of its calls", resilience.Flaky, *lasts},
+		{"hang", "one of three never answers", resilience.Hang, *lasts + 2*time.Second},
+	} {
+		t.Run(c.name, func(inner *testing.T) { misbehave(inner, t, c.fault, c.do, c.lasts) })
+	}
+	if err := s.Do(t.Context(), resilience.Launch, third); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// misbehave runs one of the faults. Its instance withdraws at the end, and is there
+// for whoever has not heard of that until whole ends.
+func misbehave(t, whole *testing.T, fault string, do resilience.Fault, lasts time.Duration) {
+	b := beginWith(t, fault, 2)
+	faulty, err := b.stack.NewFaulty(t.Context(), b.stack.Part(one))
+	b.must(err)
+	whole.Cleanup(faulty.Close)
+	t.Cleanup(func() {
+		if err := faulty.Withdraw(context.WithoutCancel(t.Context())); err != nil {
+			t.Error(err)
+		}
+	})
+	l := b.load()
+	b.must(resilience.Until(t.Context(), settling, func() error {
+		mine, theirs := faulty.Seen("gateway").Load(), faulty.Seen(world.Order).Load()
+		if mine < 20 || theirs < 20 {
+			return fmt.Errorf("the new instance got %d lookups and %d calls of order-service", mine, theirs)
+		}
+		return nil
+	}))
+	before := l.lookUps.Calls() + l.orders.Calls()
+	faulty.Do(do)
+	resilience.Wait(t.Context(), lasts)
+	harmed, during := faulty.Harmed(), l.lookUps.Calls()+l.orders.Calls()-before
+	b.unload(l)
+	b.row.Holds(harmed > 0, "%d attempts of %d calls met it", harmed, during)
+	b.end()
+}

@@ -1,0 +1,185 @@
+package resilience_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strconv"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/go-troika/troika/lab/resilience"
+	"github.com/go-troika/troika/e2e/world"
+	"github.com/go-troika/troika/pkg/breaker"
+	"github.com/go-troika/troika/pkg/serviceclient"
+)
+
+const orderOne = "order-service-1"
+
+// TestAllDown: with every instance of user-service dead, order-service refuses at
+// once, asks nearly nobody, places nothing, and goes on by itself afterwards.
+func TestAllDown(t *testing.T) {
+	b := begin(t, "all user-service instances down")
+	at := b.stack.Part(orderOne)
+	b.order(at, http.StatusCreated)
+	b.do(resilience.Kill, world.User)
+	ghosts, err := resilience.Haunt(b.stack.Instances(world.User))
+	b.must(err)
+
+	const first = 6
+	b.opens(ghosts, at, first)
+	var placed atomic.Int64
+	l := resilience.Begin(t.Context(), callers, 25*time.Millisecond, func(ctx context.Context) error {
+		return b.refused(ctx, at, &placed)
+	})
+	b.hold()
+	resilience.Wait(t.Context(), resilience.Cooldown*12/10) // for a trial at least
+	attempts := ghosts.Calls()
+	tally := l.End()
+	b.row.Count("refusals of 503 with Retry-After", tally)
+	b.row.Within("median", tally.Percentile(0.5), 2*time.Millisecond, 100*time.Millisecond)
+	b.row.Within("p99", tally.Percentile(0.99), 20*time.Millisecond, time.Second)
+	factor := float64(attempts) / float64(first+tally.Calls)
+	b.row.Holds(factor <= 1.25, "amplification %.3f (≤ 1.25): %d attempts", factor, attempts)
+
+	b.must(ghosts.Close())
+	b.do(resilience.Launch, world.User)
+	b.closes(at)
+	n, err := b.person.Orders(t.Context(), at, b.user.ID)
+	b.must(err)
+	b.row.Holds(n == 2 && placed.Load() == 0, "%d orders without a checked user (0)", n-2)
+	b.end()
+}
+
+// opens places orders one after the other, all to be refused, and counts how many
+// of them asked user-service.
+func (b *bundle) opens(ghosts *resilience.Ghosts, at resilience.Part, calls int) {
+	b.Helper()
+	last := 0
+	for i := range calls {
+		before := ghosts.Calls()
+		b.order(at, http.StatusServiceUnavailable)
+		if ghosts.Calls() > before {
+			last = i + 1
+		}
+	}
+	b.row.Holds(last <= 3, "open after %d calls (≤ 3)", last)
+}
+
+// closes waits until an order is placed again.
+func (b *bundle) closes(at resilience.Part) {
+	b.Helper()
+	back := time.Now()
+	b.must(resilience.Until(b.Context(), settling, func() error {
+		answer, err := b.person.Order(b.Context(), at, b.user.ID, "")
+		if err == nil && answer.Status != http.StatusCreated {
+			err = fmt.Errorf("status %d", answer.Status)
+		}
+		return err
+	}))
+	b.row.Within("closed again after", time.Since(back), resilience.Cooldown*12/10, settling)
+}
+
+// order places an order at one instance and wants that status.
+func (b *bundle) order(at resilience.Part, want int) {
+	b.Helper()
+	answer, err := b.person.Order(b.Context(), at, b.user.ID, "")
+	if err != nil || answer.Status != want {
+		b.Fatalf("order at %s: status %d, want %d: %s, %v", at.Name, answer.Status, want, answer.Body, err)
+	}
+}
+
+// refused is nil for an order that is refused as it must be.
+func (b *bundle) refused(ctx context.Context, at resilience.Part, placed *atomic.Int64) error {
+	answer, err := b.person.Order(ctx, at, b.user.ID, "")
+	if err != nil {
+		return err
+	}
+	if answer.Status == http.StatusCreated {
+		placed.Add(1)
+	}
+	if seconds, err := strconv.Atoi(answer.RetryAfter); answer.Status != http.StatusServiceUnavailable || err != nil || seconds < 1 {
+		return fmt.Errorf("status %d, Retry-After %q: %s", answer.Status, answer.RetryAfter, answer.Body)
+	}
+	return nil
+}
+
+// TestStormOfUnknownUsers: that a user does not exist says nothing against
+// user-service.
+func TestStormOfUnknownUsers(t *testing.T) {
+	b := begin(t, "a storm of orders for, and lookups of, unknown users")
+	at := b.stack.Part(orderOne)
+	orders := resilience.Begin(t.Context(), callers, 10*time.Millisecond, func(ctx context.Context) error {
+		answer, err := b.person.Order(ctx, at, uuid.New(), "")
+		if err == nil && answer.Status != http.StatusUnprocessableEntity {
+			err = fmt.Errorf("status %d, want 422: %s", answer.Status, answer.Body)
+		}
+		return err
+	})
+	lookUps := resilience.Begin(t.Context(), callers, 10*time.Millisecond, func(ctx context.Context) error {
+		return b.unknown(ctx)
+	})
+	b.hold()
+	b.row.Count("answers of 422", orders.End())
+	b.row.Count("answers of 404", lookUps.End())
+	b.staysClosed(at)
+}
+
+func (b *bundle) unknown(ctx context.Context) error {
+	err := b.caller.LookUp(ctx, uuid.New())
+	if serviceclient.StatusOf(err) == http.StatusNotFound {
+		return nil
+	}
+	return fmt.Errorf("lookup of nobody: %w", err)
+}
+
+// TestStormOfHangUps: every instance of user-service hangs, every caller gives up
+// before the client would. Who hangs up says nothing against the other side.
+func TestStormOfHangUps(t *testing.T) {
+	b := begin(t, "a storm of callers that hang up")
+	at := b.stack.Part(orderOne)
+	b.order(at, http.StatusCreated) // opens a connection, and checks the way
+	b.do(resilience.Pause, world.User)
+	patience := 100 * time.Millisecond
+	orders := resilience.Begin(t.Context(), callers, 10*time.Millisecond, func(ctx context.Context) error {
+		return hangUp(ctx, patience, func(ctx context.Context) error {
+			_, err := b.person.Order(ctx, at, b.user.ID, "")
+			return err
+		})
+	})
+	lookUps := resilience.Begin(t.Context(), callers, 10*time.Millisecond, func(ctx context.Context) error {
+		return hangUp(ctx, patience, func(ctx context.Context) error { return b.caller.LookUp(ctx, b.user.ID) })
+	})
+	resilience.Wait(t.Context(), 1500*time.Millisecond) // less than an attempt may take
+	o, l := orders.End(), lookUps.End()
+	b.do(resilience.Resume, world.User)
+	b.row.Count("orders given up", o)
+	b.row.Count("lookups given up", l)
+	b.staysClosed(at)
+}
+
+// hangUp wants a call to end because its caller's patience did.
+func hangUp(ctx context.Context, patience time.Duration, call func(context.Context) error) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	timer := time.AfterFunc(patience, cancel)
+	defer timer.Stop()
+	err := call(ctx)
+	if errors.Is(err, context.Canceled) {
+		return nil
+	}
+	return fmt.Errorf("not given up: %w", err)
+}
+
+// staysClosed places an order, which an open breaker would refuse.
+func (b *bundle) staysClosed(at resilience.Part) {
+	b.Helper()
+	answer, err := b.person.Order(b.Context(), at, b.user.ID, "")
+	closed := b.caller.Users.Breaker().State() == breaker.Closed
+	b.row.Holds(err == nil && answer.Status == http.StatusCreated && closed, "both breakers stay closed: the next order gets %d", answer.Status)
+	b.end()
+}
