@@ -9,8 +9,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/go-troika/troika/lab/durability"
 	"github.com/go-troika/troika/e2e/world/processes"
+	"github.com/go-troika/troika/lab/durability"
 )
 
 var (

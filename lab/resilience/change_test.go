@@ -13,8 +13,8 @@ import (
 
 	"github.com/google/uuid"
 
-	"github.com/go-troika/troika/lab/resilience"
 	"github.com/go-troika/troika/e2e/world"
+	"github.com/go-troika/troika/lab/resilience"
 	"github.com/go-troika/troika/pkg/serviceclient"
 )
 

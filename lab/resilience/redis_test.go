@@ -6,8 +6,8 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/go-troika/troika/lab/resilience"
 	"github.com/go-troika/troika/e2e/world"
+	"github.com/go-troika/troika/lab/resilience"
 )
 
 // ttl is how long Redis knows an instance without a heartbeat.

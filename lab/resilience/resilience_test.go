@@ -15,9 +15,9 @@ import (
 	"time"
 
 	"github.com/go-troika/troika/contracts"
-	"github.com/go-troika/troika/lab/resilience"
 	"github.com/go-troika/troika/e2e/world"
 	"github.com/go-troika/troika/e2e/world/processes"
+	"github.com/go-troika/troika/lab/resilience"
 	"github.com/go-troika/troika/pkg/serviceclient"
 )
 

@@ -11,9 +11,9 @@ import (
 	"strconv"
 	"sync"
 
+	"github.com/go-troika/troika/contracts"
 	"github.com/go-troika/troika/lab/bench/internal/lab"
 	"github.com/go-troika/troika/lab/bench/service/process"
-	"github.com/go-troika/troika/contracts"
 	"github.com/go-troika/troika/pkg/env"
 	"github.com/go-troika/troika/pkg/serviceauth"
 )

@@ -14,8 +14,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"go.uber.org/goleak"
 
-	"github.com/go-troika/troika/lab/bench/service/fleet"
 	"github.com/go-troika/troika/contracts"
+	"github.com/go-troika/troika/lab/bench/service/fleet"
 )
 
 func TestMain(m *testing.M) {

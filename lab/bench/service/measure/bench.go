@@ -4,10 +4,10 @@ import (
 	"context"
 	"sync/atomic"
 
+	"github.com/go-troika/troika/contracts"
 	"github.com/go-troika/troika/lab/bench/internal/report"
 	"github.com/go-troika/troika/lab/bench/service/fleet"
 	"github.com/go-troika/troika/lab/bench/service/process"
-	"github.com/go-troika/troika/contracts"
 )
 
 // Bench takes the figures.

@@ -7,9 +7,9 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/go-troika/troika/contracts"
 	"github.com/go-troika/troika/lab/bench/internal/report"
 	"github.com/go-troika/troika/lab/bench/service/load"
-	"github.com/go-troika/troika/contracts"
 )
 
 const (

@@ -9,10 +9,10 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/go-troika/troika/contracts"
 	"github.com/go-troika/troika/lab/bench/internal/report"
 	"github.com/go-troika/troika/lab/bench/service/load"
 	"github.com/go-troika/troika/lab/bench/service/process"
-	"github.com/go-troika/troika/contracts"
 )
 
 // The routes that are measured.
