@@ -1,5 +1,5 @@
-# Go and make are all that these targets need; what else is missing they install
-# where they may, or name.
+# These targets need Go and make. Missing programs are installed with apt when run as
+# root, otherwise the command to run is printed.
 
 include build.env
 export GOFLAGS CGO_ENABLED
@@ -13,30 +13,30 @@ STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 help: ## show this
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
 
-demo: stack ## see it all run, in five steps
+demo: stack ## run the five-step demo
 	@bin/stack demo
 
-test: stack ## run every test, with the race detector
+test: stack ## run all tests, with the race detector
 	@bin/stack test
 
-chaos-events: stack ## harm services, Redis and Postgres under writers, and count, half an hour or so; KILLS, FREEZES, CRASHES, OUTAGE, SEED, ROUNDS
+chaos-events: stack ## fault injection under writers: services, Redis, Postgres; about half an hour; KILLS, FREEZES, CRASHES, OUTAGE, SEED, ROUNDS
 	@CGO_ENABLED=1 STACK_BIN=$(CURDIR)/bin/stack go test -race -count=1 -timeout 30m -v ./lab/durability \
 		-users 1000 -kills $(or $(KILLS),20) -freezes $(or $(FREEZES),3) -crashes 5 -frozen 30s -outage $(or $(OUTAGE),60s) -wipes 5 \
 		-seed $(or $(SEED),0)
 	@CGO_ENABLED=1 go test -race -count=1 -timeout 60m -v ./lab/faults -rounds $(or $(ROUNDS),5)
 	@CGO_ENABLED=1 go test -race -count=1 -timeout 60m -v ./lab/faults -run 'FaultsOfTheirServers/publisher.s_Postgres_crashes' -rounds $(or $(CRASHES),34) # each is three
 
-# Without the race detector: it would take the processors from what is measured.
-chaos: stack ## kill, freeze, slow and restart what is called, under callers, about six minutes, into docs/resilience.md; RUN
+# Without the race detector, which would use the CPU that is measured.
+chaos: stack ## fault injection under callers, about six minutes, into docs/resilience.md; RUN
 	@go test -c -o bin/resilience.test ./lab/resilience
 	@cd lab/resilience && STACK_BIN=$(CURDIR)/bin/stack $(CURDIR)/bin/resilience.test -test.timeout 30m -long \
 		-write $(CURDIR)/docs/resilience.md $(if $(RUN),-test.run '$(RUN)')
 
-simulate: ## run relay and consumer on models, a million histories, about twenty minutes; find planted faults; statements in every order; HISTORIES, SEED
+simulate: ## deterministic simulation of relay and consumer, a million histories, about twenty minutes; HISTORIES, SEED
 	@cd pkg/events/simulation && GOGC=400 go test -count=1 -timeout 60m -v . -plant -histories $(or $(HISTORIES),1000000) -seed $(or $(SEED),1)
 	@go test -count=1 -timeout 30m ./pkg/events/interleaving -switches 2
 
-bench: stack ## measure beside floors and peers, about six minutes, into docs/performance.md
+bench: stack ## run benchmarks beside other libraries, about six minutes, into docs/performance.md
 	@eval "$$(bin/stack infra --detach)" && go run ./lab/bench/cmd/events -write docs/performance.md && \
 		go run ./lab/bench/cmd/services -write docs/performance.md; \
 		status=$$?; bin/stack down --name troika-infra; exit $$status

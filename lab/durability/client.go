@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/go-troika/troika/e2e/driver"
 	"github.com/go-troika/troika/e2e/front"
 	"github.com/go-troika/troika/e2e/world"
 )
@@ -79,7 +80,7 @@ func (c *client) try(ctx context.Context, caller, service, method, path string, 
 }
 
 // metric reads one metric of an instance.
-func (c *client) metric(ctx context.Context, p part, name string) (float64, error) {
+func (c *client) metric(ctx context.Context, p driver.Part, name string) (float64, error) {
 	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, fmt.Sprintf("http://127.0.0.1:%d/metrics", p.AdminPort), nil)

@@ -30,8 +30,9 @@ var (
 // profile service, Redis and Postgres at random moments under writers, stops the
 // leading relay, takes Redis and its data away, and ends sessions.
 func TestNothingIsLostWhateverIsKilled(t *testing.T) {
+	processes.Uncached()
 	cfg := durability.Config{
-		Stack: stackCommand(t), Name: "lab-" + strings.ToLower(rand.Text()[:6]),
+		Stack: os.Getenv("STACK_BIN"), Name: "lab-" + strings.ToLower(rand.Text()[:6]),
 		Replicas: *replicas, Writers: 8, Seed: *seed,
 		Users: *users, Kills: *kills, Freezes: *freezes, Crashes: *crashes, Frozen: *frozen,
 		Outage: *outage, Wipes: *wipes, Drops: *drops,
@@ -44,16 +45,6 @@ func TestNothingIsLostWhateverIsKilled(t *testing.T) {
 		t.Errorf("seed %d: %v", cfg.Seed, err)
 	}
 	t.Logf("took %v", time.Since(began).Round(time.Second))
-}
-
-func stackCommand(t *testing.T) string {
-	t.Helper()
-	processes.Uncached()
-	path, err := processes.Command("../..", os.Getenv("STACK_BIN"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return path
 }
 
 // out writes to the test's log.

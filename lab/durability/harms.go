@@ -17,11 +17,11 @@ type harm struct {
 
 func (l *lab) do(ctx context.Context, h harm) error {
 	fmt.Fprintf(l.out, "%s %s for %v, after %d requests\n", h.do, h.part, h.lasts, l.written.Load())
-	if err := l.stack.chaos(ctx, h.do, h.part); err != nil {
+	if err := l.stack.Do(ctx, h.do, h.part); err != nil {
 		return err
 	}
 	wait(ctx, h.lasts)
-	return l.stack.chaos(ctx, h.undo, h.part)
+	return l.stack.Do(ctx, h.undo, h.part)
 }
 
 func wait(ctx context.Context, d time.Duration) {
@@ -46,8 +46,8 @@ const shortly = 300 * time.Millisecond
 // moment later. Between the kills it freezes some for longer than it takes
 // Postgres to end their sessions and another instance to take over.
 func (l *lab) killed(ctx context.Context) (string, error) {
-	mortal := l.stack.victims(world.User, world.Profile, world.Redis)
-	able := l.stack.victims(world.User, world.Profile)
+	mortal := l.stack.names(world.User, world.Profile, world.Redis)
+	able := l.stack.names(world.User, world.Profile)
 	harms := l.cfg.Kills + l.cfg.Freezes
 	_, err := l.under(ctx, l.cfg.Users, l.persist, func(ctx context.Context) error {
 		for i, freezes := 0, l.cfg.Freezes; i < harms; i++ {
@@ -91,14 +91,14 @@ func (l *lab) frozen(ctx context.Context) (string, error) {
 		}
 		fmt.Fprintf(l.out, "pause %s, which leads\n", leader)
 		began := time.Now()
-		if err := l.stack.chaos(ctx, "pause", leader); err != nil {
+		if err := l.stack.Do(ctx, "pause", leader); err != nil {
 			return err
 		}
 		successor, err := l.leader(ctx, leader)
 		takeover = time.Since(began)
 		wait(ctx, l.cfg.Frozen-takeover)
 		fmt.Fprintf(l.out, "resume %s; %s leads since %v after\n", leader, successor, takeover.Round(time.Millisecond))
-		return errors.Join(err, l.stack.chaos(ctx, "resume", leader))
+		return errors.Join(err, l.stack.Do(ctx, "resume", leader))
 	})
 	figures, err := l.arrival(ctx, err)
 	return fmt.Sprintf("successor leads after %v; %s", takeover.Round(time.Millisecond), figures), err
@@ -108,7 +108,7 @@ func (l *lab) frozen(ctx context.Context) (string, error) {
 // one.
 func (l *lab) leader(ctx context.Context, other string) (string, error) {
 	for began := time.Now(); time.Since(began) < Settle; wait(ctx, between) {
-		for _, p := range l.stack.parts {
+		for _, p := range l.stack.Parts {
 			if p.Service != world.User || p.Name == other {
 				continue
 			}

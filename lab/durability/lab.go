@@ -52,7 +52,7 @@ func Run(ctx context.Context, cfg Config, out io.Writer) error {
 		steady: &client{s, &http.Client{Transport: transport}, 5 * time.Second},
 		acked:  map[string]bool{}, log: newHistory(),
 	}
-	return errors.Join(l.run(ctx), s.stop())
+	return errors.Join(l.run(ctx), s.Down())
 }
 
 type lab struct {

@@ -28,7 +28,7 @@ func (l *lab) outage(ctx context.Context, meanwhile func() error) (string, error
 	if err != nil {
 		return "", err
 	}
-	if err := l.stack.chaos(ctx, "kill", world.Redis); err != nil {
+	if err := l.stack.Do(ctx, "kill", world.Redis); err != nil {
 		return "", err
 	}
 	during, err := l.under(ctx, 0, l.once, func(ctx context.Context) error {
@@ -38,7 +38,7 @@ func (l *lab) outage(ctx context.Context, meanwhile func() error) (string, error
 	if err != nil {
 		return "", err
 	}
-	if err := l.stack.chaos(ctx, "start", world.Redis); err != nil {
+	if err := l.stack.Do(ctx, "start", world.Redis); err != nil {
 		return "", err
 	}
 	arrived, err := l.arrival(ctx, nil)
@@ -61,13 +61,13 @@ func (l *lab) flushed(ctx context.Context) (string, error) {
 // replaced puts an empty Redis in the place of the one that ran.
 func (l *lab) replaced(ctx context.Context) (string, error) {
 	return l.wiped(ctx, func(ctx context.Context) error {
-		if err := l.stack.chaos(ctx, "kill", world.Redis); err != nil {
+		if err := l.stack.Do(ctx, "kill", world.Redis); err != nil {
 			return err
 		}
 		if err := l.stack.emptyRedis(); err != nil {
 			return err
 		}
-		return l.stack.chaos(ctx, "start", world.Redis)
+		return l.stack.Do(ctx, "start", world.Redis)
 	})
 }
 

@@ -3,7 +3,6 @@ package durability
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
@@ -17,12 +16,13 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/go-troika/troika/e2e/driver"
 	"github.com/go-troika/troika/e2e/world"
 )
 
 // emptyRedis takes the data of a Redis that is not running away.
 func (s *stack) emptyRedis() error {
-	stored := filepath.Join(s.dir, "redis", "appendonlydir")
+	stored := filepath.Join(s.Dir, "redis", "appendonlydir")
 	if _, err := os.Stat(stored); err != nil {
 		return err
 	}
@@ -31,8 +31,8 @@ func (s *stack) emptyRedis() error {
 
 // flush sends FLUSHALL to the stack's Redis.
 func (s *stack) flush(ctx context.Context) error {
-	at := slices.IndexFunc(s.parts, func(p part) bool { return p.Service == world.Redis })
-	address, err := url.Parse(s.parts[at].URL)
+	at := slices.IndexFunc(s.Parts, func(p driver.Part) bool { return p.Service == world.Redis })
+	address, err := url.Parse(s.Parts[at].URL)
 	if err != nil {
 		return errors.New("the address of Redis is no URL")
 	}
@@ -65,15 +65,11 @@ func (s *stack) flush(ctx context.Context) error {
 // sessions lists the processes of Postgres that serve a service's connections.
 // It names them as ps does, which needs no client of Postgres.
 func (s *stack) sessions(ctx context.Context, service string) ([]int, error) {
-	text, err := s.run(ctx, "status", "--json")
-	if err != nil {
+	now := *s.Stack // others read the parts meanwhile
+	if err := now.Refresh(ctx); err != nil {
 		return nil, err
 	}
-	var now status
-	if err := json.Unmarshal(text, &now); err != nil {
-		return nil, fmt.Errorf("decode the stack's status: %w", err)
-	}
-	at := slices.IndexFunc(now.Parts, func(p part) bool { return p.Service == "postgres" })
+	at := slices.IndexFunc(now.Parts, func(p driver.Part) bool { return p.Service == "postgres" })
 	list, err := exec.CommandContext(ctx, "ps", "-A", "-ww", "-o", "pid=,ppid=,args=").Output()
 	if err != nil {
 		return nil, fmt.Errorf("list processes: %w", err)

@@ -13,6 +13,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/go-troika/troika/e2e/driver"
 	"github.com/go-troika/troika/e2e/world"
 	"github.com/go-troika/troika/lab/resilience"
 	"github.com/go-troika/troika/pkg/serviceclient"
@@ -23,9 +24,9 @@ import (
 func TestScale(t *testing.T) {
 	b := begin(t, "scale 1 → 3 → 1 under load")
 	l := b.load()
-	b.together(resilience.Stop, one, third) // which takes two seconds
+	b.together(driver.Stop, one, third) // which takes two seconds
 	resilience.Wait(t.Context(), *lasts-2*time.Second)
-	b.together(resilience.Launch, one, third)
+	b.together(driver.Start, one, third)
 	up := time.Now()
 	instances := b.stack.Instances(world.User)
 	b.must(resilience.Until(t.Context(), settling, func() error {
@@ -40,7 +41,7 @@ func TestScale(t *testing.T) {
 	from := time.Now()
 	resilience.Wait(t.Context(), max(*lasts, 2*time.Second))
 	shares := b.caller.Attempts.Shares(instances, from, time.Now())
-	b.together(resilience.Stop, one, third)
+	b.together(driver.Stop, one, third)
 	resilience.Wait(t.Context(), *lasts-2*time.Second)
 	b.unload(l)
 	b.row.Within("the new ones are called after", served, 3*time.Second, settling)
@@ -48,7 +49,7 @@ func TestScale(t *testing.T) {
 	// On a busy machine a starved instance rightly gets less. It must get some.
 	b.row.AtLeast("smallest part of a share", low, 0.8, 0.001)
 	b.row.AtMost("largest", high, 1.2, 2.8)
-	b.together(resilience.Launch, one, third)
+	b.together(driver.Start, one, third)
 	b.end()
 }
 
@@ -123,7 +124,7 @@ func (b *bundle) restartAll() {
 func (b *bundle) restart(service string) error {
 	instances := b.stack.Instances(service)
 	for _, p := range instances {
-		for _, verb := range []string{resilience.Stop, resilience.Launch} {
+		for _, verb := range []string{driver.Stop, driver.Start} {
 			if err := b.stack.Do(b.Context(), verb, p.Name); err != nil {
 				return err
 			}

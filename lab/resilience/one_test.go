@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-troika/troika/e2e/driver"
 	"github.com/go-troika/troika/e2e/world"
 	"github.com/go-troika/troika/lab/resilience"
 )
@@ -23,20 +24,20 @@ const frozen = 4500 * time.Millisecond
 // there, succeed elsewhere.
 func TestKilled(t *testing.T) {
 	b := begin(t, "kill -9 of one of three user-service instances")
-	b.leaves(resilience.Kill, resilience.Launch)
+	b.leaves(driver.Kill, driver.Start)
 }
 
 // TestStopped: an instance that is asked to end is not missed at all.
 func TestStopped(t *testing.T) {
 	b := begin(t, "SIGTERM of one of three")
-	b.leaves(resilience.Stop, resilience.Launch)
+	b.leaves(driver.Stop, driver.Start)
 }
 
 // TestFrozen: an instance that takes connections and never answers costs some
 // calls an attempt's time, and none fails.
 func TestFrozen(t *testing.T) {
 	b := begin(t, "SIGSTOP of one of three")
-	b.leaves(resilience.Pause, resilience.Resume)
+	b.leaves(driver.Pause, driver.Resume)
 }
 
 // leaves takes one instance away under load and brings it back.
@@ -46,7 +47,7 @@ func (b *bundle) leaves(away, back string) {
 	b.hold()
 	gone := time.Now()
 	b.do(away, one)
-	if away == resilience.Pause {
+	if away == driver.Pause {
 		resilience.Wait(b.Context(), max(*lasts, frozen))
 	} else {
 		b.hold()
@@ -55,7 +56,7 @@ func (b *bundle) leaves(away, back string) {
 	since := time.Now()
 	took, returned := b.awaitShare(one, since)
 	b.unload(l)
-	if away != resilience.Pause { // what hangs is found out after the time that an attempt has
+	if away != driver.Pause { // what hangs is found out after the time that an attempt has
 		b.row.AtMost("failed attempts at it", float64(b.caller.Attempts.Failed(victim.Host(), gone)), 10, 40)
 	} else {
 		b.row.Figure("%d failed attempts at it", b.caller.Attempts.Failed(victim.Host(), gone))
@@ -90,7 +91,7 @@ func TestOneOfThreeMisbehaves(t *testing.T) {
 	if err := s.Heal(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Do(t.Context(), resilience.Kill, third); err != nil {
+	if err := s.Do(t.Context(), driver.Kill, third); err != nil {
 		t.Fatal(err)
 	}
 	for _, c := range []struct {
@@ -105,7 +106,7 @@ func TestOneOfThreeMisbehaves(t *testing.T) {
 	} {
 		t.Run(c.name, func(inner *testing.T) { misbehave(inner, t, c.fault, c.do, c.lasts) })
 	}
-	if err := s.Do(t.Context(), resilience.Launch, third); err != nil {
+	if err := s.Do(t.Context(), driver.Start, third); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/go-troika/troika/e2e/driver"
 	"github.com/go-troika/troika/e2e/world"
 	"github.com/go-troika/troika/lab/resilience"
 	"github.com/go-troika/troika/pkg/breaker"
@@ -26,7 +27,7 @@ func TestAllDown(t *testing.T) {
 	b := begin(t, "all user-service instances down")
 	at := b.stack.Part(orderOne)
 	b.order(at, http.StatusCreated)
-	b.do(resilience.Kill, world.User)
+	b.do(driver.Kill, world.User)
 	ghosts, err := resilience.Haunt(b.stack.Instances(world.User))
 	b.must(err)
 
@@ -47,7 +48,7 @@ func TestAllDown(t *testing.T) {
 	b.row.Holds(factor <= 1.25, "amplification %.3f (≤ 1.25): %d attempts", factor, attempts)
 
 	b.must(ghosts.Close())
-	b.do(resilience.Launch, world.User)
+	b.do(driver.Start, world.User)
 	b.closes(at)
 	n, err := b.person.Orders(t.Context(), at, b.user.ID)
 	b.must(err)
@@ -143,7 +144,7 @@ func TestStormOfHangUps(t *testing.T) {
 	b := begin(t, "a storm of callers that hang up")
 	at := b.stack.Part(orderOne)
 	b.order(at, http.StatusCreated) // opens a connection, and checks the way
-	b.do(resilience.Pause, world.User)
+	b.do(driver.Pause, world.User)
 	patience := 100 * time.Millisecond
 	orders := resilience.Begin(t.Context(), callers, 10*time.Millisecond, func(ctx context.Context) error {
 		return hangUp(ctx, patience, func(ctx context.Context) error {
@@ -156,7 +157,7 @@ func TestStormOfHangUps(t *testing.T) {
 	})
 	resilience.Wait(t.Context(), 1500*time.Millisecond) // less than an attempt may take
 	o, l := orders.End(), lookUps.End()
-	b.do(resilience.Resume, world.User)
+	b.do(driver.Resume, world.User)
 	b.row.Count("orders given up", o)
 	b.row.Count("lookups given up", l)
 	b.staysClosed(at)

@@ -6,6 +6,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/go-troika/troika/e2e/driver"
 	"github.com/go-troika/troika/e2e/world"
 	"github.com/go-troika/troika/lab/resilience"
 )
@@ -19,10 +20,10 @@ func TestRedisGone(t *testing.T) {
 	b := begin(t, "Redis down at start, longer than the TTL, and restarted")
 	l := b.loadBy(b.caller.Orders)
 	began := time.Now()
-	b.do(resilience.Kill, world.Redis)
+	b.do(driver.Kill, world.Redis)
 	for _, name := range []string{one, "order-service-2"} {
-		b.do(resilience.Kill, name)
-		b.do(resilience.Launch, name)
+		b.do(driver.Kill, name)
+		b.do(driver.Start, name)
 	}
 	started := time.Now()
 	newcomer, err := b.stack.NewCaller()
@@ -32,7 +33,7 @@ func TestRedisGone(t *testing.T) {
 	took, returned := b.awaitShare(one, started)
 	b.row.Holds(returned, "an instance started without Redis has its share after %s", resilience.Short(took))
 	down := time.Since(began)
-	b.do(resilience.Launch, world.Redis)
+	b.do(driver.Start, world.Redis)
 	b.sees(3)
 	b.row.Count("lookups of a caller started without Redis", n.End())
 	b.must(newcomer.Close())

@@ -172,23 +172,14 @@ func (b *bundle) sees(users int) {
 
 func running(t *testing.T) *resilience.Stack {
 	t.Helper()
+	processes.Uncached()
 	opened.Do(func() {
-		stack, failed = resilience.Open(context.Background(), stackCommand(t), "calls-"+strings.ToLower(rand.Text()[:6]))
+		stack, failed = resilience.Open(context.Background(), os.Getenv("STACK_BIN"), "calls-"+strings.ToLower(rand.Text()[:6]))
 	})
 	if failed != nil {
 		t.Fatal(failed)
 	}
 	return stack
-}
-
-func stackCommand(t *testing.T) string {
-	t.Helper()
-	processes.Uncached()
-	path, err := processes.Command("../..", os.Getenv("STACK_BIN"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return path
 }
 
 func (b *bundle) must(err error) {

@@ -3,11 +3,8 @@
 package processes
 
 import (
-	"bytes"
-	"cmp"
 	"context"
 	"crypto/rand"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -16,25 +13,16 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/go-troika/troika/e2e/driver"
 	"github.com/go-troika/troika/e2e/world"
 )
 
 type processes struct {
-	root  string // of the checkout
-	stack string // the stack command
-	name  string // of the running stack
-	dir   string // where it keeps its data
-	parts []part
+	*driver.Stack
+	root string // of the checkout
 }
 
 var _ world.World = (*processes)(nil)
-
-// part is one process, as "stack status --json" tells of it.
-type part struct {
-	Service   string `json:"service"`
-	URL       string `json:"url"`
-	AdminPort int    `json:"adminPort"`
-}
 
 // Uncached has go test repeat a test in each run of make test, which sets the first
 // variable to another URL each time: that the services or the worlds have changed is
@@ -43,87 +31,48 @@ func Uncached() {
 	_, _ = os.Getenv("TEST_POSTGRES_URL"), os.Getenv("TEST_WORLDS")
 }
 
-// Command finds the stack command of the checkout at root: at path, or, if that is
-// "", where make builds it.
-func Command(root, path string) (string, error) {
-	path, err := filepath.Abs(cmp.Or(path, filepath.Join(root, "bin", "stack")))
-	if err != nil {
-		return "", err
-	}
-	if _, err := os.Stat(path); err != nil {
-		return "", fmt.Errorf("%w: \"make test\" builds it, or set STACK_BIN", err)
-	}
-	return path, nil
-}
-
-// Start runs the stack of the checkout at root on free ports. stack is the path
-// of the stack command; "" means bin/stack of the checkout.
-func Start(ctx context.Context, root, stack string) (world.World, error) {
+// Start runs the stack of the checkout at root on free ports. command is the path of the
+// stack command; "" means bin/stack of the checkout.
+func Start(ctx context.Context, root, command string) (world.World, error) {
 	root, err := filepath.Abs(root)
 	if err != nil {
 		return nil, err
 	}
-	if stack, err = Command(root, stack); err != nil {
+	s, err := driver.Up(ctx, driver.Options{
+		Root: root, Command: command, Name: "e2e-" + strings.ToLower(rand.Text()[:6]),
+		Scale: map[string]int{world.User: world.Replicas},
+		Env:   []string{"SERVICE_SECRET=" + world.Secret, "BREAKER_COOLDOWN=" + world.Cooldown, "LOG_LEVEL=" + world.LogLevel},
+	})
+	if err != nil {
 		return nil, err
 	}
-	p := &processes{root: root, stack: stack, name: "e2e-" + strings.ToLower(rand.Text()[:6])}
-	text, err := p.run(ctx, "up", "--detach", "--json", "--world", "local", "--ports", "free",
-		"--scale", fmt.Sprintf("%s=%d", world.User, world.Replicas), "--name", p.name)
-	if err != nil {
-		return nil, errors.Join(err, p.Close(ctx))
-	}
-	var status struct {
-		Dir   string `json:"dir"`
-		Parts []part `json:"parts"`
-	}
-	if err := json.Unmarshal(text, &status); err != nil {
-		return nil, errors.Join(fmt.Errorf("decode the stack's status: %w", err), p.Close(ctx))
-	}
-	p.dir, p.parts = status.Dir, status.Parts
-	return p, nil
-}
-
-// run calls the stack command and answers its standard output.
-func (p *processes) run(ctx context.Context, args ...string) ([]byte, error) {
-	cmd := exec.CommandContext(ctx, p.stack, args...)
-	cmd.Dir = p.root
-	cmd.Env = append(os.Environ(), "SERVICE_SECRET="+world.Secret,
-		"BREAKER_COOLDOWN="+world.Cooldown, "LOG_LEVEL="+world.LogLevel)
-	var out, errs bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &errs
-	if err := cmd.Run(); err != nil {
-		return nil, fmt.Errorf("stack %s: %w\n%s", strings.Join(args, " "), err, errs.Bytes())
-	}
-	return out.Bytes(), nil
+	return &processes{s, root}, nil
 }
 
 func (p *processes) Name() string { return "local" }
 
 func (p *processes) Instances(service string) []world.Instance {
 	var all []world.Instance
-	for _, part := range p.parts {
-		if part.Service == service {
-			all = append(all, world.Instance{URL: part.URL, Admin: fmt.Sprintf("http://127.0.0.1:%d", part.AdminPort)})
-		}
+	for _, part := range p.Stack.Instances(service) {
+		all = append(all, world.Instance{URL: part.URL, Admin: part.Admin()})
 	}
 	return all
 }
 
-func (p *processes) chaos(ctx context.Context, verb, part string) error {
-	_, err := p.run(ctx, "chaos", "--name", p.name, verb, part)
-	return err
+func (p *processes) Kill(ctx context.Context, part string) error {
+	return p.Do(ctx, driver.Kill, part)
 }
-
-func (p *processes) Kill(ctx context.Context, part string) error { return p.chaos(ctx, "kill", part) }
 
 func (p *processes) Start(ctx context.Context, part string) error {
-	return p.chaos(ctx, "start", part)
+	return p.Do(ctx, driver.Start, part)
 }
 
-func (p *processes) Pause(ctx context.Context, part string) error { return p.chaos(ctx, "pause", part) }
+func (p *processes) Pause(ctx context.Context, part string) error {
+	return p.Do(ctx, driver.Pause, part)
+}
 
 func (p *processes) Resume(ctx context.Context, part string) error {
-	return p.chaos(ctx, "resume", part)
+	return p.Do(ctx, driver.Resume, part)
 }
 
 // Wipe removes what Redis has stored, which is all in one folder of its own.
@@ -134,7 +83,7 @@ func (p *processes) Wipe(ctx context.Context, part string) error {
 	if err := p.Kill(ctx, part); err != nil {
 		return err
 	}
-	stored := filepath.Join(p.dir, "redis", "appendonlydir")
+	stored := filepath.Join(p.Dir, "redis", "appendonlydir")
 	if _, err := os.Stat(stored); err != nil {
 		return err
 	}
@@ -155,11 +104,8 @@ func (p *processes) Run(ctx context.Context, service string, environ []string, a
 }
 
 func (p *processes) Logs(ctx context.Context, part string) (string, error) {
-	text, err := p.run(ctx, "logs", "--name", p.name, part)
+	text, err := p.Stack.Run(ctx, "logs", part)
 	return string(text), err
 }
 
-func (p *processes) Close(ctx context.Context) error {
-	_, err := p.run(ctx, "down", "--name", p.name)
-	return err
-}
+func (p *processes) Close(context.Context) error { return p.Down() }
