@@ -81,7 +81,7 @@ func (r *Registry) check(ctx context.Context, p *pool, inst *instance) {
 func (r *Registry) record(p *pool, inst *instance, err error) {
 	was, now := *inst.state.Load(), healthOf(err)
 	_, says := errors.AsType[ailing](err)
-	inst.ailing.Store(says)
+	inst.reportsUnhealthy.Store(says)
 	if was == Unhealthy && now == Healthy {
 		inst.renew()
 	}

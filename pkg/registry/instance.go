@@ -2,7 +2,6 @@ package registry
 
 import (
 	"math"
-	"net/url"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -16,10 +15,10 @@ const (
 	worstSuccess = 0.2
 	latencyFloor = float64(5 * time.Millisecond) // differences below are noise of schedulers and collectors
 
-	ejectAfter    = 5 // consecutive failures
-	ejectFor      = 10 * time.Second
-	ejectMax      = 6           // ejections after which the time grows no more
-	ejectForgiven = time.Minute // time without an ejection after which earlier ones are forgotten
+	ejectAfter         = 5 // consecutive failures
+	ejectFor           = 10 * time.Second
+	ejectMax           = 6           // ejections after which the time grows no more
+	ejectionsForgotten = time.Minute // time without an ejection after which earlier ones are forgotten
 )
 
 // origin is how an instance came to be known; the lower wins when there are two.
@@ -45,16 +44,15 @@ const (
 // instance is one address of a service and what calls and checks taught about it.
 type instance struct {
 	url     string
-	base    *url.URL               // url, parsed; nobody changes it
 	reserve bool                   // configured beside DNS or Redis
 	health  atomic.Pointer[string] // path of the health check
 	from    atomic.Int32           // origin
 	missing atomic.Bool            // no longer listed by the resolver
 
-	state     atomic.Pointer[Health]
-	checking  atomic.Bool
-	nextCheck atomic.Int64 // unix ns
-	ailing    atomic.Bool  // it answered its latest check, and that it is not well
+	state            atomic.Pointer[Health]
+	checking         atomic.Bool
+	nextCheck        atomic.Int64 // unix ns
+	reportsUnhealthy atomic.Bool  // it answered its latest check, and that it is not well
 
 	inFlight   atomic.Int64
 	ejectedEnd atomic.Int64 // unix ns
@@ -70,7 +68,6 @@ type instance struct {
 
 func newInstance(e endpoint, from origin) *instance {
 	inst := &instance{url: e.url, reserve: from == standby, success: 1}
-	inst.base, _ = url.Parse(e.url) // an endpoint's URL is one
 	inst.health.Store(&e.health)
 	inst.from.Store(int32(from))
 	inst.setState(Unknown)
@@ -154,7 +151,7 @@ func (i *instance) fade(now time.Time) float64 {
 func (i *instance) eject(now time.Time) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	if now.UnixNano()-i.ejectedEnd.Load() > int64(ejectForgiven) {
+	if now.UnixNano()-i.ejectedEnd.Load() > int64(ejectionsForgotten) {
 		i.ejections = 0
 	}
 	i.ejections = min(i.ejections+1, ejectMax)

@@ -2,14 +2,13 @@ package registry
 
 import (
 	"math/rand/v2"
-	"net/url"
 	"slices"
 	"time"
 
 	"github.com/go-troika/troika/pkg/breaker"
 )
 
-// notAvailable carries the name of the service nobody serves.
+// notAvailable is the error for a service without instances, by its name.
 type notAvailable string
 
 func (n notAvailable) Error() string        { return "service " + string(n) + " not available" }
@@ -24,12 +23,9 @@ type Lease struct {
 	inst *instance
 }
 
-// Base is URL parsed, which would cost each call more than choosing the instance does. All leases share it: copy it
-// before changing it.
-func (l Lease) Base() *url.URL { return l.inst.base }
-
-// Done ends the lease and tells what became of the call and how long it took; call it exactly once. A Failure
-// weighs against the instance and, repeated, ejects it. An Ignore says nothing but that it took at least d.
+// Done ends the lease with the outcome and duration of the call; call it exactly once. A
+// Failure weighs against the instance and, repeated, ejects it. An Ignore counts only as a
+// duration of at least d.
 func (l Lease) Done(outcome breaker.Outcome, d time.Duration) {
 	l.inst.inFlight.Add(-1)
 	now := time.Now()
@@ -38,30 +34,31 @@ func (l Lease) Done(outcome breaker.Outcome, d time.Duration) {
 	}
 }
 
-// BackOff has the instance avoided for d, while another can be had: it works, and has turned a call away.
+// BackOff avoids the instance for d while there is another: it works, but refused a call.
 func (l Lease) BackOff(d time.Duration) {
 	l.inst.avoidedEnd.Store(time.Now().Add(d).UnixNano())
 }
 
-// Pick leases an instance of service name for one call, avoiding the URLs in not when another can be had, be it one
-// that reports itself unhealthy. While all are known to be unhealthy it still picks one: the call is the
-// fresher check, and the caller's breaker bounds the attempts. Its error, for a service without instances, matches ErrNotAvailable. It does not block, but for the first
-// look-up of a name that was not configured (≤ 1 s).
-func (r *Registry) Pick(name string, not ...string) (Lease, error) {
+// Pick leases an instance of service name for one call. It avoids the excluded URLs while it
+// has another instance, even one reporting itself unhealthy. While all are known to be
+// unhealthy it still picks one: the call is the fresher check, and the caller's breaker
+// bounds the attempts. Its error, for a service without instances, matches ErrNotAvailable.
+// It does not block, but for the first look-up of a name that was not configured (≤ 1 s).
+func (r *Registry) Pick(name string, exclude ...string) (Lease, error) {
 	p := r.find(name)
 	if p == nil {
 		return Lease{}, notAvailable(name)
 	}
 	now := time.Now()
-	inst := p.pick(not, now)
-	if inst == nil || slices.Contains(not, inst.url) {
+	inst := p.pick(exclude, now)
+	if inst == nil || slices.Contains(exclude, inst.url) {
 		// An instance that reports unhealthy is at least alive; prefer it to one that just failed.
-		if other := p.among(sick, now, func(i *instance) bool { return !slices.Contains(not, i.url) }); other != nil {
+		if other := p.among(rankUnhealthy, now, func(i *instance) bool { return !slices.Contains(exclude, i.url) }); other != nil {
 			inst = other
 		}
 	}
 	if inst == nil {
-		inst = p.among(unwell, now, func(*instance) bool { return true })
+		inst = p.among(rankUnreachable, now, func(*instance) bool { return true })
 	}
 	if inst == nil {
 		return Lease{}, notAvailable(name)
@@ -81,22 +78,22 @@ func (r *Registry) GetService(name string) (string, error) {
 	return "", notAvailable(name)
 }
 
-// Another reports whether service name has an instance that is not in not and, when it was last checked, answered.
-func (r *Registry) Another(name string, not ...string) bool {
+// Another reports whether service name has an instance that is not excluded and responded to its last check.
+func (r *Registry) Another(name string, exclude ...string) bool {
 	p := r.find(name)
 	return p != nil && slices.ContainsFunc(p.all(), func(i *instance) bool {
-		return rankOf(i) > unwell && !slices.Contains(not, i.url)
+		return rankOf(i) > rankUnreachable && !slices.Contains(exclude, i.url)
 	})
 }
 
 // pick chooses among the best usable instances: first among those neither tried nor ejected, then among all.
-func (p *pool) pick(not []string, now time.Time) *instance {
-	ejection := !panicking(p.all(), now)
-	inst := p.among(lastResort, now, func(i *instance) bool {
-		return !slices.Contains(not, i.url) && !(ejection && i.ejected(now)) && !i.avoided(now)
+func (p *pool) pick(exclude []string, now time.Time) *instance {
+	ejection := !mostlyUnavailable(p.all(), now)
+	inst := p.among(rankStandby, now, func(i *instance) bool {
+		return !slices.Contains(exclude, i.url) && !(ejection && i.ejected(now)) && !i.avoided(now)
 	})
 	if inst == nil {
-		inst = p.among(lastResort, now, func(*instance) bool { return true })
+		inst = p.among(rankStandby, now, func(*instance) bool { return true })
 	}
 	return inst
 }
@@ -111,16 +108,16 @@ func (p *pool) among(least rank, now time.Time, pass func(*instance) bool) *inst
 	return cheaper(a, b, now)
 }
 
-// panicking reports that less than half of the found instances is available, so that ejecting would only move the
+// mostlyUnavailable reports whether less than half of the found instances is available, so that ejecting would only move the
 // whole load onto the few that are left.
-func panicking(members []*instance, now time.Time) bool {
+func mostlyUnavailable(members []*instance, now time.Time) bool {
 	size, available := 0, 0
 	for _, i := range members {
 		if i.origin() == standby || i.is(Foreign) {
 			continue
 		}
 		size++
-		if rankOf(i) > sick && !i.ejected(now) {
+		if rankOf(i) > rankUnhealthy && !i.ejected(now) {
 			available++
 		}
 	}
@@ -164,28 +161,28 @@ func reservoir(n int) int {
 type rank int
 
 const (
-	foreigner  rank = iota
-	unwell          // did not answer its health check
-	sick            // answered it, and that it is unhealthy
-	lastResort      // standby
-	unproven        // not checked yet
-	proven
+	rankForeign     rank = iota
+	rankUnreachable      // did not answer its health check
+	rankUnhealthy        // answered it, and that it is unhealthy
+	rankStandby          // standby
+	rankUnchecked        // not checked yet
+	rankHealthy
 )
 
 func rankOf(i *instance) rank {
 	switch {
 	case i.is(Foreign):
-		return foreigner
-	case i.is(Unhealthy) && i.ailing.Load():
-		return sick
+		return rankForeign
+	case i.is(Unhealthy) && i.reportsUnhealthy.Load():
+		return rankUnhealthy
 	case i.is(Unhealthy):
-		return unwell
+		return rankUnreachable
 	case i.origin() == standby:
-		return lastResort
+		return rankStandby
 	case i.is(Unknown):
-		return unproven
+		return rankUnchecked
 	default:
-		return proven
+		return rankHealthy
 	}
 }
 

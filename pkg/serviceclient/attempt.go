@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"net/url"
 	"time"
 
 	"go.opentelemetry.io/otel/attribute"
@@ -16,7 +15,7 @@ import (
 )
 
 // attempt sends the call once, to the instance at base, in a span and with a deadline of its own.
-func (c *Client) attempt(caller context.Context, call *call, base *url.URL, began time.Time) *Error {
+func (c *Client) attempt(caller context.Context, call *call, base string, began time.Time) *Error {
 	until := call.until(caller)
 	if own := began.Add(c.cfg.AttemptTimeout); own.Before(until) {
 		until = own
@@ -30,7 +29,7 @@ func (c *Client) attempt(caller context.Context, call *call, base *url.URL, bega
 	return e
 }
 
-func (c *Client) roundTrip(ctx, caller context.Context, call *call, base *url.URL, left time.Duration) *Error {
+func (c *Client) roundTrip(ctx, caller context.Context, call *call, base string, left time.Duration) *Error {
 	req, err := c.request(ctx, call, base, left)
 	if err != nil {
 		return c.fail(ctx, call, breaker.Ignore, err)

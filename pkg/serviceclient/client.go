@@ -111,7 +111,7 @@ func (c *Client) try(ctx context.Context, call *call) (e *Error) {
 		return c.fail(ctx, call, breaker.Ignore, ErrBusy)
 	}
 	defer c.underWay.Add(-1)
-	if e = c.attempt(ctx, call, lease.Base(), began); e == nil {
+	if e = c.attempt(ctx, call, lease.URL, began); e == nil {
 		outcome = breaker.Success
 		return nil
 	}

@@ -5,7 +5,6 @@ import (
 	"context"
 	"io"
 	"net/http"
-	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -79,12 +78,12 @@ func (c *call) until(ctx context.Context) time.Time {
 }
 
 // request builds one attempt's request to the instance at base.
-func (c *Client) request(ctx context.Context, call *call, base *url.URL, left time.Duration) (*http.Request, error) {
+func (c *Client) request(ctx context.Context, call *call, base string, left time.Duration) (*http.Request, error) {
 	var body io.Reader
 	if call.body != nil {
 		body = bytes.NewReader(call.body) // of which net/http makes GetBody, for a connection found closed
 	}
-	req, err := http.NewRequestWithContext(ctx, call.method, base.String()+call.target, body)
+	req, err := http.NewRequestWithContext(ctx, call.method, base+call.target, body)
 	if err != nil {
 		return nil, err
 	}
