@@ -20,8 +20,12 @@ func (c *Client) attempt(caller context.Context, call *call, base string, began 
 	if own := began.Add(c.cfg.AttemptTimeout); own.Before(until) {
 		until = own
 	}
-	ctx, cancel := context.WithDeadline(caller, until)
-	defer cancel()
+	ctx := caller
+	if theirs, ok := caller.Deadline(); !ok || until.Before(theirs) { // at the same time the caller's comes first
+		timed, cancel := context.WithDeadline(caller, until)
+		defer cancel()
+		ctx = timed
+	}
 	ctx, span := c.startSpan(ctx, call.method)
 	defer span.End()
 	e := c.roundTrip(ctx, caller, call, base, until.Sub(began))
