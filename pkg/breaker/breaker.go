@@ -111,7 +111,7 @@ func (b *Breaker) EndCooldown() {
 	}
 }
 
-// OnTransition adds a listener. Listeners are told every change, in order, one at a
+// OnTransition adds a listener. Listeners get every change, in order, one at a
 // time and outside of all locks; they may use the breaker. The call that causes a
 // change, or one that is telling earlier ones, waits for them: they should be quick.
 func (b *Breaker) OnTransition(listener func(Transition)) {

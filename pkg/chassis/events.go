@@ -86,7 +86,7 @@ func (c *Chassis) eventDeps() events.Deps {
 	return events.Deps{Log: c.Log, Metrics: c.Metrics.Registry(), Tracer: c.Tracer}
 }
 
-// dialRedis returns a client with one connection of its own.
+// dialRedis returns a client with one dedicated connection.
 func (c *Chassis) dialRedis() redis.UniversalClient {
 	opts, err := redisOptions(c.Config.RedisURL.Reveal())
 	if err != nil {

@@ -96,7 +96,7 @@ const (
 
 // Main runs the command that the process was called with and exits: with 0, with 1
 // after a failure, with 2 for a wrong command or configuration, each problem of which
-// has a line of its own on standard error. SIGINT, SIGTERM and SIGHUP stop the service
+// is one line on standard error. SIGINT, SIGTERM and SIGHUP stop the service
 // in order; a second one ends it at once. A closed standard output does not end it.
 func Main[C Configuration](app App[C]) {
 	os.Exit(run(app.command))

@@ -37,7 +37,7 @@ func (c connector) Connect(ctx context.Context) (driver.Conn, error) {
 	case err == nil:
 		return conn{taken.(*stdlib.Conn), c.pool}, nil
 	case errors.Is(ctx.Err(), context.Canceled):
-		return nil, ctx.Err() // the caller left; nobody was refused
+		return nil, ctx.Err() // the caller left; this is no refusal
 	case c.pool.Stat().AcquiredConns() == c.pool.Stat().MaxConns():
 		return nil, ErrBusy.With(err)
 	default:

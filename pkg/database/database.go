@@ -72,7 +72,7 @@ func Now() time.Time { return time.Now().UTC().Truncate(time.Microsecond) }
 func (d *DB) Name() string { return d.name }
 
 // Ping reports whether the server takes writes. It does not wait for the pool: with
-// all connections taken it asks on one of its own.
+// all connections taken it uses a dedicated one.
 func (d *DB) Ping(ctx context.Context) error {
 	var reads bool
 	err := d.ask(ctx, `SELECT pg_is_in_recovery() OR current_setting('default_transaction_read_only')::boolean`, &reads)
@@ -102,7 +102,7 @@ func (d *DB) ask(ctx context.Context, query string, value any) error {
 // Stat returns how the pool is used.
 func (d *DB) Stat() *pgxpool.Stat { return d.pool.Stat() }
 
-// Connect opens a connection of its own, outside the pool. The caller closes it.
+// Connect opens a connection outside the pool. The caller closes it.
 func (d *DB) Connect(ctx context.Context) (*pgx.Conn, error) {
 	conn, err := pgx.ConnectConfig(ctx, d.pool.Config().ConnConfig)
 	if err != nil {

@@ -10,7 +10,7 @@ import (
 	"github.com/pressly/goose/v3/lock"
 )
 
-// Schema is a set of versioned SQL migrations with a version table of its own,
+// Schema is a set of versioned SQL migrations with its own version table,
 // so that sets of different owners do not share numbers.
 type Schema struct {
 	// Table holds the versions applied, e.g. "schema_version".
@@ -46,7 +46,7 @@ func (d *DB) Migrate(ctx context.Context, schemas ...Schema) error {
 }
 
 // Pending reports how many migrations of the schemas are not applied yet. It takes
-// no lock and waits for nobody who migrates.
+// no lock and does not wait for a running migration.
 func (d *DB) Pending(ctx context.Context, schemas ...Schema) (int, error) {
 	pending := 0
 	for _, s := range schemas {

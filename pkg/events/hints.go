@@ -26,7 +26,7 @@ func NewHints(rdb redis.UniversalClient, env, service string) *Hints {
 	return &Hints{rdb, WakeChannel(env, service)}
 }
 
-// Send hints to all instances. It waits at most 100 ms, and an error is nobody's
+// Send hints to all instances. It waits at most 100 ms, and an error is not the caller's
 // concern.
 func (h *Hints) Send(ctx context.Context, hint string) {
 	if h == nil {

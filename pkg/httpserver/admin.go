@@ -9,7 +9,7 @@ import (
 	"github.com/go-troika/troika/pkg/metrics"
 )
 
-// Admin serves what operators read and nobody else should: metrics and profiles.
+// Admin serves what only operators should read: metrics and profiles.
 // It is safe for concurrent use.
 type Admin struct {
 	host *host

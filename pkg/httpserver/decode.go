@@ -24,7 +24,7 @@ const (
 )
 
 // decode reads body into v, which points to a zero value, by the rules of [Bind].
-// The fields it answers do not fit v; the others are set.
+// The fields it returns do not fit v; the others are set.
 func decode(body []byte, v any) ([]fault.Field, error) {
 	if err := checkText(body); err != nil {
 		return nil, err

@@ -73,7 +73,7 @@ func (s *Server) report(c *gin.Context, span trace.Span, x *exchange) {
 	s.log(c, x)
 }
 
-// excused reports whether the end of the exchange is nobody's fault here: the caller
+// excused reports whether the outcome says nothing about this service's health: the caller
 // gave it less time than the server does, or it was turned away because others are
 // served.
 func (x *exchange) excused(ctx context.Context) bool {

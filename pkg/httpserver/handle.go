@@ -17,7 +17,7 @@ var errInvalidID = fault.New(fault.Malformed, "invalid_id", "Invalid id")
 var jsonType = []string{"application/json"}
 
 // Handle adapts a handler that returns an error. The error ends the chain, and
-// the server answers it: a [fault.Error] in its chain with that fault, a passed
+// the server responds: a [fault.Error] in its chain with that fault, a passed
 // deadline with 504, anything else with 500 and no word of what it was.
 func Handle(h func(c *gin.Context) error) gin.HandlerFunc {
 	return func(c *gin.Context) {
@@ -37,8 +37,8 @@ const AnyCaller = "*"
 
 // Callers lets pass only requests with a valid service token of one of the named
 // services, and puts the caller's name into the request's context for
-// [serviceauth.Caller]. It answers 401 without a valid token and 403 for another
-// service. Without names nobody passes; with [AnyCaller] every service does. From
+// [serviceauth.Caller]. It responds with 401 without a valid token and 403 for another
+// service. Without names no request passes; with [AnyCaller] every service's does. From
 // here on the request has one of the server's places (Config.InFlight); without one it
 // is answered 503 at once.
 func Callers(v *serviceauth.Verifier, names ...string) gin.HandlerFunc {
@@ -90,7 +90,7 @@ func JSON(c *gin.Context, status int, v any) error {
 	}
 	c.Writer.Header()["Content-Type"] = jsonType
 	c.Writer.WriteHeader(status)
-	// Whoever does not read to the end has hung up; there is nobody to tell.
+	// A write error means that the client has disconnected.
 	_, _ = c.Writer.Write(body)
 	return nil
 }

@@ -19,7 +19,7 @@ type readyState struct {
 	Failing []string `json:"failing,omitempty"`
 }
 
-// Ready adds a readiness check: /readyz answers 503 with the name while check
+// Ready adds a readiness check: /readyz returns 503 with the name while check
 // fails. Checks run side by side, each with 1 s and never twice at once; their
 // answer holds for 500 ms. What a check says goes into the log, not to the caller.
 func (s *Server) Ready(name string, check func(ctx context.Context) error) {

@@ -13,7 +13,7 @@ import (
 	"golang.org/x/net/netutil"
 )
 
-// host listens on one address and serves one handler until told to stop.
+// host listens on one address and serves one handler until stopped.
 type host struct {
 	addr     string
 	shutdown time.Duration
@@ -112,7 +112,7 @@ func (s *Server) Addr() string { return s.host.address() }
 
 // Run listens, unless [Server.Listen] has, and serves until ctx ends. Then it
 // stops accepting and gives the requests in flight [Config].Shutdown to finish;
-// past that it closes their connections and answers an error. A server runs once.
+// past that it closes their connections and returns an error. A server runs once.
 func (s *Server) Run(ctx context.Context) error { return s.host.run(ctx) }
 
 // Drain makes clients go elsewhere: from now on /readyz returns 503 and

@@ -117,7 +117,7 @@ func (r *received) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// OwnLimit exempts a route from Config.InFlight; it has a limit of its own. It stands
+// OwnLimit exempts a route from Config.InFlight, because it has its own limit. It stands
 // before [Callers].
 func OwnLimit() gin.HandlerFunc {
 	return func(c *gin.Context) {

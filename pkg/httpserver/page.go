@@ -75,7 +75,7 @@ func BindPage(c *gin.Context, filters ...Filter) (Page, error) {
 
 var limitPattern = regexp.MustCompile(`^[1-9][0-9]{0,2}$`)
 
-// take reads one parameter and answers what is wrong with it, or "".
+// take reads one parameter and returns what is wrong with it, or "".
 func (p *Page) take(name string, values []string, filters []Filter) string {
 	value := values[0]
 	switch {
@@ -129,7 +129,7 @@ type List[T any] struct {
 }
 
 // NewList returns the page of items, of which the caller has asked its database
-// for limit+1: the one too many tells that there is a next page. cursorOf answers
+// for limit+1: the one too many tells that there is a next page. cursorOf returns
 // an item's key, which comes back as [Page].After.
 func NewList[T any](items []T, limit int, cursorOf func(T) string) List[T] {
 	if items == nil {

@@ -21,7 +21,7 @@ func New(out io.Writer, service string, level slog.Level) *slog.Logger {
 	return slog.New(&handler{next: lines.WithAttrs([]slog.Attr{slog.String("service", service)})})
 }
 
-// redact hides the value of attributes whose name tells that it is nobody's business.
+// redact hides the value of attributes with a sensitive name.
 func redact(_ []string, a slog.Attr) slog.Attr {
 	switch strings.ToLower(a.Key) {
 	case "password", "secret", "token", "authorization", "cookie", "set-cookie",

@@ -63,7 +63,7 @@ func (m *Metrics) WatchBreaker(target string, state func() string) {
 	m.client.breakers.of[target] = state
 }
 
-// breakers is a collector, because half-open begins with time alone: nobody tells.
+// breakers is a collector, because half-open begins with time alone, without a transition.
 type breakers struct {
 	state *prometheus.Desc
 

@@ -53,7 +53,7 @@ const (
 
 // Health judges the service: unhealthy when, of at least 10 requests in the last 60 s,
 // more than 10 % were answered with 5xx, and so were more than 10 % of those in the
-// last 10 s: what is over is over.
+// last 10 s.
 func (m *Metrics) Health() Health {
 	life, recent, latest := m.served.sums()
 	h := Health{

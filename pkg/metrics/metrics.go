@@ -35,7 +35,7 @@ type Metrics struct {
 	dependencies map[string]*window // by name
 }
 
-// New returns the metrics of the named service on a registry of their own, with those
+// New returns the metrics of the named service on their own registry, with those
 // of the Go runtime and the process beside them.
 func New(service string) *Metrics {
 	m := &Metrics{service: service, registry: prometheus.NewRegistry(), served: &window{}, dependencies: map[string]*window{}}
@@ -71,7 +71,7 @@ func New(service string) *Metrics {
 	return m
 }
 
-// Registry is where packages register metrics of their own.
+// Registry returns the registry, for metrics of other packages.
 func (m *Metrics) Registry() *prometheus.Registry { return m.registry }
 
 // Handler serves the registry in the Prometheus and, with exemplars, the OpenMetrics
@@ -138,7 +138,7 @@ func (m *Metrics) dependency(name string) *window {
 }
 
 // latencyBuckets are those the semantic conventions advise, in seconds, with two finer
-// ones below: most answers of a local service take under 5 ms.
+// ones below: most responses of a local service take under 5 ms.
 func latencyBuckets() []float64 {
 	return []float64{0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10}
 }

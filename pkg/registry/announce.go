@@ -46,7 +46,7 @@ func (r *Registry) Announce(ctx context.Context, name, url string, healthEndpoin
 }
 
 // Withdraw takes the announced instance out: readers stop choosing it at their next refresh, within about a second.
-// It fails when Redis cannot be told; the instance then runs out with its TTL. Without an announcement it does
+// It fails when Redis cannot be reached; the instance then expires with its TTL. Without an announcement it does
 // nothing. A registry that withdrew can announce again.
 func (r *Registry) Withdraw(ctx context.Context) error {
 	r.mu.Lock()

@@ -23,7 +23,7 @@
 //
 // [Registry.Pick] draws two usable instances at random and takes the one with the lower cost: peak-sensitive
 // moving average of its latency, divided by the 4th power of its success rate, times the calls in flight plus one.
-// Costs within a factor of two, in-flight aside, count as equal, so that noise starves nobody. Five consecutive
+// Costs within a factor of two, in-flight aside, count as equal, so that noise starves no instance. Five consecutive
 // failures eject an instance for 10 s × n, n counting its recent ejections; at most half of a pool is ejected,
 // and when less than half is available ejection is ignored.
 //

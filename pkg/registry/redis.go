@@ -14,7 +14,7 @@ import (
 // touches this one key and so works on a cluster.
 
 // heartbeatScript writes an entry: ARGV url, id, state, health, life in ms, retention of the key in ms. It forgets
-// entries that ended more than a retention ago. It answers 0 when it had to leave another's entry alone.
+// entries that ended more than a retention ago. It returns 0 when it had to leave another's entry alone.
 var heartbeatScript = redis.NewScript(`
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)

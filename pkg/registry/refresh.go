@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// refreshTimeout bounds one look-up in the background; a slow Redis is waited for, since nobody else waits.
+// refreshTimeout bounds one look-up in the background; no caller waits for it.
 const refreshTimeout = 4 * time.Second
 
 // resolver lists the instances of a service as they are now.

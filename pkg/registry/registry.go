@@ -36,7 +36,7 @@ type Registry struct {
 	self  *announcement // nil unless announced
 }
 
-// New returns a registry that knows cfg.URLs and serves at once; Run keeps it up to date. It contacts nobody. It
+// New returns a registry that knows cfg.URLs and serves at once; Run keeps it up to date. It makes no connection. It
 // fails on an unknown kind, a malformed URL, or a missing Redis client for KindRedis.
 func New(cfg Config, deps Deps) (*Registry, error) {
 	cfg, deps = cfg.withDefaults(), deps.withDefaults()

@@ -14,7 +14,7 @@ import (
 	"github.com/go-troika/troika/pkg/breaker"
 )
 
-// attempt sends the call once, to the instance at base, in a span and with a deadline of its own.
+// attempt sends the call once, to the instance at base, in a span and with its own deadline.
 func (c *Client) attempt(caller context.Context, call *call, base string, began time.Time) *Error {
 	until := call.until(caller)
 	if own := began.Add(c.cfg.AttemptTimeout); own.Before(until) {

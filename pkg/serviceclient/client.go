@@ -24,7 +24,7 @@ type Client struct {
 	underWay atomic.Int64
 }
 
-// New returns a client of the service named target. It contacts nobody. It panics when d.Registry is nil.
+// New returns a client of the service named target. It makes no connection. It panics when d.Registry is nil.
 func New(target string, cfg Config, d Deps) *Client {
 	if d.Registry == nil {
 		panic("serviceclient: New without a Registry")

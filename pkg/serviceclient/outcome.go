@@ -12,7 +12,7 @@ import (
 	"github.com/go-troika/troika/pkg/registry"
 )
 
-// outcomeOfStatus: whoever answers below 500 works; 501 is a plain statement too.
+// outcomeOfStatus returns Success below 500, and for 501, which is the application's own.
 func outcomeOfStatus(status int) breaker.Outcome {
 	if status >= http.StatusInternalServerError && status != http.StatusNotImplemented {
 		return breaker.Failure
@@ -20,7 +20,7 @@ func outcomeOfStatus(status int) breaker.Outcome {
 	return breaker.Success
 }
 
-// outcomeOfTrouble judges an attempt without a whole answer. caller is the context of the call, not of the attempt.
+// outcomeOfTrouble returns the outcome of an attempt without a complete response. caller is the context of the call, not of the attempt.
 func outcomeOfTrouble(caller context.Context) breaker.Outcome {
 	if caller.Err() != nil {
 		return breaker.Ignore
@@ -28,7 +28,7 @@ func outcomeOfTrouble(caller context.Context) breaker.Outcome {
 	return breaker.Failure
 }
 
-// timedOut makes sure that what broke because the attempt's time was up says so. A transport below which contexts are
+// timedOut returns err as DeadlineExceeded if the attempt's deadline caused it. A transport below which contexts are
 // derived sees a cancellation only.
 func timedOut(ctx context.Context, err error) error {
 	if errors.Is(ctx.Err(), context.DeadlineExceeded) && !errors.Is(err, context.DeadlineExceeded) {
@@ -37,14 +37,14 @@ func timedOut(ctx context.Context, err error) error {
 	return err
 }
 
-// isProblem reports whether an answer is the service's own: what stands between, such
-// as a proxy, has an error page of another kind.
+// isProblem reports whether an error response is the service's own: a proxy in between
+// sends another media type.
 func isProblem(h http.Header) bool {
 	media, _, err := mime.ParseMediaType(h.Get("Content-Type"))
 	return err == nil && media == "application/problem+json"
 }
 
-// isRefusal reports whether a service that works has turned the call away for now.
+// isRefusal reports whether a working service refused the call for now.
 func isRefusal(status int, code string) bool {
 	busy := code == "overloaded" || code == "database_busy" || code == "event_log_busy"
 	return status == http.StatusTooManyRequests || status == http.StatusServiceUnavailable && busy

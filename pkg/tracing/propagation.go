@@ -14,7 +14,7 @@ const (
 	HeaderSpanID       = "X-Span-Id"        // the answering span, 16 hex digits
 	HeaderParentSpanID = "X-Parent-Span-Id" // the calling span, 16 hex digits
 	HeaderRequestID    = "X-Request-Id"     // the request
-	HeaderServiceName  = "X-Service-Name"   // who calls or answers
+	HeaderServiceName  = "X-Service-Name"   // the caller or the callee
 
 	headerTraceparent = "Traceparent"
 	headerTracestate  = "Tracestate"

@@ -12,7 +12,7 @@ const (
 )
 
 // joinState reads all tracestate lines of a request as one list (Trace Context
-// Level 2, section 3.3) and answers it in its shortest spelling. Empty members
+// Level 2, section 3.3) and returns it in its shortest spelling. Empty members
 // are skipped and the first of equal keys is kept. One malformed member, or more
 // than 32, drops the list.
 func joinState(lines []string) string {

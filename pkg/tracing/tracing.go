@@ -118,7 +118,7 @@ func (t *Tracer) StartServer(ctx context.Context, h http.Header, name string, at
 	return t.startBelow(ctx, parent, name, trace.WithSpanKind(trace.SpanKindServer), trace.WithAttributes(attrs...))
 }
 
-// remote returns where a request's trace came from. The context it answers holds
+// remote returns where a request's trace came from. The returned context holds
 // the trace's tracestate.
 func remote(ctx context.Context, h http.Header) (context.Context, trace.SpanContext) {
 	if sc, ok := parseTraceparent(single(h[headerTraceparent])); ok {

@@ -125,7 +125,7 @@ func (c *Consumer) startReader(o Offset) *running {
 	end := c.Spawn(nil, r.step)
 	return &running{r, func() {
 		end()
-		_ = r.stream.Close() // a connection of its own, which nobody needs any more
+		_ = r.stream.Close() // a dedicated connection that is no longer needed
 	}}
 }
 

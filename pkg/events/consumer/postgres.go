@@ -270,7 +270,7 @@ func (t *transaction) Offsets(source string) (map[int64]events.Position, error) 
 // Lock implements [Tx]. The inbox and the keys are read as of before the lock was
 // had, which is why they count only with the offset.
 func (t *transaction) Lock(source string, part int64, ids []uuid.UUID, keys []string) (o Offset, seen map[uuid.UUID]bool, waits map[string]bool, err error) {
-	// A database put back may lack the row: it is nobody's until it is adopted.
+	// A restored database may lack the row: it has no owner until it is adopted.
 	o, seen, waits = Offset{Source: source, Part: part}, map[uuid.UUID]bool{}, map[string]bool{}
 	// Subqueries, since a plan from when the inbox was small would read all of it.
 	err = t.rows("lock offset", `

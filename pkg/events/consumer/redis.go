@@ -23,7 +23,7 @@ type Redis struct {
 	env  string
 }
 
-// NewRedis returns the streams of an environment. dial returns a client of its own
+// NewRedis returns the streams of an environment. dial returns a dedicated client
 // for each reader, which waits on its only connection.
 func NewRedis(dial func() redis.UniversalClient, env string) *Redis { return &Redis{dial, env} }
 

@@ -7,5 +7,5 @@
 //	}
 //
 // The promise: what a transaction published takes effect in every subscribed
-// service exactly once, in the order of its key, whatever dies in between.
+// service exactly once, in the order of its key, regardless of which process crashes.
 package eventstest

@@ -18,7 +18,7 @@ const (
 	pagePath = "/events/log"
 	seekPath = "/events/log/position"
 
-	logReaders = 4       // requests for the log that one instance answers at a time
+	logReaders = 4       // requests for the log in progress in one instance
 	maxPage    = 8 << 20 // bytes of a page as JSON: escapes are longer than what they stand for
 )
 
@@ -31,7 +31,7 @@ var (
 )
 
 // ServeLog adds the routes by which any service reads the log of this one. They have
-// a limit of their own: at most 4 requests at a time, others are answered 503.
+// a limit of their own: at most 4 requests at a time, others get 503.
 func ServeLog(s *httpserver.Server, log *relay.Postgres) {
 	r := s.Router().Group("/", httpserver.OwnLimit(), s.Callers(httpserver.AnyCaller))
 	places := make(chan struct{}, logReaders)
@@ -100,7 +100,7 @@ func (l eventLog) page(g *gin.Context) error {
 	return httpserver.JSON(g, http.StatusOK, page)
 }
 
-// seekAnswer is what GET /events/log/position answers.
+// seekAnswer is the response of GET /events/log/position.
 type seekAnswer struct {
 	After int64 `json:"after"`
 }

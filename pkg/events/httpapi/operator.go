@@ -56,7 +56,7 @@ func (o operator) status(g *gin.Context) error {
 	return httpserver.JSON(g, http.StatusOK, status)
 }
 
-// parkedPage is what GET /events/parked answers; next, if not 0, is the after
+// parkedPage is the response of GET /events/parked; next, if not 0, is the after
 // of the page behind it.
 type parkedPage struct {
 	Items []admin.Parked `json:"items"`
@@ -176,7 +176,7 @@ type repartitionRequest struct {
 	Count int `json:"count" validate:"required,min=1,max=256"`
 }
 
-// layoutAnswer is what POST /events/partitions answers.
+// layoutAnswer is the response of POST /events/partitions.
 type layoutAnswer struct {
 	Layout int64 `json:"layout"`
 }

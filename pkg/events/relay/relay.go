@@ -32,7 +32,7 @@ type Database interface {
 	// returns it by part. full reports that more may be left. Without sweep it may
 	// pass over rows that came late.
 	Move(ctx context.Context, sweep bool) (moved map[int64][]events.Record, full bool, err error)
-	// Ask answers as [events.Source] does.
+	// Ask is that of [events.Source].
 	Ask(ctx context.Context, questions []events.Question) ([]events.Part, error)
 	// Page reads as [events.Source] does.
 	Page(ctx context.Context, part, pos int64) (events.Page, error)

@@ -11,7 +11,7 @@ import (
 // Profile is a row of profiles. Times are UTC in whole microseconds.
 type Profile struct {
 	UserID uuid.UUID `gorm:"primaryKey"`
-	// Name is the user's name as user-service told it at Revision.
+	// Name is the user's name at Revision, from user-service.
 	Name     string
 	Revision int64
 	// DisplayName is what the person chose to be called, nil if nothing.
@@ -58,8 +58,8 @@ func UpdateProfile(tx *gorm.DB, p *Profile) error {
 	return tx.Select("*").Omit("Totals").Updates(p).Error
 }
 
-// PutName adds p, or gives its name to the profile that is there, unless that
-// one has a name of the same or a later revision or belongs to a deleted user.
+// PutName adds p, or sets the name of the existing profile, unless that one has the same
+// or a later revision or belongs to a deleted user.
 func PutName(tx *gorm.DB, p *Profile) error {
 	return tx.Exec(`
 		INSERT INTO profiles AS p (user_id, name, revision, created_at, updated_at)
@@ -72,8 +72,8 @@ func PutName(tx *gorm.DB, p *Profile) error {
 		p.UserID, p.Name, p.Revision, p.CreatedAt, p.UpdatedAt).Error
 }
 
-// PutTombstone replaces the profile that is there, or will come, by a row that
-// says only that the user is gone since at.
+// PutTombstone replaces the profile, present or future, by a tombstone: a row that
+// records only that the user was deleted at.
 func PutTombstone(tx *gorm.DB, userID uuid.UUID, at time.Time) error {
 	return tx.Exec(`
 		INSERT INTO profiles AS p (user_id, name, revision, created_at, updated_at, deleted_at)
