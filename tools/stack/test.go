@@ -102,7 +102,7 @@ func (a *app) testOn(ctx context.Context, stack *local.Stack, self string, flags
 	}
 	fmt.Fprintln(a.out, "compiling with the race detector (several minutes of CPU from an empty cache, seconds when nothing changed)")
 	args := []string{
-		"tool", "gotestsum", "--format=pkgname", "--format-icons=text",
+		"tool", "gotestsum", "--format=pkgname", "--format-icons=text", "--format-hide-empty-pkg",
 		"--post-run-command", countTests, "--raw-command", "--", "sh", "-c", testAll, "sh",
 	}
 	for _, suite := range suites {
