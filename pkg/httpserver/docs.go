@@ -1,50 +1,28 @@
 package httpserver
 
 import (
-	"crypto/sha256"
-	_ "embed"
-	"encoding/base64"
 	"net/http"
 
 	"github.com/gin-gonic/gin"
+
+	"github.com/go-troika/troika/pkg/openapi"
 )
 
-//go:embed docs.css
-var docsCSS string
-
-// Docs serves the service's OpenAPI description as it is at /openapi.yaml and as
-// one page for people, without scripts or anything from elsewhere, at /docs. Both
-// are open to all. It fails when openapi is not an OpenAPI description in YAML.
-func (s *Server) Docs(openapi []byte) error {
-	page, err := renderDocs(openapi)
+// Docs serves an OpenAPI 3 document at /openapi.yaml and as an HTML page at /docs, both
+// without authentication. It fails if document is not one in YAML.
+func (s *Server) Docs(document []byte) error {
+	page, err := openapi.Page(document)
 	if err != nil {
 		return err
 	}
 	open := s.engine.Group("/", s.probe)
 	open.GET("/openapi.yaml", func(c *gin.Context) {
-		c.Data(http.StatusOK, "application/yaml", openapi)
+		c.Data(http.StatusOK, "application/yaml", document)
 	})
 	open.GET("/docs", func(c *gin.Context) {
-		c.Header("Content-Security-Policy", docsPolicy())
+		c.Header("Content-Security-Policy", openapi.Policy())
 		c.Header("Referrer-Policy", "no-referrer")
 		c.Data(http.StatusOK, "text/html; charset=utf-8", page)
 	})
 	return nil
-}
-
-// docsPolicy allows the page its own style sheet and nothing else.
-func docsPolicy() string {
-	hash := sha256.Sum256([]byte(docsCSS))
-	return "default-src 'none'; style-src 'sha256-" + base64.StdEncoding.EncodeToString(hash[:]) +
-		"'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-}
-
-func renderDocs(openapi []byte) ([]byte, error) {
-	api, err := parseOpenAPI(openapi)
-	if err != nil {
-		return nil, err
-	}
-	var page docsPage
-	page.document(api)
-	return []byte(page.String()), nil
 }

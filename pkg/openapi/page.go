@@ -1,18 +1,44 @@
-package httpserver
+package openapi
 
 import (
+	"crypto/sha256"
+	_ "embed"
+	"encoding/base64"
 	"fmt"
 	"html"
 	"strings"
 )
 
-// docsPage writes the page for people. It is written by hand because the linker
+//go:embed page.css
+var css string
+
+// Page returns the document as one HTML page, without scripts or anything from
+// elsewhere. It fails if the document is not an OpenAPI 3 document in YAML.
+func Page(document []byte) ([]byte, error) {
+	api, err := parseOpenAPI(document)
+	if err != nil {
+		return nil, err
+	}
+	var p page
+	p.document(api)
+	return []byte(p.String()), nil
+}
+
+// Policy returns the Content-Security-Policy of the page: its own style sheet and
+// nothing else.
+func Policy() string {
+	hash := sha256.Sum256([]byte(css))
+	return "default-src 'none'; style-src 'sha256-" + base64.StdEncoding.EncodeToString(hash[:]) +
+		"'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+}
+
+// page writes the HTML. It is written by hand because the linker
 // keeps every exported method of the program, which makes it half as large again,
 // as soon as html/template is used anywhere.
-type docsPage struct{ strings.Builder }
+type page struct{ strings.Builder }
 
 // put writes markup, with its arguments escaped.
-func (p *docsPage) put(markup string, args ...string) {
+func (p *page) put(markup string, args ...string) {
 	escaped := make([]any, len(args))
 	for i, a := range args {
 		escaped[i] = html.EscapeString(a)
@@ -21,13 +47,13 @@ func (p *docsPage) put(markup string, args ...string) {
 }
 
 // paragraph writes text as one, if there is any.
-func (p *docsPage) paragraph(text string) {
+func (p *page) paragraph(text string) {
 	if text != "" {
 		p.put("<p>%s</p>\n", text)
 	}
 }
 
-func (p *docsPage) document(api *openAPI) {
+func (p *page) document(api *openAPI) {
 	p.put(`<!doctype html>
 <html lang="en">
 <head>
@@ -35,7 +61,7 @@ func (p *docsPage) document(api *openAPI) {
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>%s</title>
 <style>`, api.Info.Title)
-	p.WriteString(docsCSS)
+	p.WriteString(css)
 	p.put("</style>\n</head>\n<body>\n<h1>%s <small>%s</small></h1>\n", api.Info.Title, api.Info.Version)
 	p.paragraph(api.Info.Description)
 	p.put(`<p>The description itself: <a href="openapi.yaml">openapi.yaml</a>. A star marks what is required.</p>
@@ -57,7 +83,7 @@ func (p *docsPage) document(api *openAPI) {
 	p.put("</body>\n</html>\n")
 }
 
-func (p *docsPage) operation(path string, shared []parameter, op entry[*operation]) {
+func (p *page) operation(path string, shared []parameter, op entry[*operation]) {
 	p.put("<details>\n<summary><span class=\"method\">%s</span> <code>%s</code> %s</summary>\n<div>\n", op.Name, path, op.Value.Summary)
 	p.paragraph(op.Value.Description)
 	if len(shared)+len(op.Value.Parameters) > 0 {
@@ -84,7 +110,7 @@ func (p *docsPage) operation(path string, shared []parameter, op entry[*operatio
 	p.put("</table>\n</div>\n</details>\n")
 }
 
-func (p *docsPage) parameter(param parameter) {
+func (p *page) parameter(param parameter) {
 	p.name(param.Label(), param.Required)
 	if param.Ref == "" {
 		p.put("%s, %s", param.In, param.Schema.Text())
@@ -96,7 +122,7 @@ func (p *docsPage) parameter(param parameter) {
 }
 
 // name begins a table's row for something that has a name.
-func (p *docsPage) name(name string, required bool) {
+func (p *page) name(name string, required bool) {
 	class := ""
 	if required {
 		class = ` class="must"`
@@ -104,7 +130,7 @@ func (p *docsPage) name(name string, required bool) {
 	p.put("<tr><td><code"+class+">%s</code></td><td>", name)
 }
 
-func (p *docsPage) content(c *content) {
+func (p *page) content(c *content) {
 	if c.Ref != "" {
 		p.put("<tr><td></td><td><code>%s</code></td></tr>\n", c.Ref)
 	}
@@ -115,7 +141,7 @@ func (p *docsPage) content(c *content) {
 	}
 }
 
-func (p *docsPage) schema(s schema) {
+func (p *page) schema(s schema) {
 	switch {
 	case len(s.Properties) > 0:
 		p.put("<table>\n")
