@@ -6,11 +6,12 @@ import (
 	"fmt"
 	"log/slog"
 	"net/url"
-	"regexp"
 	"slices"
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/go-troika/troika/pkg/env"
 )
 
 // DefaultHealthEndpoint is the path asked by health checks unless a registration names another.
@@ -156,7 +157,7 @@ func (r *Registry) find(name string) *pool {
 	r.mu.RLock()
 	p := r.pools[name]
 	r.mu.RUnlock()
-	if p == nil && r.cfg.Kind == KindRedis && validName(name) {
+	if p == nil && r.cfg.Kind == KindRedis && env.IsServiceName(name) {
 		p = r.pool(name)
 	}
 	if p != nil && r.resolver != nil {
@@ -207,7 +208,7 @@ func configured(lists map[string]string) (map[string][]string, error) {
 type endpoint struct{ url, health string }
 
 func newEndpoint(name, rawURL string, health []string) (endpoint, error) {
-	if !validName(name) {
+	if !env.IsServiceName(name) {
 		return endpoint{}, fmt.Errorf("registry: malformed service name %q", name)
 	}
 	u, err := cleanURL(rawURL)
@@ -223,10 +224,6 @@ func newEndpoint(name, rawURL string, health []string) (endpoint, error) {
 	}
 	return e, nil
 }
-
-var namePattern = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,62}$`)
-
-func validName(name string) bool { return namePattern.MatchString(name) }
 
 func validPath(path string) bool {
 	return strings.HasPrefix(path, "/") && !strings.ContainsFunc(path, func(c rune) bool { return c <= ' ' || c == 0x7f })

@@ -3,17 +3,16 @@ package serviceauth
 import (
 	"errors"
 	"fmt"
-	"regexp"
 	"time"
 
 	"github.com/go-json-experiment/json"
 	"github.com/golang-jwt/jwt/v5"
+
+	"github.com/go-troika/troika/pkg/env"
 )
 
 // life is how long a token lasts, and the longest life that is accepted.
 const life = time.Hour
-
-var serviceName = regexp.MustCompile(`^[a-z][a-z0-9-]{0,62}$`)
 
 // claims is the payload of a token; all but nbf are required. Times are Unix seconds.
 type claims struct {
@@ -43,7 +42,7 @@ func (c *claims) UnmarshalJSON(data []byte) error {
 // Validate is called by the JWT parser after its own checks of exp, iat, nbf and aud.
 func (c *claims) Validate() error {
 	switch {
-	case !serviceName.MatchString(c.Service):
+	case !env.IsServiceName(c.Service):
 		return errors.New("service is missing or malformed")
 	case c.Issuer != c.Service:
 		return errors.New("iss is not the service")

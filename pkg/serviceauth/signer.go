@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
+
+	"github.com/go-troika/troika/pkg/env"
 )
 
 // Signer makes the tokens of one calling service. It is safe for concurrent use.
@@ -59,7 +61,7 @@ func (s *Signer) sign(audience string, now time.Time) (string, error) {
 	if len(s.keys.list) == 0 {
 		return "", errors.New("no key")
 	}
-	if !serviceName.MatchString(s.service) || !serviceName.MatchString(audience) {
+	if !env.IsServiceName(s.service) || !env.IsServiceName(audience) {
 		return "", fmt.Errorf("%q or the audience is not a service name", s.service)
 	}
 	token := jwt.NewWithClaims(jwt.SigningMethodHS256, newClaims(s.service, audience, now))

@@ -9,10 +9,11 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"strings"
 
 	"github.com/goccy/go-yaml"
+
+	"github.com/go-troika/troika/pkg/env"
 )
 
 // Prefix is the module path that all modules of the repository share.
@@ -44,8 +45,6 @@ type Service struct {
 	AdminPort int    `yaml:"adminPort"`
 }
 
-var serviceName = regexp.MustCompile(`^[a-z][a-z0-9]*(-[a-z0-9]+)*$`)
-
 // ParseService reads a service.yaml. Keys it has no use for are passed over.
 func ParseService(text []byte) (Service, error) {
 	var s Service
@@ -53,8 +52,8 @@ func ParseService(text []byte) (Service, error) {
 		return s, err
 	}
 	var errs []error
-	if !serviceName.MatchString(s.Name) {
-		errs = append(errs, fmt.Errorf("name: %q is not lower-case words joined by hyphens", s.Name))
+	if !env.IsServiceName(s.Name) {
+		errs = append(errs, fmt.Errorf("name: %q is not lower-case words joined by hyphens, at most 40 characters", s.Name))
 	}
 	for key, port := range map[string]int{"port": s.Port, "adminPort": s.AdminPort} {
 		if port < 1 || port > 65535 {
