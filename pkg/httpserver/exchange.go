@@ -13,6 +13,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/go-troika/troika/pkg/fault"
+	"github.com/go-troika/troika/pkg/metrics"
 	"github.com/go-troika/troika/pkg/serviceauth"
 )
 
@@ -25,8 +26,8 @@ type exchange struct {
 	start time.Time
 	route string // template, "" if unmatched
 	err   error
-	// hurried says that the caller waits for less time than the server would take.
-	hurried bool
+	// shortDeadline reports that the caller waits for less time than the server would take.
+	shortDeadline bool
 }
 
 // fail returns the error that the handlers ended with.
@@ -42,13 +43,13 @@ func (x *exchange) fail(c *gin.Context) {
 	case gone(ctx):
 		c.Status(statusGone)
 	default:
-		writeProblem(c, verdict(ctx, x.err))
+		writeProblem(c, toFault(ctx, x.err))
 	}
 }
 
-// verdict is the one place where an error becomes an answer. Whatever breaks
-// because the deadline has passed is a timeout.
-func verdict(ctx context.Context, err error) *fault.Error {
+// toFault is the one place where an error becomes a response. An error caused by the
+// passed deadline is a timeout.
+func toFault(ctx context.Context, err error) *fault.Error {
 	f := fault.From(err)
 	if f.Kind() == fault.Internal && !isPanic(err) && errors.Is(ctx.Err(), context.DeadlineExceeded) {
 		return fault.From(context.DeadlineExceeded).With(err)
@@ -77,7 +78,7 @@ func (s *Server) report(c *gin.Context, span trace.Span, x *exchange) {
 // gave it less time than the server does, or it was turned away because others are
 // served.
 func (x *exchange) excused(ctx context.Context) bool {
-	return errors.Is(x.err, errOverloaded) || x.hurried && errors.Is(ctx.Err(), context.DeadlineExceeded)
+	return errors.Is(x.err, errOverloaded) || x.shortDeadline && errors.Is(ctx.Err(), context.DeadlineExceeded)
 }
 
 // log writes the one line about a request.
@@ -96,7 +97,7 @@ func (s *Server) log(c *gin.Context, x *exchange) {
 // refusals and deadlines. All else is for debugging.
 func levelOf(status int, err error) slog.Level {
 	switch {
-	case !ours(status, err):
+	case !isServiceError(status, err):
 		return slog.LevelDebug
 	case status > http.StatusInternalServerError:
 		return slog.LevelWarn
@@ -105,9 +106,9 @@ func levelOf(status int, err error) slog.Level {
 	}
 }
 
-// ours tells an error of the service from one of its caller. One that came after
-// a success was already answered is ours too.
-func ours(status int, err error) bool {
+// isServiceError reports whether an error is the service's and not its caller's. One after
+// the response was sent is the service's too.
+func isServiceError(status int, err error) bool {
 	callers := status >= http.StatusBadRequest && status < http.StatusInternalServerError
 	return err != nil && !callers || isPanic(err)
 }
@@ -122,7 +123,7 @@ func (x *exchange) attrs(r *http.Request, status int) []slog.Attr {
 	if caller := serviceauth.Caller(r.Context()); caller != "" {
 		attrs = append(attrs, slog.String("caller", caller))
 	}
-	if !ours(status, x.err) {
+	if !isServiceError(status, x.err) {
 		return attrs
 	}
 	attrs = append(attrs, slog.String("error", x.err.Error()))
@@ -134,7 +135,7 @@ func (x *exchange) attrs(r *http.Request, status int) []slog.Attr {
 
 // describe follows OpenTelemetry's semantic conventions for HTTP servers.
 func describe(span trace.Span, r *http.Request, route string, status int) {
-	method := knownMethod(r.Method)
+	method := metrics.Method(r.Method)
 	if route == "" {
 		span.SetName(method)
 	} else {
@@ -147,16 +148,5 @@ func describe(span trace.Span, r *http.Request, route string, status int) {
 		attribute.Int("http.response.status_code", status))
 	if status >= http.StatusInternalServerError {
 		span.SetStatus(codes.Error, http.StatusText(status))
-	}
-}
-
-// knownMethod keeps a stranger from inventing names.
-func knownMethod(method string) string {
-	switch method {
-	case http.MethodGet, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete,
-		http.MethodOptions, http.MethodHead, http.MethodConnect, http.MethodTrace:
-		return method
-	default:
-		return "_OTHER"
 	}
 }

@@ -27,7 +27,7 @@ func (s *Server) serve(c *gin.Context) {
 	ctx, span := s.deps.Tracer.StartServer(c.Request.Context(), c.Request.Header, x.route)
 	defer span.End()
 	timeout := s.requestTimeout(c.Request.Header)
-	x.hurried = timeout < s.cfg.HandlerTimeout
+	x.shortDeadline = timeout < s.cfg.HandlerTimeout
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	p := place{server: s}

@@ -96,7 +96,7 @@ func (m *Metrics) Excused(ctx context.Context, method, route string, status int,
 
 func (m *Metrics) request(ctx context.Context, method, route string, status int, failed bool, d time.Duration) {
 	m.served.add(failed, d)
-	latency := m.requests.WithLabelValues(knownMethod(method), knownRoute(route), knownStatus(status))
+	latency := m.requests.WithLabelValues(Method(method), knownRoute(route), knownStatus(status))
 	span := trace.SpanFromContext(ctx)
 	if !span.IsRecording() || !span.SpanContext().IsSampled() {
 		latency.Observe(d.Seconds())
@@ -143,8 +143,9 @@ func latencyBuckets() []float64 {
 	return []float64{0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10}
 }
 
-// knownMethod keeps the methods of RFC 9110 and RFC 5789.
-func knownMethod(method string) string {
+// Method returns method if it is one of RFC 9110 or RFC 5789, otherwise "_OTHER": clients
+// cannot add label values.
+func Method(method string) string {
 	switch method {
 	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch,
 		http.MethodDelete, http.MethodConnect, http.MethodOptions, http.MethodTrace:
