@@ -46,7 +46,7 @@ func (c *Caller) Empty(ctx context.Context) error { return c.redis.FlushAll(ctx)
 // instances that only Redis names, and announces an instance of the service named
 // name. All that reads a clock here reads the calling goroutine's, which a bubble
 // of testing/synctest shifts; the person's token is of the true time.
-func (s *Stack) Shifted(ctx context.Context, p *Person, name string, id uuid.UUID) (Tally, error) {
+func (s *Stack) Shifted(ctx context.Context, p *Client, name string, id uuid.UUID) (Tally, error) {
 	var t Tally
 	client, r, err := s.registry(nil)
 	if err != nil {
@@ -60,7 +60,7 @@ func (s *Stack) Shifted(ctx context.Context, p *Person, name string, id uuid.UUI
 	return t, errors.Join(err, client.Close())
 }
 
-func (s *Stack) lookUpAt(ctx context.Context, r *registry.Registry, p *Person, id uuid.UUID) error {
+func (s *Stack) lookUpAt(ctx context.Context, r *registry.Registry, p *Client, id uuid.UUID) error {
 	at, err := r.GetService(world.User)
 	if err != nil {
 		return err

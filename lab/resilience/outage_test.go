@@ -28,18 +28,18 @@ func TestAllDown(t *testing.T) {
 	at := b.stack.Part(orderOne)
 	b.order(at, http.StatusCreated)
 	b.do(driver.Kill, world.User)
-	ghosts, err := resilience.Haunt(b.stack.Instances(world.User))
+	blackhole, err := resilience.ListenSilently(b.stack.Instances(world.User))
 	b.must(err)
 
 	const first = 6
-	b.opens(ghosts, at, first)
+	b.opens(blackhole, at, first)
 	var placed atomic.Int64
 	l := resilience.Begin(t.Context(), callers, 25*time.Millisecond, func(ctx context.Context) error {
 		return b.refused(ctx, at, &placed)
 	})
 	b.hold()
 	resilience.Wait(t.Context(), resilience.Cooldown*12/10) // for a trial at least
-	attempts := ghosts.Calls()
+	attempts := blackhole.Calls()
 	tally := l.End()
 	b.row.Count("refusals of 503 with Retry-After", tally)
 	b.row.Within("median", tally.Percentile(0.5), 2*time.Millisecond, 100*time.Millisecond)
@@ -47,10 +47,10 @@ func TestAllDown(t *testing.T) {
 	factor := float64(attempts) / float64(first+tally.Calls)
 	b.row.Holds(factor <= 1.25, "amplification %.3f (≤ 1.25): %d attempts", factor, attempts)
 
-	b.must(ghosts.Close())
+	b.must(blackhole.Close())
 	b.do(driver.Start, world.User)
 	b.closes(at)
-	n, err := b.person.Orders(t.Context(), at, b.user.ID)
+	n, err := b.client.Orders(t.Context(), at, b.user.ID)
 	b.must(err)
 	b.row.Holds(n == 2 && placed.Load() == 0, "%d orders without a checked user (0)", n-2)
 	b.end()
@@ -58,13 +58,13 @@ func TestAllDown(t *testing.T) {
 
 // opens places orders one after the other, all to be refused, and counts how many
 // of them asked user-service.
-func (b *bundle) opens(ghosts *resilience.Ghosts, at resilience.Part, calls int) {
+func (b *bundle) opens(blackhole *resilience.Blackhole, at resilience.Part, calls int) {
 	b.Helper()
 	last := 0
 	for i := range calls {
-		before := ghosts.Calls()
+		before := blackhole.Calls()
 		b.order(at, http.StatusServiceUnavailable)
-		if ghosts.Calls() > before {
+		if blackhole.Calls() > before {
 			last = i + 1
 		}
 	}
@@ -76,7 +76,7 @@ func (b *bundle) closes(at resilience.Part) {
 	b.Helper()
 	back := time.Now()
 	b.must(resilience.Until(b.Context(), settling, func() error {
-		answer, err := b.person.Order(b.Context(), at, b.user.ID, "")
+		answer, err := b.client.Order(b.Context(), at, b.user.ID, "")
 		if err == nil && answer.Status != http.StatusCreated {
 			err = fmt.Errorf("status %d", answer.Status)
 		}
@@ -88,7 +88,7 @@ func (b *bundle) closes(at resilience.Part) {
 // order places an order at one instance and wants that status.
 func (b *bundle) order(at resilience.Part, want int) {
 	b.Helper()
-	answer, err := b.person.Order(b.Context(), at, b.user.ID, "")
+	answer, err := b.client.Order(b.Context(), at, b.user.ID, "")
 	if err != nil || answer.Status != want {
 		b.Fatalf("order at %s: status %d, want %d: %s, %v", at.Name, answer.Status, want, answer.Body, err)
 	}
@@ -96,7 +96,7 @@ func (b *bundle) order(at resilience.Part, want int) {
 
 // refused is nil for an order that is refused as it must be.
 func (b *bundle) refused(ctx context.Context, at resilience.Part, placed *atomic.Int64) error {
-	answer, err := b.person.Order(ctx, at, b.user.ID, "")
+	answer, err := b.client.Order(ctx, at, b.user.ID, "")
 	if err != nil {
 		return err
 	}
@@ -115,7 +115,7 @@ func TestStormOfUnknownUsers(t *testing.T) {
 	b := begin(t, "a storm of orders for, and lookups of, unknown users")
 	at := b.stack.Part(orderOne)
 	orders := resilience.Begin(t.Context(), callers, 10*time.Millisecond, func(ctx context.Context) error {
-		answer, err := b.person.Order(ctx, at, uuid.New(), "")
+		answer, err := b.client.Order(ctx, at, uuid.New(), "")
 		if err == nil && answer.Status != http.StatusUnprocessableEntity {
 			err = fmt.Errorf("status %d, want 422: %s", answer.Status, answer.Body)
 		}
@@ -148,7 +148,7 @@ func TestStormOfHangUps(t *testing.T) {
 	patience := 100 * time.Millisecond
 	orders := resilience.Begin(t.Context(), callers, 10*time.Millisecond, func(ctx context.Context) error {
 		return hangUp(ctx, patience, func(ctx context.Context) error {
-			_, err := b.person.Order(ctx, at, b.user.ID, "")
+			_, err := b.client.Order(ctx, at, b.user.ID, "")
 			return err
 		})
 	})
@@ -179,7 +179,7 @@ func hangUp(ctx context.Context, patience time.Duration, call func(context.Conte
 // staysClosed places an order, which an open breaker would refuse.
 func (b *bundle) staysClosed(at resilience.Part) {
 	b.Helper()
-	answer, err := b.person.Order(b.Context(), at, b.user.ID, "")
+	answer, err := b.client.Order(b.Context(), at, b.user.ID, "")
 	closed := b.caller.Users.Breaker().State() == breaker.Closed
 	b.row.Holds(err == nil && answer.Status == http.StatusCreated && closed, "both breakers stay closed: the next order gets %d", answer.Status)
 	b.end()

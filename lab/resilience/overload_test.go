@@ -50,7 +50,7 @@ func TestOverload(t *testing.T) {
 // placeOrRefused is nil for an order that was placed, errRefused for one that was
 // turned away as it must be.
 func (b *bundle) placeOrRefused(ctx context.Context, at resilience.Part) error {
-	answer, err := b.person.Order(ctx, at, b.user.ID, "")
+	answer, err := b.client.Order(ctx, at, b.user.ID, "")
 	switch {
 	case err != nil:
 		return err
@@ -65,7 +65,7 @@ func (b *bundle) placeOrRefused(ctx context.Context, at resilience.Part) error {
 // healthAnswers is nil whatever the verdict: of the last minute it also counts what
 // another test did.
 func (b *bundle) healthAnswers(ctx context.Context, at resilience.Part) error {
-	answer, err := b.person.Send(ctx, at, http.MethodGet, "/health", nil, nil)
+	answer, err := b.client.Send(ctx, at, http.MethodGet, "/health", nil, nil)
 	if err == nil && !strings.Contains(string(answer.Body), `"service":"order-service"`) {
 		err = fmt.Errorf("status %d: %s", answer.Status, answer.Body)
 	}

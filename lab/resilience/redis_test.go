@@ -71,13 +71,13 @@ func TestRedisSlow(t *testing.T) {
 // of it; a call's token is judged by the callee's clock and comes from outside.
 func TestClocks(t *testing.T) {
 	b := begin(t, "a client's clock 5 min ahead, and 5 min behind")
-	b.person.SignOn(world.User)
+	b.client.Token(world.User)
 	for _, shift := range []time.Duration{5 * time.Minute, -5 * time.Minute} {
 		name := "clock-" + map[bool]string{true: "ahead", false: "behind"}[shift > 0]
 		real := time.Now()
 		synctest.Test(t, func(t *testing.T) {
 			time.Sleep(time.Until(real.Add(shift))) // the bubble's, at once
-			tally, err := b.stack.Shifted(t.Context(), b.person, name, b.user.ID)
+			tally, err := b.stack.Shifted(t.Context(), b.client, name, b.user.ID)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -95,7 +95,7 @@ type bundle struct {
 	row    *resilience.Row
 	stack  *resilience.Stack
 	caller *resilience.Caller
-	person *resilience.Person
+	client *resilience.Client
 	user   contracts.User
 }
 
@@ -117,8 +117,8 @@ func beginWith(t *testing.T, fault string, users int) *bundle {
 		b.must(b.stack.Heal(t.Context()))
 	}
 	b.fresh(users)
-	b.person = resilience.NewPerson()
-	t.Cleanup(b.person.Close)
+	b.client = resilience.NewClient()
+	t.Cleanup(b.client.Close)
 	var err error
 	b.user, err = b.caller.Register(t.Context())
 	b.must(err)

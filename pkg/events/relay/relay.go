@@ -26,7 +26,7 @@ const (
 type Database interface {
 	// Lead takes or renews the lease of the relay me, and reports whether me has it.
 	Lead(ctx context.Context, me int64, d time.Duration) (bool, error)
-	// Resign returns the lease of me up.
+	// Resign gives up the lease of me.
 	Resign(ctx context.Context, me int64) error
 	// Move places what was committed, in the order of the outbox's ids, and
 	// returns it by part. full reports that more may be left. Without sweep it may

@@ -18,23 +18,23 @@ import (
 	"github.com/go-troika/troika/e2e/world"
 )
 
-// Person calls instances by their addresses, over plain net/http, without any
+// Client calls instances by their addresses, over plain net/http, without any
 // retry. It is safe for concurrent use.
-type Person struct {
+type Client struct {
 	http   *http.Client
 	tokens sync.Map // by service
 }
 
-// NewPerson returns a person; [Person.Close] ends their connections.
-func NewPerson() *Person {
-	return &Person{http: &http.Client{
+// NewClient returns a client; [Client.Close] ends its connections.
+func NewClient() *Client {
+	return &Client{http: &http.Client{
 		Timeout:   15 * time.Second,
 		Transport: &http.Transport{MaxIdleConnsPerHost: 512, IdleConnTimeout: 30 * time.Second},
 	}}
 }
 
 // Close ends the idle connections.
-func (p *Person) Close() { p.http.CloseIdleConnections() }
+func (c *Client) Close() { c.http.CloseIdleConnections() }
 
 // Answer is a response, read to its end.
 type Answer struct {
@@ -44,17 +44,17 @@ type Answer struct {
 	Took       time.Duration
 }
 
-// SignOn returns the token for a service, which is made at the first time.
-func (p *Person) SignOn(service string) string {
-	token, known := p.tokens.Load(service)
+// Token returns the token for a service, signed once.
+func (c *Client) Token(service string) string {
+	token, known := c.tokens.Load(service)
 	if !known {
-		token, _ = p.tokens.LoadOrStore(service, front.Good(front.Caller, service).Sign(world.Secret))
+		token, _ = c.tokens.LoadOrStore(service, front.Good(front.Caller, service).Sign(world.Secret))
 	}
 	return token.(string)
 }
 
 // Send sends a request to one instance. body is JSON, or nil.
-func (p *Person) Send(ctx context.Context, to Part, method, path string, body any, header http.Header) (Answer, error) {
+func (c *Client) Send(ctx context.Context, to Part, method, path string, body any, header http.Header) (Answer, error) {
 	text, err := json.Marshal(body)
 	if err != nil {
 		return Answer{}, err
@@ -63,7 +63,7 @@ func (p *Person) Send(ctx context.Context, to Part, method, path string, body an
 	if err != nil {
 		return Answer{}, err
 	}
-	token := p.SignOn(to.Service)
+	token := c.Token(to.Service)
 	req.Header = header.Clone()
 	if req.Header == nil {
 		req.Header = http.Header{}
@@ -71,7 +71,7 @@ func (p *Person) Send(ctx context.Context, to Part, method, path string, body an
 	req.Header.Set("X-Service-Token", token)
 	req.Header.Set("Content-Type", "application/json")
 	began := time.Now()
-	resp, err := p.http.Do(req)
+	resp, err := c.http.Do(req)
 	if err != nil {
 		return Answer{}, err
 	}
@@ -81,20 +81,20 @@ func (p *Person) Send(ctx context.Context, to Part, method, path string, body an
 }
 
 // Order places an order at one instance, with a key, "" for a new one.
-func (p *Person) Order(ctx context.Context, at Part, user uuid.UUID, key string) (Answer, error) {
+func (c *Client) Order(ctx context.Context, at Part, user uuid.UUID, key string) (Answer, error) {
 	if key == "" {
 		key = uuid.NewString()
 	}
-	return p.Send(ctx, at, http.MethodPost, "/orders", order(user, key), http.Header{"Idempotency-Key": {key}})
+	return c.Send(ctx, at, http.MethodPost, "/orders", order(user, key), http.Header{"Idempotency-Key": {key}})
 }
 
 // Orders returns how many orders the user has, and an error if two of them were
 // placed with one key.
-func (p *Person) Orders(ctx context.Context, at Part, user uuid.UUID) (int, error) {
+func (c *Client) Orders(ctx context.Context, at Part, user uuid.UUID) (int, error) {
 	keys, n := map[string]bool{}, 0
 	query := url.Values{"userId": {user.String()}, "limit": {"100"}}
 	for {
-		answer, err := p.Send(ctx, at, http.MethodGet, "/orders?"+query.Encode(), nil, nil)
+		answer, err := c.Send(ctx, at, http.MethodGet, "/orders?"+query.Encode(), nil, nil)
 		if err != nil || answer.Status != http.StatusOK {
 			return n, errors.Join(fmt.Errorf("list orders: status %d: %s", answer.Status, answer.Body), err)
 		}
