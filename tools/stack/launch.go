@@ -151,13 +151,13 @@ func (a *app) serve(stack *local.Stack) (*session, error) {
 }
 
 func (a *app) launchDocker(ctx context.Context, d *docker.Stack, self string) (*session, error) {
-	k, err := process.NewKeeper(self, reaperCommand)
+	k, err := process.NewSupervisor(self, reaperCommand)
 	if err != nil {
 		return nil, err
 	}
-	k.RunAtDeath(d.DownCommand()...)
+	k.RunOnExit(d.DownCommand()...)
 	settle := func() error {
-		k.Forget(d.DownCommand()...)
+		k.CancelRun(d.DownCommand()...)
 		return k.Close()
 	}
 	s := &session{World: d, settle: settle, close: func() error {
@@ -202,7 +202,7 @@ func (a *app) detach(ctx context.Context, args ...string) error {
 		}
 	}
 	_ = cmd.Wait()
-	return errSaid // by the process itself
+	return errReported // by the process itself
 }
 
 // settle lets go of the invocation that waits in detach: from here on what this

@@ -22,7 +22,7 @@ import (
 	"github.com/go-troika/troika/tools/stack/internal/world"
 )
 
-// reaperCommand is how the process keeper calls this program again.
+// reaperCommand is how the process supervisor calls this program again.
 const reaperCommand = "reaper-of-a-stack"
 
 func main() {
@@ -46,7 +46,7 @@ type app struct {
 
 var (
 	errUsage = errors.New("see stack help")
-	errSaid  = errors.New("failed") // and the command has told of it already
+	errReported  = errors.New("failed") // and the command has told of it already
 )
 
 // Variables that invocations of this program set for each other.
@@ -75,7 +75,7 @@ func run(args []string, environ machine.Environ, out, errs io.Writer) int {
 	case ctx.Err() != nil && errors.Is(err, context.Canceled):
 		return 130
 	default:
-		if !errors.Is(err, errSaid) {
+		if !errors.Is(err, errReported) {
 			fmt.Fprintln(errs, "stack:", err)
 		}
 		return 1

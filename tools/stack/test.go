@@ -85,7 +85,7 @@ const testAll = `failed=0; for suite; do go test -json $TEST_FLAGS $suite || fai
 const countTests = `sh -c 'echo "$((TESTS_TOTAL - TESTS_FAILED - TESTS_SKIPPED)) passed, $TESTS_FAILED failed, $TESTS_SKIPPED skipped"'`
 
 func (a *app) testOn(ctx context.Context, stack *local.Stack, self string, flags []string, suites [][]string) error {
-	if _, err := machine.Ensure(ctx, stack.Keeper(), a.out, a.environ, machine.Compiler); err != nil {
+	if _, err := machine.Ensure(ctx, stack.Supervisor(), a.out, a.environ, machine.Compiler); err != nil {
 		return err
 	}
 	set := map[string]string{
@@ -108,14 +108,14 @@ func (a *app) testOn(ctx context.Context, stack *local.Stack, self string, flags
 	for _, suite := range suites {
 		args = append(args, strings.Join(suite, " "))
 	}
-	p, err := stack.Keeper().Start(process.Spec{Path: "go", Args: args, Dir: a.root, Env: a.environ.With(set), Out: a.out})
+	p, err := stack.Supervisor().Start(process.Spec{Path: "go", Args: args, Dir: a.root, Env: a.environ.With(set), Out: a.out})
 	if err != nil {
 		return err
 	}
 	stop := context.AfterFunc(ctx, func() { p.Stop(syscall.SIGTERM, 10*time.Second) })
 	defer stop()
 	if err := p.Wait(ctx, 10*time.Second); err != nil {
-		return errors.Join(ctx.Err(), errSaid)
+		return errors.Join(ctx.Err(), errReported)
 	}
 	return nil
 }

@@ -41,7 +41,7 @@ type part struct {
 }
 
 // start starts the server and waits until it is ready.
-func (p *part) start(ctx context.Context, k *process.Keeper) error {
+func (p *part) start(ctx context.Context, k *process.Supervisor) error {
 	ctx, cancel := context.WithTimeout(ctx, readyLimit)
 	defer cancel()
 	began := time.Now()
@@ -65,7 +65,7 @@ func (p *part) start(ctx context.Context, k *process.Keeper) error {
 }
 
 // launch starts a process that appends to the part's log.
-func (p *part) launch(k *process.Keeper) (*process.Process, error) {
+func (p *part) launch(k *process.Supervisor) (*process.Process, error) {
 	log, err := os.OpenFile(p.log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return nil, err
@@ -105,7 +105,7 @@ func (p *part) awaitReady(ctx context.Context, proc *process.Process) error {
 }
 
 // chaos does one verb and waits until it has taken effect.
-func (p *part) chaos(ctx context.Context, k *process.Keeper, verb string) error {
+func (p *part) chaos(ctx context.Context, k *process.Supervisor, verb string) error {
 	p.verb.Lock()
 	defer p.verb.Unlock()
 	proc := p.process()

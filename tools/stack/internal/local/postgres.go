@@ -104,7 +104,7 @@ func (s *Stack) databases() io.Reader {
 func (s *Stack) runAs(ctx context.Context, as process.Spec, path string, in io.Reader, args ...string) error {
 	var log bytes.Buffer
 	as.Path, as.Args, as.In, as.Out = path, args, in, &log
-	if err := s.keeper.Run(ctx, as); err != nil {
+	if err := s.supervisor.Run(ctx, as); err != nil {
 		return fmt.Errorf("%s: %w\n%s", filepath.Base(path), err, strings.TrimSpace(log.String()))
 	}
 	return nil

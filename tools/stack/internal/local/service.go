@@ -29,7 +29,7 @@ func (s *Stack) build(ctx context.Context) error {
 	}
 	var log strings.Builder
 	env := s.Environ.With(map[string]string{"CGO_ENABLED": "0"})
-	if err := s.keeper.Run(ctx, process.Spec{Path: "go", Args: args, Dir: s.Root, Env: env, Out: &log}); err != nil {
+	if err := s.supervisor.Run(ctx, process.Spec{Path: "go", Args: args, Dir: s.Root, Env: env, Out: &log}); err != nil {
 		return fmt.Errorf("build the services: %w\n%s", err, log.String())
 	}
 	return nil

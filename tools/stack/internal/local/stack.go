@@ -38,7 +38,7 @@ type Options struct {
 type Stack struct {
 	Options
 	dir      *checkout.RunDir
-	keeper   *process.Keeper
+	supervisor   *process.Supervisor
 	ports    machine.Ports
 	password string // of every role, and of Redis
 	postgres *part
@@ -53,23 +53,23 @@ type Stack struct {
 // New claims the run folder of a stack and starts its reaper, nothing else. The
 // error is [checkout.ErrRunning] if a stack of that name is up.
 func New(o Options) (*Stack, error) {
-	keeper, err := process.NewKeeper(o.Reaper...)
+	supervisor, err := process.NewSupervisor(o.Reaper...)
 	if err != nil {
 		return nil, err
 	}
-	dir, err := checkout.Claim(checkout.RunPath(o.Root, o.Name), keeper.RemoveAtDeath, keeper.Keep)
+	dir, err := checkout.Claim(checkout.RunPath(o.Root, o.Name), supervisor.RemoveOnExit, supervisor.CancelRemove)
 	if err != nil {
-		return nil, errors.Join(err, keeper.Close())
+		return nil, errors.Join(err, supervisor.Close())
 	}
 	return &Stack{
-		Options: o, dir: dir, keeper: keeper, password: rand.Text()}, nil
+		Options: o, dir: dir, supervisor: supervisor, password: rand.Text()}, nil
 }
 
 // Dir returns the run folder.
 func (s *Stack) Dir() *checkout.RunDir { return s.dir }
 
-// Keeper returns what the stack starts its programs with.
-func (s *Stack) Keeper() *process.Keeper { return s.keeper }
+// Supervisor returns what the stack starts its programs with.
+func (s *Stack) Supervisor() *process.Supervisor { return s.supervisor }
 
 // Infra returns the URLs of the superuser's Postgres and of Redis.
 func (s *Stack) Infra() (postgres, redis string) { return s.postgres.url, s.redis.url }
@@ -120,7 +120,7 @@ func firstCause(built, infra error) error {
 }
 
 func (s *Stack) startInfra(ctx context.Context) error {
-	bins, err := machine.Ensure(ctx, s.keeper, s.Out, s.Environ, machine.Postgres, machine.Redis)
+	bins, err := machine.Ensure(ctx, s.supervisor, s.Out, s.Environ, machine.Postgres, machine.Redis)
 	if err != nil {
 		return err
 	}
@@ -181,7 +181,7 @@ func (s *Stack) startAll(ctx context.Context, parts ...*part) error {
 	return together(parts, func(p *part) error {
 		p.verb.Lock()
 		defer p.verb.Unlock()
-		if err := p.start(ctx, s.keeper); err != nil {
+		if err := p.start(ctx, s.supervisor); err != nil {
 			return err
 		}
 		s.mu.Lock()
@@ -207,7 +207,7 @@ func (s *Stack) Down(context.Context) error {
 				p.stop(10 * time.Second)
 			}
 		}
-		err = errors.Join(s.dir.Remove(), s.keeper.Close())
+		err = errors.Join(s.dir.Remove(), s.supervisor.Close())
 	})
 	return err
 }

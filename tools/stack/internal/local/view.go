@@ -37,7 +37,7 @@ func (s *Stack) Chaos(ctx context.Context, verb, name string) error {
 		if !slices.ContainsFunc(named, func(n world.Part) bool { return n.Name == p.name }) {
 			return nil
 		}
-		return p.chaos(ctx, s.keeper, verb)
+		return p.chaos(ctx, s.supervisor, verb)
 	})
 }
 

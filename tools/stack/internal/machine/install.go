@@ -19,7 +19,7 @@ import (
 // Ensure returns where the parts are, in their order, after installing by apt
 // what is missing and may be installed. What it installs it announces on out.
 // Anything still missing is a [*Missing] error.
-func Ensure(ctx context.Context, k *process.Keeper, out io.Writer, environ Environ, parts ...Part) ([]Found, error) {
+func Ensure(ctx context.Context, k *process.Supervisor, out io.Writer, environ Environ, parts ...Part) ([]Found, error) {
 	missing, packages := survey(ctx, environ, parts)
 	if packages != nil {
 		if err := install(ctx, k, out, packages); err != nil {
@@ -61,7 +61,7 @@ func survey(ctx context.Context, environ Environ, parts []Part) (missing []Missi
 // a policy-rc.d that denies every start and a setting that keeps Postgres'
 // packages from making a cluster stand for as long as apt runs. The reaper
 // takes them away should this process be killed meanwhile.
-func install(ctx context.Context, k *process.Keeper, out io.Writer, packages []string) error {
+func install(ctx context.Context, k *process.Supervisor, out io.Writer, packages []string) error {
 	turn, err := os.Open("/var/lib/dpkg") // one stack at a time
 	if err != nil {
 		return err
@@ -101,7 +101,7 @@ func install(ctx context.Context, k *process.Keeper, out io.Writer, packages []s
 
 // known picks of each "a|b" the first package that apt knows, after an update
 // of its lists if it lacks one.
-func known(ctx context.Context, k *process.Keeper, out io.Writer, packages []string) ([]string, error) {
+func known(ctx context.Context, k *process.Supervisor, out io.Writer, packages []string) ([]string, error) {
 	pick := func() (names []string, unknown string) {
 		for _, choice := range packages {
 			var found string
@@ -132,7 +132,7 @@ func known(ctx context.Context, k *process.Keeper, out io.Writer, packages []str
 	return names, nil
 }
 
-func apt(ctx context.Context, k *process.Keeper, args ...string) error {
+func apt(ctx context.Context, k *process.Supervisor, args ...string) error {
 	var log bytes.Buffer
 	env := append(os.Environ(), "DEBIAN_FRONTEND=noninteractive")
 	err := k.Run(ctx, process.Spec{Path: "apt-get", Args: args, Env: env, Out: &log})
@@ -143,7 +143,7 @@ func apt(ctx context.Context, k *process.Keeper, args ...string) error {
 }
 
 // standIn puts a file in the place of path until restore is called.
-func standIn(k *process.Keeper, path, text string) (restore func(), err error) {
+func standIn(k *process.Supervisor, path, text string) (restore func(), err error) {
 	saved := path + ".before-stack"
 	undo := []string{"sh", "-c", `rm -f "$0"; rmdir "${0%/*}" 2>/dev/null || true`, path}
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
@@ -154,10 +154,10 @@ func standIn(k *process.Keeper, path, text string) (restore func(), err error) {
 	} else if !errors.Is(err, os.ErrNotExist) {
 		return nil, err
 	}
-	k.RunAtDeath(undo...)
+	k.RunOnExit(undo...)
 	restore = func() {
 		_ = exec.Command(undo[0], undo[1:]...).Run()
-		k.Forget(undo...)
+		k.CancelRun(undo...)
 	}
 	if err := os.WriteFile(path, []byte(text), 0o755); err != nil {
 		restore()

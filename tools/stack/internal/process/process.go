@@ -82,7 +82,7 @@ func (p *Process) Stop(sig syscall.Signal, grace time.Duration) {
 }
 
 // Run starts a program and waits for it.
-func (k *Keeper) Run(ctx context.Context, s Spec) error {
+func (k *Supervisor) Run(ctx context.Context, s Spec) error {
 	p, err := k.Start(s)
 	if err != nil {
 		return err

@@ -38,10 +38,10 @@ func own(dir string) {
 	if err != nil {
 		panic(err)
 	}
-	k.RemoveAtDeath(dir)
-	k.RunAtDeath("touch", dir+".ran")
-	k.RunAtDeath("touch", dir+".forgotten")
-	k.Forget("touch", dir+".forgotten")
+	k.RemoveOnExit(dir)
+	k.RunOnExit("touch", dir+".ran")
+	k.RunOnExit("touch", dir+".forgotten")
+	k.CancelRun("touch", dir+".forgotten")
 	var pids string
 	for _, script := range []string{"sleep 600", "trap '' TERM; set -m; sleep 601 & wait"} {
 		p, err := k.Start(process.Spec{Path: "sh", Args: []string{"-c", script}})
@@ -64,15 +64,15 @@ func own(dir string) {
 	select {}
 }
 
-func newKeeper() (*process.Keeper, error) {
+func newKeeper() (*process.Supervisor, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, err
 	}
-	return process.NewKeeper("env", "PROCESS_TEST_ROLE=reaper", self)
+	return process.NewSupervisor("env", "PROCESS_TEST_ROLE=reaper", self)
 }
 
-func setup(t *testing.T) *process.Keeper {
+func setup(t *testing.T) *process.Supervisor {
 	t.Helper()
 	k, err := newKeeper()
 	if err != nil {
@@ -151,9 +151,9 @@ func TestKeptPathStays(t *testing.T) {
 	}
 	kept, removed := t.TempDir(), t.TempDir()
 	for _, path := range []string{kept, removed} {
-		k.RemoveAtDeath(path)
+		k.RemoveOnExit(path)
 	}
-	k.Keep(kept)
+	k.CancelRemove(kept)
 	if err := k.Close(); err != nil {
 		t.Fatal(err)
 	}

@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// Reap is the reaper's whole life: it follows the keeper's orders from in, and
+// Reap is the reaper's whole life: it follows the supervisor's orders from in, and
 // when in ends it ends every program that is left, runs the commands and
 // removes the paths it was asked to. It ignores the terminal's signals.
 func Reap(in io.Reader) {

@@ -19,9 +19,9 @@ import (
 	"time"
 )
 
-// Keeper starts programs and answers for their end. It is safe for concurrent
+// Supervisor starts programs and answers for their end. It is safe for concurrent
 // use. Close it last, when everything it started has ended.
-type Keeper struct {
+type Supervisor struct {
 	starts chan func()
 	ended  sync.WaitGroup
 	reaper *exec.Cmd
@@ -31,7 +31,7 @@ type Keeper struct {
 	tell *json.Encoder
 }
 
-// order is one line from the keeper to its reaper.
+// order is one line from the supervisor to its reaper.
 type order struct {
 	Do     string         `json:"do"` // watch, ended, remove, keep, run, forget
 	Pid    int            `json:"pid,omitempty"`
@@ -40,9 +40,9 @@ type order struct {
 	Argv   []string       `json:"argv,omitempty"`
 }
 
-// NewKeeper starts the reaper by running argv, a command that calls [Reap] with
+// NewSupervisor starts the reaper by running argv, a command that calls [Reap] with
 // its standard input.
-func NewKeeper(argv ...string) (*Keeper, error) {
+func NewSupervisor(argv ...string) (*Supervisor, error) {
 	cmd := exec.Command(argv[0], argv[1:]...)
 	cmd.Dir = "/"
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
@@ -53,35 +53,35 @@ func NewKeeper(argv ...string) (*Keeper, error) {
 	if err := cmd.Start(); err != nil {
 		return nil, fmt.Errorf("start the reaper: %w", err)
 	}
-	k := &Keeper{starts: make(chan func()), reaper: cmd, pipe: pipe, tell: json.NewEncoder(pipe)}
+	k := &Supervisor{starts: make(chan func()), reaper: cmd, pipe: pipe, tell: json.NewEncoder(pipe)}
 	k.ended.Go(k.startFromOneThread)
 	return k, nil
 }
 
 // startFromOneThread runs every start on one thread that lives as long as the
-// keeper: the kernel's death signal follows the thread, not the process.
-func (k *Keeper) startFromOneThread() {
+// supervisor: the kernel's death signal follows the thread, not the process.
+func (k *Supervisor) startFromOneThread() {
 	runtime.LockOSThread()
 	for start := range k.starts {
 		start()
 	}
 }
 
-// RemoveAtDeath has path removed, with all below it, should this process die.
-func (k *Keeper) RemoveAtDeath(path string) { k.order(order{Do: "remove", Path: path}) }
+// RemoveOnExit removes path, with all below it, if this process dies.
+func (k *Supervisor) RemoveOnExit(path string) { k.order(order{Do: "remove", Path: path}) }
 
-// Keep takes back [Keeper.RemoveAtDeath].
-func (k *Keeper) Keep(path string) { k.order(order{Do: "keep", Path: path}) }
+// CancelRemove cancels [Supervisor.RemoveOnExit].
+func (k *Supervisor) CancelRemove(path string) { k.order(order{Do: "keep", Path: path}) }
 
-// RunAtDeath has a command run, should this process die.
-func (k *Keeper) RunAtDeath(argv ...string) { k.order(order{Do: "run", Argv: argv}) }
+// RunOnExit runs a command if this process dies.
+func (k *Supervisor) RunOnExit(argv ...string) { k.order(order{Do: "run", Argv: argv}) }
 
-// Forget takes back [Keeper.RunAtDeath].
-func (k *Keeper) Forget(argv ...string) { k.order(order{Do: "forget", Argv: argv}) }
+// CancelRun cancels [Supervisor.RunOnExit].
+func (k *Supervisor) CancelRun(argv ...string) { k.order(order{Do: "forget", Argv: argv}) }
 
 // order writes one line. A reaper that is gone can't be told, and nothing is
 // lost by that but the second net.
-func (k *Keeper) order(o order) {
+func (k *Supervisor) order(o order) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	_ = k.tell.Encode(o)
@@ -89,7 +89,7 @@ func (k *Keeper) order(o order) {
 
 // Close ends the reaper, which then does what is still asked of it, and waits
 // for it.
-func (k *Keeper) Close() error {
+func (k *Supervisor) Close() error {
 	close(k.starts)
 	k.ended.Wait()
 	k.mu.Lock()
@@ -107,14 +107,14 @@ type Spec struct {
 	Out  io.Writer // standard output, and standard error unless Err is set
 	Err  io.Writer
 	User *syscall.Credential // nil means the own user
-	// Death is the signal that ends the program when the keeper dies.
+	// Death is the signal that ends the program when the supervisor dies.
 	// Default SIGKILL.
 	Death syscall.Signal
 }
 
 // Start starts a program as the leader of a process group of its own, so that
 // a Ctrl-C on the terminal reaches only the starter.
-func (k *Keeper) Start(s Spec) (*Process, error) {
+func (k *Supervisor) Start(s Spec) (*Process, error) {
 	if s.Death == 0 {
 		s.Death = syscall.SIGKILL
 	}
