@@ -49,9 +49,9 @@ type Breaker struct {
 	name string
 	cfg  Config
 
-	// calm is the generation while the breaker is closed, free of failures and without
+	// fastGeneration is the generation while the breaker is closed, free of failures and without
 	// a rate rule, else 0. It is all that a successful call then looks at.
-	calm atomic.Uint64
+	fastGeneration atomic.Uint64
 
 	mu         sync.Mutex
 	generation uint64 // never 0; a new one for each state and each trial
@@ -61,15 +61,15 @@ type Breaker struct {
 	window     window    // used with a rate rule only
 
 	listeners []func(Transition)
-	untold    []Transition // for the listeners
-	telling   bool         // a goroutine is telling them
+	pending   []Transition // for the listeners
+	notifying bool         // a goroutine is notifying them
 }
 
 // New returns a closed breaker. The name appears in errors and transitions.
 func New(name string, cfg Config) *Breaker {
 	cfg = cfg.withDefaults()
 	b := &Breaker{name: name, cfg: cfg, generation: 1, window: window{cfg: cfg, born: time.Now()}}
-	b.refreshCalm()
+	b.refreshFast()
 	return b
 }
 
@@ -113,7 +113,7 @@ func (b *Breaker) EndCooldown() {
 
 // OnTransition adds a listener. Listeners get every change, in order, one at a
 // time and outside of all locks; they may use the breaker. The call that causes a
-// change, or one that is telling earlier ones, waits for them: they should be quick.
+// change, or one that is notifying earlier ones, waits for them: they should be quick.
 func (b *Breaker) OnTransition(listener func(Transition)) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -122,7 +122,7 @@ func (b *Breaker) OnTransition(listener func(Transition)) {
 
 // admit returns the generation that the call belongs to, or the refusal.
 func (b *Breaker) admit() (uint64, error) {
-	if generation := b.calm.Load(); generation != 0 {
+	if generation := b.fastGeneration.Load(); generation != 0 {
 		return generation, nil
 	}
 	b.mu.Lock()
@@ -144,7 +144,7 @@ func (b *Breaker) admit() (uint64, error) {
 
 // report takes the outcome of a call that was admitted in the given generation.
 func (b *Breaker) report(generation uint64, outcome Outcome) {
-	if outcome == Success && b.calm.Load() == generation {
+	if outcome == Success && b.fastGeneration.Load() == generation {
 		return
 	}
 	b.mu.Lock()
@@ -177,7 +177,7 @@ func (b *Breaker) count(outcome Outcome, now time.Time) {
 	if tripped || b.failures >= b.cfg.Failures {
 		b.open(now)
 	}
-	b.refreshCalm()
+	b.refreshFast()
 }
 
 func (b *Breaker) open(now time.Time) {
@@ -189,34 +189,34 @@ func (b *Breaker) open(now time.Time) {
 // enter begins a new generation, in a new state or, for a further trial, in the same.
 func (b *Breaker) enter(state State, now time.Time) {
 	if state != b.state {
-		b.untold = append(b.untold, Transition{Name: b.name, From: b.state, To: state, At: now})
+		b.pending = append(b.pending, Transition{Name: b.name, From: b.state, To: state, At: now})
 	}
 	b.generation++
 	b.state, b.failures = state, 0
 	clear(b.window.buckets[:])
-	b.refreshCalm()
+	b.refreshFast()
 }
 
-func (b *Breaker) refreshCalm() {
-	var calm uint64
+func (b *Breaker) refreshFast() {
+	var fastGeneration uint64
 	if b.state == Closed && b.failures == 0 && b.cfg.Rate <= 0 {
-		calm = b.generation
+		fastGeneration = b.generation
 	}
-	b.calm.Store(calm)
+	b.fastGeneration.Store(fastGeneration)
 }
 
 // unlock notifies the listeners, then releases the lock. One goroutine
 // at a time tells for all: that keeps the order and lets a listener cause changes.
 func (b *Breaker) unlock() {
 	defer b.mu.Unlock()
-	if b.telling {
+	if b.notifying {
 		return
 	}
-	b.telling = true
-	defer func() { b.telling = false }()
-	for len(b.untold) > 0 {
-		next := b.untold[0]
-		b.untold = b.untold[1:]
+	b.notifying = true
+	defer func() { b.notifying = false }()
+	for len(b.pending) > 0 {
+		next := b.pending[0]
+		b.pending = b.pending[1:]
 		b.tell(next, b.listeners)
 	}
 }

@@ -65,7 +65,7 @@ func TestSlowRedis(t *testing.T) {
 	for i := range 100 {
 		b.publish(fmt.Sprint("k", i), 1, 1)
 	}
-	testkit.Eventually(t, patience, func() string {
+	testkit.Eventually(t, limit, func() string {
 		if n := scan[int](b, b.to, `SELECT count(*) FROM effects`); n != 100 {
 			return fmt.Sprintf("%d of 100 effects", n)
 		}
@@ -108,7 +108,7 @@ func TestFullRedis(t *testing.T) {
 	}
 	b.publish("a", 151, 170)
 	b.expect("a", 170)
-	testkit.Eventually(t, patience, func() string {
+	testkit.Eventually(t, limit, func() string {
 		last, err := b.redis.XRevRangeN(t.Context(), b.stream(), "+", "-", 1).Result()
 		if err != nil || len(last) != 1 || last[0].ID != "0-170" {
 			return fmt.Sprintf("the stream ends with %v, %v", last, err)
@@ -194,7 +194,7 @@ func TestDatabaseAwayIsLoggedOnce(t *testing.T) {
 	b.publish("a", 11, 50)
 	<-time.After(5 * time.Second)
 	b.exec(b.from, `ALTER DATABASE `+b.to.Name()+` ALLOW_CONNECTIONS true`)
-	testkit.Eventually(t, patience, func() string { // the pool's connections are gone, and a pooler may remember
+	testkit.Eventually(t, limit, func() string { // the pool's connections are gone, and a pooler may remember
 		if err := b.to.Ping(t.Context()); err != nil {
 			return err.Error()
 		}

@@ -133,7 +133,7 @@ func TestUnseenTypesComeBack(t *testing.T) {
 // taken waits until the consumer has come n events far.
 func (b *bus) taken(n int) {
 	b.t.Helper()
-	testkit.Eventually(b.t, patience, func() string {
+	testkit.Eventually(b.t, limit, func() string {
 		if got := scan[int](b, b.to, `SELECT coalesce(sum(pos), 0) FROM event_offsets`); got != n {
 			return fmt.Sprintf("%d events taken, want %d", got, n)
 		}
@@ -163,7 +163,7 @@ func TestNewerEventsWaitForAReleaseThatKnowsThem(t *testing.T) {
 	b.parked("ahead", 2)
 	b.parked("behind", 2)
 	testkit.Consumer(t, subscriber, testkit.Open(t, b.to.Name()), b.redis, b.log(), next)
-	testkit.Eventually(t, patience, func() string {
+	testkit.Eventually(t, limit, func() string {
 		b.due()
 		return b.differs("a", 3)
 	})

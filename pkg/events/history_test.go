@@ -39,7 +39,7 @@ func (b *bus) repartition(n int) {
 // placed waits until the log has n events in all.
 func (b *bus) placed(n int) {
 	b.t.Helper()
-	testkit.Eventually(b.t, patience, func() string {
+	testkit.Eventually(b.t, limit, func() string {
 		if got := scan[int](b, b.from, `SELECT sum(last_pos) FROM event_parts`); got != n {
 			return fmt.Sprintf("%d events in the log, want %d", got, n)
 		}
@@ -50,7 +50,7 @@ func (b *bus) placed(n int) {
 // streamed waits until the streams hold n entries.
 func (b *bus) streamed(n int) {
 	b.t.Helper()
-	testkit.Eventually(b.t, patience, func() string {
+	testkit.Eventually(b.t, limit, func() string {
 		if got := b.entries(); got != n {
 			return fmt.Sprintf("%d stream entries, want %d", got, n)
 		}
@@ -130,7 +130,7 @@ func TestQuietPart(t *testing.T) {
 	late := b.lateConsumer()
 	b.publish("a", 6, 8)
 	b.expect("a", 8)
-	testkit.Eventually(t, patience, func() string {
+	testkit.Eventually(t, limit, func() string {
 		if got := fmt.Sprint(late()); got != "[6 7 8]" {
 			return "a new consumer has " + got
 		}
@@ -293,7 +293,7 @@ func TestPartitionsChangeUnderWriters(t *testing.T) {
 	sum := func() int { return scan[int](b, b.from, `SELECT sum(last_pos) FROM event_parts`) }
 	for _, n := range []int{16, 4, 1, 7} {
 		before := sum()
-		testkit.Eventually(t, patience, func() string {
+		testkit.Eventually(t, limit, func() string {
 			if sum() < before+200 {
 				return "the writers write too little"
 			}
@@ -306,7 +306,7 @@ func TestPartitionsChangeUnderWriters(t *testing.T) {
 	for range 8 {
 		total += <-counts
 	}
-	testkit.Eventually(t, patience, func() string {
+	testkit.Eventually(t, limit, func() string {
 		if n := scan[int](b, b.to, `SELECT count(*) FROM effects`); n != total {
 			return fmt.Sprintf("%d effects of %d", n, total)
 		}

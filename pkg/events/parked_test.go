@@ -32,7 +32,7 @@ func (b *bus) operator() *admin.Operator {
 func (b *bus) parked(state string, n int) []admin.Parked {
 	b.t.Helper()
 	var list []admin.Parked
-	testkit.Eventually(b.t, patience, func() string {
+	testkit.Eventually(b.t, limit, func() string {
 		var err error
 		if list, err = b.operator().Parked(b.t.Context(), state, 0, 10_000); err != nil {
 			return err.Error()
@@ -117,7 +117,7 @@ func TestParkedKeysAreCounted(t *testing.T) {
 		Subscriptions: handledBy(func(context.Context, *gorm.DB, deposit) error { return errors.New("not yet") }),
 	})
 	testkit.Run(t, c.Run)
-	testkit.Eventually(t, patience, func() string {
+	testkit.Eventually(t, limit, func() string {
 		want := "# HELP event_parked_keys Keys with parked events: waiting for an attempt or another release, or dead.\n" +
 			"# TYPE event_parked_keys gauge\n" +
 			"event_parked_keys{state=\"ahead\"} 0\nevent_parked_keys{state=\"dead\"} 2\nevent_parked_keys{state=\"waiting\"} 1\n"
@@ -160,7 +160,7 @@ func TestDiscardedEventLetsItsKeyGoOn(t *testing.T) {
 		t.Fatalf("discarded %d, %v", n, err)
 	}
 	b.publish("a", 4, 5)
-	testkit.Eventually(t, patience, func() string {
+	testkit.Eventually(t, limit, func() string {
 		if got := b.effects("a"); fmt.Sprint(got) != "[2 3 4 5]" {
 			return fmt.Sprint(got)
 		}
@@ -204,7 +204,7 @@ func TestDiscardWhileItIsTried(t *testing.T) {
 		_, err := b.operator().Discard(t.Context(), admin.Selection{ID: &id}, "given up")
 		discarded <- err
 	}()
-	testkit.Eventually(t, patience, func() string {
+	testkit.Eventually(t, limit, func() string {
 		if n := scan[int](b, b.to, `SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()`); n == 0 {
 			return "the discard does not wait for the handler"
 		}
@@ -238,7 +238,7 @@ func TestPoisonedEventAmongOthers(t *testing.T) {
 	}
 	b.parked("", 11)
 	attempts := func() int { return scan[int](b, b.to, `SELECT attempts FROM event_keys`) }
-	testkit.Eventually(t, patience, func() string {
+	testkit.Eventually(t, limit, func() string {
 		b.due()
 		if n := attempts(); n < 12 {
 			return fmt.Sprintf("%d attempts", n)
@@ -247,7 +247,7 @@ func TestPoisonedEventAmongOthers(t *testing.T) {
 	})
 	b.parked("dead", 0) // many attempts, but no day
 	b.exec(b.to, `UPDATE event_keys SET since = since - interval '24 hours'`)
-	testkit.Eventually(t, patience, func() string {
+	testkit.Eventually(t, limit, func() string {
 		b.due()
 		if n := scan[int](b, b.to, `SELECT count(*) FROM event_keys WHERE state = 'dead'`); n != 1 {
 			return "not dead"
@@ -292,7 +292,7 @@ func TestManyPoisonedKeys(t *testing.T) {
 		}
 		return record(ctx, tx, d)
 	})
-	testkit.Eventually(t, patience, func() string {
+	testkit.Eventually(t, limit, func() string {
 		if n := scan[int](b, b.to, `SELECT count(*) FROM effects`); n != 900 {
 			return fmt.Sprintf("%d of 900 effects", n)
 		}
@@ -315,7 +315,7 @@ func TestOutageOfWhatAllNeed(t *testing.T) {
 	for i := range 200 {
 		b.publish(fmt.Sprint("k", i), 1, 1)
 	}
-	testkit.Eventually(t, patience, func() string {
+	testkit.Eventually(t, limit, func() string {
 		if n := scan[int](b, b.to, `SELECT count(*) FROM event_parked`); n > 40 {
 			t.Fatalf("%d events are parked", n)
 		}
@@ -325,7 +325,7 @@ func TestOutageOfWhatAllNeed(t *testing.T) {
 		return ""
 	})
 	back.Store(true)
-	testkit.Eventually(t, patience, func() string {
+	testkit.Eventually(t, limit, func() string {
 		if n := scan[int](b, b.to, `SELECT count(*) FROM effects`); n != 200 {
 			return fmt.Sprintf("%d of 200 effects", n)
 		}
@@ -390,7 +390,7 @@ func TestPausedConsumerWaits(t *testing.T) {
 	if err := b.operator().Pause(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	testkit.Eventually(t, patience, func() string {
+	testkit.Eventually(t, limit, func() string {
 		if n := scan[int](b, b.to, `SELECT count(*) FROM event_offsets WHERE owner <> 0`); n != 0 {
 			return fmt.Sprintf("%d partitions are read", n)
 		}

@@ -72,7 +72,7 @@ func TestLargestEventAndLongestKey(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	testkit.Eventually(t, patience, func() string {
+	testkit.Eventually(t, limit, func() string {
 		if got := b.effects("k"); len(got) != 1 || got[0] != len(text) {
 			return "not there"
 		}

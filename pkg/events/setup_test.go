@@ -19,7 +19,7 @@ const (
 	publisher  = "ledger"
 	subscriber = "mirror"
 
-	patience = 45 * time.Second // for what takes far less, on a machine with other things to do
+	limit = 45 * time.Second // for what takes far less, on a machine with other things to do
 )
 
 // deposit is what the tests publish: the n-th of an account.
@@ -119,7 +119,7 @@ func effectsIn(t *testing.T, db *database.DB, account string) []int {
 // expect waits until exactly 1..n was applied for the account, in order.
 func (b *bus) expect(account string, n int) {
 	b.t.Helper()
-	testkit.Eventually(b.t, patience, func() string {
+	testkit.Eventually(b.t, limit, func() string {
 		return b.differs(account, n)
 	})
 }

@@ -26,8 +26,8 @@ func TestEachCallHasItsOwnDeadline(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := setupOver(t, untilDone{}, serviceclient.Config{Retries: -1, Breaker: steady}, "http://a:1")
 		began := time.Now()
-		call := func(patience, want time.Duration) {
-			ctx, cancel := context.WithTimeout(t.Context(), patience)
+		call := func(limit, want time.Duration) {
+			ctx, cancel := context.WithTimeout(t.Context(), limit)
 			defer cancel()
 			if _, err := serviceclient.Get[account](ctx, b.Client, "/"); !errors.Is(err, context.DeadlineExceeded) {
 				t.Errorf("error: %v", err)

@@ -12,10 +12,10 @@ import (
 )
 
 const (
-	beatTime = 500 * time.Millisecond
-	askTime  = time.Second
-	askLimit = 3 * time.Second // for the producer's answer
-	tidyTime = 10 * time.Second
+	heartbeatTime = 500 * time.Millisecond
+	askTime       = time.Second
+	askLimit      = 3 * time.Second // for the producer's answer
+	housekeepTime = 10 * time.Second
 
 	// InlineTime bounds a handler's first attempt, HandlerTime the later ones.
 	InlineTime  = time.Second
@@ -127,7 +127,7 @@ func (c *Consumer) Start() (stop func()) {
 		trouble := &backoff.Backoff{What: "retry of parked events"}
 		stops = append(stops, c.Spawn(c.retry, func(ctx context.Context) time.Duration { return c.retryStep(ctx, trouble) }))
 	}
-	stops = append(stops, c.Spawn(nil, c.tidyStep))
+	stops = append(stops, c.Spawn(nil, c.housekeepStep))
 	for _, source := range c.Subscriptions.Sources() {
 		stops = append(stops, c.Spawn(nil, func(ctx context.Context) time.Duration { return c.askStep(ctx, source) }))
 	}

@@ -30,7 +30,7 @@ func (c *Consumer) beatStep(ctx context.Context) time.Duration {
 		return c.trouble.Failed(ctx, c.Deps.Log, err)
 	}
 	c.trouble.Succeeded(ctx, c.Deps.Log)
-	return beatTime
+	return heartbeatTime
 }
 
 // adopt adds offsets for parts that are new.
@@ -245,17 +245,17 @@ func (c *Consumer) warnOfRetention(ctx context.Context, o Offset, p events.Part)
 	}
 }
 
-// tidyStep counts what is parked, and deletes inbox rows that cannot be needed any
+// housekeepStep counts what is parked, and deletes inbox rows that cannot be needed any
 // more.
-func (c *Consumer) tidyStep(ctx context.Context) time.Duration {
+func (c *Consumer) housekeepStep(ctx context.Context) time.Duration {
 	g := c.group.Load()
 	if g == nil {
-		return beatTime
+		return heartbeatTime
 	}
 	if err := errors.Join(c.countKeys(ctx), c.purge(ctx, g)); err != nil {
 		c.Deps.Log.WarnContext(ctx, "purge of the inbox failed; will retry", "error", err)
 	}
-	return tidyTime
+	return housekeepTime
 }
 
 func (c *Consumer) countKeys(ctx context.Context) error {

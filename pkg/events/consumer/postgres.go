@@ -17,7 +17,7 @@ import (
 
 // liveTime is how long after its last heartbeat an instance counts as alive. A
 // heartbeat further ahead than that counts as past: clocks step.
-const liveTime = 3 * beatTime
+const liveTime = 3 * heartbeatTime
 
 // Postgres is where one consumer's offsets, inbox and parked events stand, beside
 // the rows that its handlers write.

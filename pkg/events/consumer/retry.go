@@ -21,7 +21,7 @@ const (
 // the next one.
 func (c *Consumer) retryStep(ctx context.Context, trouble *backoff.Backoff) time.Duration {
 	if g := c.group.Load(); g == nil || g.Paused {
-		return beatTime
+		return heartbeatTime
 	}
 	if wait := time.Duration(c.due.Load()) - c.Now(); wait > 0 {
 		return min(wait, retryPoll)

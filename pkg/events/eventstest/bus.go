@@ -49,9 +49,9 @@ type Check func(key string, n int) error
 // Fine handles every event.
 func Fine(string, int) error { return nil }
 
-// patience is how long an effect may take; the slowest wait is that of a parked
+// limit is how long an effect may take; the slowest wait is that of a parked
 // event's first retry, and of a lost session's successor.
-const patience = 20 * time.Second
+const limit = 20 * time.Second
 
 // publish commits events from to to of key, one transaction each.
 func publish(t *testing.T, b Bus, key string, from, to int) {
@@ -70,7 +70,7 @@ func publish(t *testing.T, b Bus, key string, from, to int) {
 // expect waits until exactly 1 to n took effect in order.
 func expect(t *testing.T, b Bus, group, key string, n int) {
 	t.Helper()
-	for deadline := time.Now().Add(patience); ; {
+	for deadline := time.Now().Add(limit); ; {
 		problem := differs(b.Effects(group, key), n)
 		if problem == "" {
 			return

@@ -59,10 +59,10 @@ type Streams interface {
 // Relay carries events until its Run ends. It runs once.
 type Relay struct {
 	Options
-	mover    mover
-	appender appender
-	tidy     tidy
-	metrics  *relayMetrics
+	mover     mover
+	appender  appender
+	housekeep housekeep
+	metrics   *relayMetrics
 }
 
 // Options are what a Relay works with. Committed, Hints and Now may be nil.

@@ -61,7 +61,7 @@ func (c *consumerServer) commit(s consumerState) {
 
 // consumerDB is the consumer's Postgres as an instance of the process uses it.
 type consumerDB struct {
-	*world
+	*system
 	process *process
 }
 

@@ -11,49 +11,49 @@ import (
 )
 
 // faults are what may happen to a system, besides what happens at effects.
-var faults = []func(*world){
-	func(w *world) { w.kill(w.relays[w.random.IntN(2)]) },
-	func(w *world) { w.kill(w.consumers[w.random.IntN(2)]) },
-	func(w *world) { w.redis.away = w.now + w.short(); w.note("Redis is away until %v", w.redis.away) },
-	func(w *world) {
+var faults = []func(*system){
+	func(w *system) { w.kill(w.relays[w.random.IntN(2)]) },
+	func(w *system) { w.kill(w.consumers[w.random.IntN(2)]) },
+	func(w *system) { w.redis.away = w.now + w.short(); w.note("Redis is away until %v", w.redis.away) },
+	func(w *system) {
 		w.producer.away = w.now + w.short()
 		w.note("producer's database is away until %v", w.producer.away)
 	},
-	func(w *world) {
+	func(w *system) {
 		w.consumer.away = w.now + w.short()
 		w.note("consumer's database is away until %v", w.consumer.away)
 	},
-	func(w *world) {
+	func(w *system) {
 		w.http.away = w.now + w.short()
 		w.note("the producer does not answer until %v", w.http.away)
 	},
-	func(w *world) { w.redis.byPart = map[int64]*stream{}; w.note("Redis loses everything") },
-	func(w *world) { w.redis.saved = w.redis.copied() },
+	func(w *system) { w.redis.byPart = map[int64]*stream{}; w.note("Redis loses everything") },
+	func(w *system) { w.redis.saved = w.redis.copied() },
 	loseTail, deleteEntries, forge, putBackRedis, replaceStream, fillRedis,
 	restoreProducer, restoreProducer, restoreConsumer, restoreConsumer, failOverProducer, recreate,
-	func(w *world) {
+	func(w *system) {
 		w.producer.ahead = w.offset()
 		w.note("producer's clock is %v ahead", w.producer.ahead)
 	},
-	func(w *world) {
+	func(w *system) {
 		w.consumer.ahead = w.offset()
 		w.note("consumer's clock is %v ahead", w.consumer.ahead)
 	},
-	func(w *world) {
+	func(w *system) {
 		w.retention(w.random.IntN(len(w.producer.state.parts)), 1+w.random.Int64N(10))
 	},
-	func(w *world) { w.outage = w.now + w.short(); w.note("all handlers fail until %v", w.outage) },
+	func(w *system) { w.outage = w.now + w.short(); w.note("all handlers fail until %v", w.outage) },
 	poisonNext,
-	func(w *world) { w.repartition(1 + w.random.Int64N(4)) },
+	func(w *system) { w.repartition(1 + w.random.Int64N(4)) },
 	upgradeConsumer,
 	replay, replay,
 }
 
-func (w *world) short() time.Duration { return time.Duration(w.random.Int64N(int64(3 * time.Second))) }
+func (w *system) short() time.Duration { return time.Duration(w.random.Int64N(int64(3 * time.Second))) }
 
 // offset is what a clock that has stepped is off by: days, or so little that what it
 // delays still happens before the history's end.
-func (w *world) offset() time.Duration {
+func (w *system) offset() time.Duration {
 	d := time.Hour + time.Duration(w.random.Int64N(int64(10*24*time.Hour)))
 	if w.random.IntN(2) == 0 {
 		d = time.Duration(w.random.Int64N(int64(10 * time.Second)))
@@ -65,7 +65,7 @@ func (w *world) offset() time.Duration {
 }
 
 // loseTail is a failover to a replica that lacks the newest entries.
-func loseTail(w *world) {
+func loseTail(w *system) {
 	_, s := w.anyStream()
 	n := w.random.IntN(len(s.entries) + 1)
 	s.entries, s.generated = s.entries[:n:n], 0
@@ -75,7 +75,7 @@ func loseTail(w *world) {
 	w.note("a stream loses all but %d entries", n)
 }
 
-func deleteEntries(w *world) {
+func deleteEntries(w *system) {
 	part, s := w.anyStream()
 	left := []events.Entry{}
 	for _, e := range s.entries {
@@ -88,7 +88,7 @@ func deleteEntries(w *world) {
 }
 
 // forge adds an entry that seems to follow, or one far ahead.
-func forge(w *world) {
+func forge(w *system) {
 	part, s := w.anyStream()
 	last := events.Position{Pos: s.generated}
 	if len(s.entries) > 0 {
@@ -107,27 +107,27 @@ func forge(w *world) {
 	w.notify(part)
 }
 
-func putBackRedis(w *world) {
+func putBackRedis(w *system) {
 	if w.redis.saved != nil {
 		w.redis.byPart, w.redis.saved = w.redis.saved, nil
 		w.note("Redis is put back")
 	}
 }
 
-func replaceStream(w *world) {
+func replaceStream(w *system) {
 	_, s := w.anyStream()
 	*s = stream{foreign: true}
 	w.note("a stream is no stream any more")
 }
 
-func fillRedis(w *world) {
+func fillRedis(w *system) {
 	w.redis.full = true
 	w.note("Redis is full")
 	w.after(w.self, w.short(), func() { w.redis.full = false })
 }
 
 // restoreProducer puts the producer's database back, under processes that go on.
-func restoreProducer(w *world) {
+func restoreProducer(w *system) {
 	commits := w.producer.commits
 	i := len(commits) - 1 - w.random.IntN(len(commits))
 	w.producer.commit(commits[i].clipped())
@@ -136,13 +136,13 @@ func restoreProducer(w *world) {
 }
 
 // operator is a person who sometimes answers to what has happened with a replay.
-func (w *world) operator() {
+func (w *system) operator() {
 	if w.random.IntN(3) == 0 {
 		w.after(w.self, w.short(), func() { replay(w) })
 	}
 }
 
-func restoreConsumer(w *world) {
+func restoreConsumer(w *system) {
 	commits := w.consumer.commits
 	if len(commits) == 0 {
 		return
@@ -156,7 +156,7 @@ func restoreConsumer(w *world) {
 
 // failOverProducer loses the newest commits; the old primary goes on answering for
 // a while.
-func failOverProducer(w *world) {
+func failOverProducer(w *system) {
 	commits := w.producer.commits
 	i := max(len(commits)-1-w.random.IntN(5), 0)
 	old := w.producer.state
@@ -167,7 +167,7 @@ func failOverProducer(w *world) {
 }
 
 // recreate begins one of the databases anew.
-func recreate(w *world) {
+func recreate(w *system) {
 	if w.random.IntN(2) == 0 {
 		w.consumer.abort()
 		w.consumer.commit(consumerState{})
@@ -179,17 +179,17 @@ func recreate(w *world) {
 }
 
 // poisonNext makes one of the next events fail.
-func poisonNext(w *world) {
+func poisonNext(w *system) {
 	n := int32(len(w.events) + w.random.IntN(3))
 	w.poison[n] = poison{permanent: w.random.IntN(3) == 0}
 	w.note("%d is poison", n)
 }
 
 // upgradeConsumer replaces an instance in order.
-func upgradeConsumer(w *world) { w.stopConsumer(w.random.IntN(2)) }
+func upgradeConsumer(w *system) { w.stopConsumer(w.random.IntN(2)) }
 
 // calm ends all faults.
-func (w *world) calm() {
+func (w *system) calm() {
 	w.note("--- calm")
 	w.faulty = false
 	w.redis.away, w.redis.full, w.producer.away, w.consumer.away, w.http.away = 0, false, 0, 0, 0
@@ -205,7 +205,7 @@ func (w *world) calm() {
 }
 
 // redrive is an operator's: what is dead gets another attempt.
-func (w *world) redrive() {
+func (w *system) redrive() {
 	w.consumer.abort()
 	s := w.consumer.state.copied()
 	for i := range s.keys {
@@ -217,7 +217,7 @@ func (w *world) redrive() {
 }
 
 // replay is an operator's, who undoes what the handlers have done before.
-func replay(w *world) {
+func replay(w *system) {
 	p := &process{}
 	from := int64(0)
 	r := admin.Replay{Service: source, Position: &from}

@@ -65,7 +65,7 @@ func (p *producer) copied() producerState {
 }
 
 // publish is a transaction of the service.
-func (w *world) publish(key int) {
+func (w *system) publish(key int) {
 	n := w.event(key)
 	s := w.producer.state
 	s.published, s.outbox = append(s.published, n), append(s.outbox, n)
@@ -75,11 +75,11 @@ func (w *world) publish(key int) {
 }
 
 // repartition begins a layout of count parts.
-func (w *world) repartition(count int64) {
+func (w *system) repartition(count int64) {
 	w.producer.commit(w.newLayout(w.producer.copied(), count))
 }
 
-func (w *world) newLayout(s producerState, count int64) producerState {
+func (w *system) newLayout(s producerState, count int64) producerState {
 	for i := range s.parts {
 		s.parts[i].Closed = true
 	}
@@ -92,7 +92,7 @@ func (w *world) newLayout(s producerState, count int64) producerState {
 }
 
 // retention deletes the oldest n events of a part.
-func (w *world) retention(i int, n int64) {
+func (w *system) retention(i int, n int64) {
 	s := w.producer.copied()
 	p := &s.parts[i]
 	if n = min(n, p.Len()); n == 0 {
@@ -109,7 +109,7 @@ func (w *world) retention(i int, n int64) {
 
 // relayDB is the producer's Postgres as a relay of the process uses it.
 type relayDB struct {
-	*world
+	*system
 	process *process
 }
 
@@ -221,7 +221,7 @@ func (r relayDB) Page(_ context.Context, part, pos int64) (page events.Page, err
 	return page, err
 }
 
-func (w *world) read(s *producerState, part, pos int64) events.Page {
+func (w *system) read(s *producerState, part, pos int64) events.Page {
 	page := events.Page{}
 	for i := range s.parts {
 		p := &s.parts[i]
@@ -248,7 +248,7 @@ func (r relayDB) Trim(context.Context, int64, int64, time.Duration) (int64, erro
 
 // logSource is the producer's log as a consumer of the process asks it.
 type logSource struct {
-	*world
+	*system
 	process *process
 }
 

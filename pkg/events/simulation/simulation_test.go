@@ -16,9 +16,9 @@ var (
 )
 
 const (
-	keys     = 4
-	chaos    = 5 * time.Second  // of faults
-	patience = 30 * time.Second // until all has settled
+	keys  = 4
+	chaos = 5 * time.Second  // of faults
+	limit = 30 * time.Second // until all has settled
 )
 
 // TestSimulation runs histories, and prints the seed of one that ends badly.
@@ -49,7 +49,7 @@ func history(seed uint64, trace *strings.Builder) (fault string, steps int64) {
 	w.plan()
 	w.until(chaos)
 	w.calm()
-	for end := w.now + patience; ; {
+	for end := w.now + limit; ; {
 		if fault = w.rest(); fault == "" {
 			return w.check(), w.steps
 		}
@@ -60,7 +60,7 @@ func history(seed uint64, trace *strings.Builder) (fault string, steps int64) {
 }
 
 // rest lets time pass, and returns what keeps the system from having come to rest.
-func (w *world) rest() string {
+func (w *system) rest() string {
 	w.until(w.now + 250*time.Millisecond)
 	if left := w.unsettled(); left != "" {
 		return left
@@ -75,7 +75,7 @@ func (w *world) rest() string {
 }
 
 // plan draws what will happen.
-func (w *world) plan() {
+func (w *system) plan() {
 	w.faulty = true
 	for n := 4 + w.random.IntN(30); n > 0; n-- {
 		key := w.random.IntN(keys)
@@ -98,10 +98,10 @@ func (w *world) plan() {
 	}
 }
 
-func (w *world) moment() time.Duration { return time.Duration(w.random.Int64N(int64(chaos))) }
+func (w *system) moment() time.Duration { return time.Duration(w.random.Int64N(int64(chaos))) }
 
 // unsettled returns what is left to do.
-func (w *world) unsettled() string {
+func (w *system) unsettled() string {
 	s, c := &w.producer.state, &w.consumer.state
 	switch {
 	case len(s.outbox) > 0:
@@ -123,7 +123,7 @@ func (w *world) unsettled() string {
 }
 
 // check compares what was applied with what was published.
-func (w *world) check() string {
+func (w *system) check() string {
 	applied := w.consumer.state.applied
 	for i, n := range applied {
 		if slices.Contains(applied[:i], n) && !w.forgiven[n] {

@@ -40,7 +40,7 @@ func (s *streams) copied() map[int64]*stream {
 }
 
 // any returns one of the streams that exist.
-func (w *world) anyStream() (int64, *stream) {
+func (w *system) anyStream() (int64, *stream) {
 	parts := slices.Sorted(maps.Keys(w.redis.byPart))
 	if len(parts) == 0 {
 		return 0, &stream{}
@@ -51,7 +51,7 @@ func (w *world) anyStream() (int64, *stream) {
 
 // relayStreams is Redis as a relay of the process uses it.
 type relayStreams struct {
-	*world
+	*system
 	process *process
 }
 
@@ -131,7 +131,7 @@ func (r relayStreams) Delete(_ context.Context, parts []int64) error {
 
 // consumerStreams is Redis as a consumer of the process uses it.
 type consumerStreams struct {
-	*world
+	*system
 	process *process
 }
 

@@ -49,7 +49,7 @@ type transaction struct {
 	consumerDB
 	state   consumerState
 	aborted bool    // by the server
-	staying []int32 // see world.stayed; if the transaction commits
+	staying []int32 // see system.stayed; if the transaction commits
 }
 
 var errAborted = errors.New("terminating connection due to idle-in-transaction timeout")

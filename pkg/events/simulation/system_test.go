@@ -18,8 +18,8 @@ import (
 	"github.com/go-troika/troika/pkg/events/relay"
 )
 
-// world is one history.
-type world struct {
+// system is one history.
+type system struct {
 	scheduler
 	producer producer
 	consumer consumerServer
@@ -118,7 +118,7 @@ func (t *transaction) apply(n int32) error {
 }
 
 // event returns the number of a new one.
-func (w *world) event(key int) int32 {
+func (w *system) event(key int) int32 {
 	n := int32(len(w.events))
 	name := made.Name()
 	switch w.random.IntN(16) {
@@ -148,7 +148,7 @@ var (
 
 // effect comes before and after everything that others can see. There a process may
 // crash, freeze, or hear nothing but an error.
-func (w *world) effect(p *process, s *server) error {
+func (w *system) effect(p *process, s *server) error {
 	if p.dead {
 		panic(crashed{})
 	}
@@ -178,7 +178,7 @@ func (w *world) effect(p *process, s *server) error {
 
 // exchange is an effect on a server: f is done or not, and its answer arrives or
 // not.
-func (w *world) exchange(p *process, s *server, f func()) error {
+func (w *system) exchange(p *process, s *server, f func()) error {
 	if err := w.effect(p, s); err != nil {
 		return err
 	}
@@ -186,9 +186,9 @@ func (w *world) exchange(p *process, s *server, f func()) error {
 	return w.effect(p, s)
 }
 
-func (w *world) clock(s *server) time.Duration { return w.now + s.ahead }
+func (w *system) clock(s *server) time.Duration { return w.now + s.ahead }
 
-func (w *world) note(format string, args ...any) {
+func (w *system) note(format string, args ...any) {
 	if w.trace != nil {
 		fmt.Fprintf(w.trace, "%9.3fs ", w.now.Seconds())
 		fmt.Fprintf(w.trace, format+"\n", args...)
@@ -196,7 +196,7 @@ func (w *world) note(format string, args ...any) {
 }
 
 // log is what relays and consumers log to.
-func (w *world) log() *slog.Logger {
+func (w *system) log() *slog.Logger {
 	if w.trace == nil {
 		return slog.New(slog.DiscardHandler)
 	}
@@ -208,7 +208,7 @@ func (w *world) log() *slog.Logger {
 	}}))
 }
 
-type tracer struct{ w *world }
+type tracer struct{ w *system }
 
 func (t tracer) Write(p []byte) (int, error) {
 	t.w.note("%s", strings.TrimSpace(string(p)))
@@ -216,8 +216,8 @@ func (t tracer) Write(p []byte) (int, error) {
 }
 
 // newWorld returns a system that has just been started.
-func newWorld(seed uint64, trace *strings.Builder) *world {
-	w := &world{
+func newWorld(seed uint64, trace *strings.Builder) *system {
+	w := &system{
 		scheduler: scheduler{random: rand.New(rand.NewPCG(seed, seed))}, self: &process{}, trace: trace,
 		wakers: map[*process]waker{}, stops: map[*process]func(){}, trimmed: map[int32]bool{}, forgiven: map[int32]bool{}, stayed: map[int32]bool{}, poison: map[int32]poison{},
 		redis: streams{byPart: map[int64]*stream{}},
@@ -233,7 +233,7 @@ func newWorld(seed uint64, trace *strings.Builder) *world {
 	return w
 }
 
-func (w *world) startRelay(i int) {
+func (w *system) startRelay(i int) {
 	p := &process{}
 	w.relays[i] = p
 	w.instances++
@@ -249,7 +249,7 @@ func (w *world) startRelay(i int) {
 }
 
 // poke tells processes that there is something in the outbox.
-func (w *world) poke(relays []*process) {
+func (w *system) poke(relays []*process) {
 	for _, p := range relays {
 		poke(w.wakers[p].move)
 	}
@@ -260,7 +260,7 @@ func (w *world) poke(relays []*process) {
 	}
 }
 
-func (w *world) wakeAppender(p *process) { poke(w.wakers[p].appended) }
+func (w *system) wakeAppender(p *process) { poke(w.wakers[p].appended) }
 
 func poke(c chan<- struct{}) {
 	select {
@@ -269,7 +269,7 @@ func poke(c chan<- struct{}) {
 	}
 }
 
-func (w *world) startConsumer(i int) {
+func (w *system) startConsumer(i int) {
 	p := &process{}
 	w.consumers[i] = p
 	w.instances++
@@ -290,7 +290,7 @@ func (w *world) startConsumer(i int) {
 }
 
 // stopConsumer stops an instance in order; another comes in its place.
-func (w *world) stopConsumer(i int) {
+func (w *system) stopConsumer(i int) {
 	p := w.consumers[i]
 	stop := w.stops[p]
 	if stop == nil {
@@ -306,7 +306,7 @@ func (w *world) stopConsumer(i int) {
 }
 
 // kill crashes a process; another comes in its place.
-func (w *world) kill(p *process) {
+func (w *system) kill(p *process) {
 	if p.dead {
 		return
 	}
@@ -316,7 +316,7 @@ func (w *world) kill(p *process) {
 }
 
 // restart starts a process for each that is dead.
-func (w *world) restart() {
+func (w *system) restart() {
 	for i, p := range w.relays {
 		if p.dead {
 			w.startRelay(i)
@@ -330,7 +330,7 @@ func (w *world) restart() {
 }
 
 // forgot notes that the inbox has lost an event.
-func (w *world) forgot(n int32, part, pos int64) {
+func (w *system) forgot(n int32, part, pos int64) {
 	for _, p := range w.producer.state.parts {
 		if p.Number == part && pos < p.Base.Pos-p.Len() {
 			w.forgiven[n] = true

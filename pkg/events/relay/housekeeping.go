@@ -8,8 +8,8 @@ import (
 	"github.com/go-troika/troika/pkg/events/internal/backoff"
 )
 
-// tidy is what retention remembers between steps.
-type tidy struct {
+// housekeep is what retention remembers between steps.
+type housekeep struct {
 	allowed map[int64]*allowance
 	trouble backoff.Backoff
 }
@@ -17,11 +17,11 @@ type tidy struct {
 // TidyStep measures what waits, in every instance, and where it leads deletes what
 // the log need not keep. Moving and appending do not wait for it.
 func (r *Relay) TidyStep(ctx context.Context) time.Duration {
-	r.tidy.trouble.What = "retention of the event log"
+	r.housekeep.trouble.What = "retention of the event log"
 	if err := errors.Join(r.measure(ctx), r.retain(ctx)); err != nil {
-		r.tidy.trouble.Failed(ctx, r.Deps.Log, err)
+		r.housekeep.trouble.Failed(ctx, r.Deps.Log, err)
 	} else {
-		r.tidy.trouble.Succeeded(ctx, r.Deps.Log)
+		r.housekeep.trouble.Succeeded(ctx, r.Deps.Log)
 	}
 	return tidyTime
 }
@@ -37,22 +37,22 @@ func (r *Relay) measure(ctx context.Context) error {
 
 func (r *Relay) retain(ctx context.Context) error {
 	if !r.appender.fresh.leading() {
-		r.tidy.allowed = nil
+		r.housekeep.allowed = nil
 		return nil
 	}
 	parts, err := r.DB.Ask(ctx, nil)
 	if err != nil {
 		return err
 	}
-	if r.tidy.allowed == nil {
-		r.tidy.allowed = map[int64]*allowance{}
+	if r.housekeep.allowed == nil {
+		r.housekeep.allowed = map[int64]*allowance{}
 	}
 	age := time.Duration(r.Config.LogDays) * 24 * time.Hour
 	for _, p := range parts {
-		a := r.tidy.allowed[p.Number]
+		a := r.housekeep.allowed[p.Number]
 		if a == nil {
 			a = &allowance{}
-			r.tidy.allowed[p.Number] = a
+			r.housekeep.allowed[p.Number] = a
 		}
 		a.grow(r.Now(), p.Len())
 		if n := deletable(p, r.Config.StreamCap, a.rows); n > 0 {
