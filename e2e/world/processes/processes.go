@@ -32,7 +32,7 @@ func Uncached() {
 }
 
 // Start runs the stack of the checkout at root on free ports. command is the path of the
-// stack command; "" means bin/stack of the checkout.
+// stack command; with "" it is built first.
 func Start(ctx context.Context, root, command string) (world.World, error) {
 	root, err := filepath.Abs(root)
 	if err != nil {
