@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-troika/troika/e2e/poll"
 	"github.com/go-troika/troika/e2e/world"
 )
 
@@ -136,23 +137,11 @@ func Parse[T any](a Answer) (T, error) {
 	return v, nil
 }
 
-// Eventually polls check until it answers nil, and fails the test with its last
-// error if that takes longer than the time given.
-func Eventually(tb testing.TB, within time.Duration, check func() error) {
+// Eventually is poll.Until for a test, which it fails. It works in a cleanup, too.
+func Eventually(tb testing.TB, limit time.Duration, check func() error) {
 	tb.Helper()
-	deadline := time.After(within)
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		err := check()
-		if err == nil {
-			return
-		}
-		select {
-		case <-deadline:
-			tb.Fatalf("still after %v: %v", within, err)
-		case <-tick.C:
-		}
+	if err := poll.Until(context.Background(), limit, check); err != nil {
+		tb.Fatal(err)
 	}
 }
 

@@ -15,6 +15,7 @@ import (
 
 	"github.com/go-troika/troika/e2e/driver"
 	"github.com/go-troika/troika/e2e/front"
+	"github.com/go-troika/troika/e2e/poll"
 	"github.com/go-troika/troika/e2e/world"
 )
 
@@ -39,10 +40,8 @@ func (c *client) call(ctx context.Context, caller, service, method, path string,
 			return status, nil
 		}
 		last = err
-		select {
-		case <-ctx.Done():
-			return 0, ctx.Err()
-		case <-time.After(between):
+		if err := poll.Sleep(ctx, between); err != nil {
+			return 0, err
 		}
 	}
 	return 0, fmt.Errorf("%s %s: %w", method, path, last)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/go-troika/troika/e2e/poll"
 	"github.com/go-troika/troika/e2e/world"
 )
 
@@ -20,15 +21,8 @@ func (l *lab) do(ctx context.Context, h harm) error {
 	if err := l.stack.Do(ctx, h.do, h.part); err != nil {
 		return err
 	}
-	wait(ctx, h.lasts)
+	_ = poll.Sleep(ctx, h.lasts)
 	return l.stack.Do(ctx, h.undo, h.part)
-}
-
-func wait(ctx context.Context, d time.Duration) {
-	select {
-	case <-ctx.Done():
-	case <-time.After(d):
-	}
 }
 
 // moment is a random time below limit.
@@ -51,7 +45,7 @@ func (l *lab) killed(ctx context.Context) (string, error) {
 	harms := l.cfg.Kills + l.cfg.Freezes
 	_, err := l.under(ctx, l.cfg.Users, l.persist, func(ctx context.Context) error {
 		for i, freezes := 0, l.cfg.Freezes; i < harms; i++ {
-			wait(ctx, l.moment(shortly))
+			_ = poll.Sleep(ctx, l.moment(shortly))
 			h := harm{"kill", "start", l.anyOf(mortal), l.moment(shortly)}
 			if freezes > 0 && i%(harms/l.cfg.Freezes) == 0 {
 				freezes--
@@ -70,7 +64,7 @@ func (l *lab) killed(ctx context.Context) (string, error) {
 func (l *lab) crashed(ctx context.Context) (string, error) {
 	_, err := l.under(ctx, 0, l.persist, func(ctx context.Context) error {
 		for range l.cfg.Crashes {
-			wait(ctx, shortly+l.moment(shortly))
+			_ = poll.Sleep(ctx, shortly+l.moment(shortly))
 			if err := l.do(ctx, harm{"kill", "start", "postgres", l.moment(shortly)}); err != nil {
 				return err
 			}
@@ -96,7 +90,7 @@ func (l *lab) frozen(ctx context.Context) (string, error) {
 		}
 		successor, err := l.leader(ctx, leader)
 		takeover = time.Since(began)
-		wait(ctx, l.cfg.Frozen-takeover)
+		_ = poll.Sleep(ctx, l.cfg.Frozen-takeover)
 		fmt.Fprintf(l.out, "resume %s; %s leads since %v after\n", leader, successor, takeover.Round(time.Millisecond))
 		return errors.Join(err, l.stack.Do(ctx, "resume", leader))
 	})
@@ -107,7 +101,7 @@ func (l *lab) frozen(ctx context.Context) (string, error) {
 // leader waits for an instance of user-service whose relay leads, other than
 // one.
 func (l *lab) leader(ctx context.Context, other string) (string, error) {
-	for began := time.Now(); time.Since(began) < Settle; wait(ctx, between) {
+	for began := time.Now(); time.Since(began) < Settle; _ = poll.Sleep(ctx, between) {
 		for _, p := range l.stack.Parts {
 			if p.Service != world.User || p.Name == other {
 				continue
@@ -137,7 +131,7 @@ func (l *lab) dropped(ctx context.Context) (string, error) {
 					ended++
 				}
 			}
-			wait(ctx, l.moment(shortly))
+			_ = poll.Sleep(ctx, l.moment(shortly))
 		}
 		return ctx.Err()
 	})

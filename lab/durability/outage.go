@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/go-troika/troika/e2e/poll"
 	"github.com/go-troika/troika/e2e/world"
 )
 
@@ -22,7 +23,7 @@ const normally = 10 * time.Second
 // outage measures writes with Redis and without. No write may fail.
 func (l *lab) outage(ctx context.Context, meanwhile func() error) (string, error) {
 	before, err := l.under(ctx, 0, l.once, func(ctx context.Context) error {
-		wait(ctx, min(normally, l.cfg.Outage))
+		_ = poll.Sleep(ctx, min(normally, l.cfg.Outage))
 		return nil
 	})
 	if err != nil {
@@ -32,7 +33,7 @@ func (l *lab) outage(ctx context.Context, meanwhile func() error) (string, error
 		return "", err
 	}
 	during, err := l.under(ctx, 0, l.once, func(ctx context.Context) error {
-		wait(ctx, l.cfg.Outage)
+		_ = poll.Sleep(ctx, l.cfg.Outage)
 		return meanwhile()
 	})
 	if err != nil {
@@ -74,12 +75,12 @@ func (l *lab) replaced(ctx context.Context) (string, error) {
 func (l *lab) wiped(ctx context.Context, wipe func(context.Context) error) (string, error) {
 	_, err := l.under(ctx, 0, l.persist, func(ctx context.Context) error {
 		for range l.cfg.Wipes {
-			wait(ctx, shortly+l.moment(shortly))
+			_ = poll.Sleep(ctx, shortly+l.moment(shortly))
 			if err := wipe(ctx); err != nil {
 				return err
 			}
 		}
-		wait(ctx, shortly)
+		_ = poll.Sleep(ctx, shortly)
 		return nil
 	})
 	return l.arrival(ctx, err)
@@ -91,7 +92,7 @@ func (l *lab) arrival(ctx context.Context, err error) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	for began := time.Now(); ; wait(ctx, between) {
+	for began := time.Now(); ; _ = poll.Sleep(ctx, between) {
 		missing, err := l.missing(ctx)
 		took := time.Since(began)
 		switch {

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/go-troika/troika/e2e/front"
+	"github.com/go-troika/troika/e2e/poll"
 	"github.com/go-troika/troika/e2e/world"
 )
 
@@ -117,10 +118,7 @@ func (l *lab) once(ctx context.Context, n int) (written, error) {
 		return written{}, unlike("create "+email(n), status, err)
 	}
 	l.written.Add(1)
-	select {
-	case <-ctx.Done():
-	case <-time.After(pace):
-	}
+	_ = poll.Sleep(ctx, pace)
 	return written{u.ID, took}, nil
 }
 

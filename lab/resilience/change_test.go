@@ -14,6 +14,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/go-troika/troika/e2e/driver"
+	"github.com/go-troika/troika/e2e/poll"
 	"github.com/go-troika/troika/e2e/world"
 	"github.com/go-troika/troika/lab/resilience"
 	"github.com/go-troika/troika/pkg/serviceclient"
@@ -25,11 +26,11 @@ func TestScale(t *testing.T) {
 	b := begin(t, "scale 1 → 3 → 1 under load")
 	l := b.load()
 	b.together(driver.Stop, one, third) // which takes two seconds
-	resilience.Wait(t.Context(), *lasts-2*time.Second)
+	_ = poll.Sleep(t.Context(), *lasts-2*time.Second)
 	b.together(driver.Start, one, third)
 	up := time.Now()
 	instances := b.stack.Instances(world.User)
-	b.must(resilience.Until(t.Context(), settling, func() error {
+	b.must(poll.Until(t.Context(), settling, func() error {
 		for _, p := range instances {
 			if b.caller.Attempts.First(p.Host(), up).IsZero() {
 				return fmt.Errorf("%s is not called", p.Name)
@@ -39,10 +40,10 @@ func TestScale(t *testing.T) {
 	}))
 	served := time.Since(up)
 	from := time.Now()
-	resilience.Wait(t.Context(), max(*lasts, 2*time.Second))
+	_ = poll.Sleep(t.Context(), max(*lasts, 2*time.Second))
 	shares := b.caller.Attempts.Shares(instances, from, time.Now())
 	b.together(driver.Stop, one, third)
-	resilience.Wait(t.Context(), *lasts-2*time.Second)
+	_ = poll.Sleep(t.Context(), *lasts-2*time.Second)
 	b.unload(l)
 	b.row.Within("the new ones are called after", served, 3*time.Second, settling)
 	low, high := slices.Min(shares)*3, slices.Max(shares)*3

@@ -13,6 +13,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/go-troika/troika/e2e/poll"
 	"github.com/go-troika/troika/e2e/world"
 	"github.com/go-troika/troika/pkg/registry"
 )
@@ -22,14 +23,14 @@ type Fault func(w http.ResponseWriter, r *http.Request, pass http.Handler)
 
 // FailFast answers 500 after a millisecond.
 func FailFast(w http.ResponseWriter, r *http.Request, _ http.Handler) {
-	Wait(r.Context(), time.Millisecond)
+	_ = poll.Sleep(r.Context(), time.Millisecond)
 	http.Error(w, `{"error": "broken"}`, http.StatusInternalServerError)
 }
 
 // Slow takes ten times as long as the instance behind.
 func Slow(w http.ResponseWriter, r *http.Request, pass http.Handler) {
 	began := time.Now()
-	pass.ServeHTTP(&late{ResponseWriter: w, wait: func() { Wait(r.Context(), 9*time.Since(began)) }}, r)
+	pass.ServeHTTP(&late{ResponseWriter: w, wait: func() { _ = poll.Sleep(r.Context(), 9*time.Since(began)) }}, r)
 }
 
 // Flaky fails at once in 30 of 100 calls.

@@ -2,11 +2,12 @@ package resilience
 
 import (
 	"context"
-	"fmt"
 	"math/rand/v2"
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/go-troika/troika/e2e/poll"
 )
 
 // Load is a number of callers, each of which makes one call after the other.
@@ -32,11 +33,11 @@ func Begin(ctx context.Context, callers int, pace time.Duration, call func(conte
 	l := &Load{stop: stop}
 	for range callers {
 		l.callers.Go(func() {
-			Wait(running, spread(pace)/2) // not all in step
+			_ = poll.Sleep(running, spread(pace)/2) // not all in step
 			for running.Err() == nil {
 				began := time.Now()
 				l.count(call(context.WithoutCancel(ctx)), time.Since(began))
-				Wait(running, spread(pace))
+				_ = poll.Sleep(running, spread(pace))
 			}
 		})
 	}
@@ -108,34 +109,4 @@ func spread(d time.Duration) time.Duration {
 		return 0
 	}
 	return d/2 + rand.N(d)
-}
-
-// Wait waits for d or for the end of ctx.
-func Wait(ctx context.Context, d time.Duration) {
-	if d <= 0 {
-		return
-	}
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-ctx.Done():
-	}
-}
-
-// Until polls check until it answers nil. The error is its last one, if that takes
-// longer than the time given.
-func Until(ctx context.Context, within time.Duration, check func() error) error {
-	ctx, cancel := context.WithTimeout(ctx, within)
-	defer cancel()
-	for {
-		err := check()
-		if err == nil {
-			return nil
-		}
-		if ctx.Err() != nil {
-			return fmt.Errorf("still after %v: %w", within, err)
-		}
-		Wait(ctx, 10*time.Millisecond)
-	}
 }

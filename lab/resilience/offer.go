@@ -5,6 +5,8 @@ import (
 	"errors"
 	"sync"
 	"time"
+
+	"github.com/go-troika/troika/e2e/poll"
 )
 
 // Offered is what became of calls that were begun whether or not earlier ones had
@@ -43,7 +45,7 @@ func Offer(ctx context.Context, rate float64, underWay int, d time.Duration, cal
 			slots <- struct{}{}
 			calls.Go(one)
 		}
-		Wait(ctx, tick)
+		_ = poll.Sleep(ctx, tick)
 	}
 	calls.Wait()
 	o.Took = time.Since(began)

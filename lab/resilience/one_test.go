@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/go-troika/troika/e2e/driver"
+	"github.com/go-troika/troika/e2e/poll"
 	"github.com/go-troika/troika/e2e/world"
 	"github.com/go-troika/troika/lab/resilience"
 )
@@ -48,7 +49,7 @@ func (b *bundle) leaves(away, back string) {
 	gone := time.Now()
 	b.do(away, one)
 	if away == driver.Pause {
-		resilience.Wait(b.Context(), max(*lasts, frozen))
+		_ = poll.Sleep(b.Context(), max(*lasts, frozen))
 	} else {
 		b.hold()
 	}
@@ -75,7 +76,7 @@ func (b *bundle) awaitShare(name string, since time.Time) (took time.Duration, r
 			at = i
 		}
 	}
-	_ = resilience.Until(b.Context(), settling, func() error {
+	_ = poll.Until(b.Context(), settling, func() error {
 		if took, returned = b.caller.Attempts.Returned(instances, at, since); !returned {
 			return fmt.Errorf("%s has no share yet", name)
 		}
@@ -124,7 +125,7 @@ func misbehave(t, whole *testing.T, fault string, do resilience.Fault, lasts tim
 		}
 	})
 	l := b.load()
-	b.must(resilience.Until(t.Context(), settling, func() error {
+	b.must(poll.Until(t.Context(), settling, func() error {
 		mine, theirs := faulty.Seen("gateway").Load(), faulty.Seen(world.Order).Load()
 		if mine < 20 || theirs < 20 {
 			return fmt.Errorf("the new instance got %d lookups and %d calls of order-service", mine, theirs)
@@ -133,7 +134,7 @@ func misbehave(t, whole *testing.T, fault string, do resilience.Fault, lasts tim
 	}))
 	before := l.lookUps.Calls() + l.orders.Calls()
 	faulty.Do(do)
-	resilience.Wait(t.Context(), lasts)
+	_ = poll.Sleep(t.Context(), lasts)
 	harmed, during := faulty.Harmed(), l.lookUps.Calls()+l.orders.Calls()-before
 	b.unload(l)
 	b.row.Holds(harmed > 0, "%d attempts of %d calls met it", harmed, during)

@@ -13,6 +13,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/go-troika/troika/e2e/driver"
+	"github.com/go-troika/troika/e2e/poll"
 	"github.com/go-troika/troika/e2e/world"
 	"github.com/go-troika/troika/lab/resilience"
 	"github.com/go-troika/troika/pkg/breaker"
@@ -38,7 +39,7 @@ func TestAllDown(t *testing.T) {
 		return b.refused(ctx, at, &placed)
 	})
 	b.hold()
-	resilience.Wait(t.Context(), resilience.Cooldown*12/10) // for a trial at least
+	_ = poll.Sleep(t.Context(), resilience.Cooldown*12/10) // for a trial at least
 	attempts := blackhole.Calls()
 	tally := l.End()
 	b.row.Count("refusals of 503 with Retry-After", tally)
@@ -75,7 +76,7 @@ func (b *bundle) opens(blackhole *resilience.Blackhole, at resilience.Part, call
 func (b *bundle) closes(at resilience.Part) {
 	b.Helper()
 	back := time.Now()
-	b.must(resilience.Until(b.Context(), settling, func() error {
+	b.must(poll.Until(b.Context(), settling, func() error {
 		answer, err := b.client.Order(b.Context(), at, b.user.ID, "")
 		if err == nil && answer.Status != http.StatusCreated {
 			err = fmt.Errorf("status %d", answer.Status)
@@ -155,7 +156,7 @@ func TestStormOfHangUps(t *testing.T) {
 	lookUps := resilience.Begin(t.Context(), callers, 10*time.Millisecond, func(ctx context.Context) error {
 		return hangUp(ctx, patience, func(ctx context.Context) error { return b.caller.LookUp(ctx, b.user.ID) })
 	})
-	resilience.Wait(t.Context(), 1500*time.Millisecond) // less than an attempt may take
+	_ = poll.Sleep(t.Context(), 1500*time.Millisecond) // less than an attempt may take
 	o, l := orders.End(), lookUps.End()
 	b.do(driver.Resume, world.User)
 	b.row.Count("orders given up", o)

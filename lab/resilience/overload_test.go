@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-troika/troika/e2e/poll"
 	"github.com/go-troika/troika/lab/resilience"
 )
 
@@ -27,7 +28,7 @@ func TestOverload(t *testing.T) {
 	lasts := max(*lasts, 1200*time.Millisecond)
 	began := time.Now()
 	closed := resilience.Begin(t.Context(), resilience.InFlight, 0, place)
-	resilience.Wait(t.Context(), lasts)
+	_ = poll.Sleep(t.Context(), lasts)
 	calm := closed.End()
 	capacity := float64(calm.Calls) / time.Since(began).Seconds()
 	b.row.Count("orders in a closed loop", calm)

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/go-troika/troika/e2e/driver"
+	"github.com/go-troika/troika/e2e/poll"
 	"github.com/go-troika/troika/e2e/world"
 	"github.com/go-troika/troika/lab/resilience"
 )
@@ -29,7 +30,7 @@ func TestRedisGone(t *testing.T) {
 	newcomer, err := b.stack.NewCaller()
 	b.must(err)
 	n := resilience.Begin(t.Context(), callers, lookUpPace, func(ctx context.Context) error { return newcomer.LookUp(ctx, b.user.ID) })
-	resilience.Wait(t.Context(), ttl+*lasts-time.Since(began))
+	_ = poll.Sleep(t.Context(), ttl+*lasts-time.Since(began))
 	took, returned := b.awaitShare(one, started)
 	b.row.Holds(returned, "an instance started without Redis has its share after %s", resilience.Short(took))
 	down := time.Since(began)
@@ -48,9 +49,9 @@ func TestRedisEmptied(t *testing.T) {
 	l := b.load()
 	b.must(b.caller.Empty(t.Context()))
 	emptied := time.Now()
-	b.must(resilience.Until(t.Context(), settling, func() error { return b.stack.Listed(world.User, 3) }))
+	b.must(poll.Until(t.Context(), settling, func() error { return b.stack.Listed(world.User, 3) }))
 	b.row.Within("all three are announced again after", time.Since(emptied), 3*time.Second, settling)
-	resilience.Wait(t.Context(), *lasts-time.Since(emptied))
+	_ = poll.Sleep(t.Context(), *lasts-time.Since(emptied))
 	b.unload(l)
 	b.end()
 }
@@ -60,7 +61,7 @@ func TestRedisSlow(t *testing.T) {
 	b := begin(t, "Redis slow by 2 s")
 	l := b.load()
 	b.stack.Relay.Delay(2 * time.Second)
-	resilience.Wait(t.Context(), 2*time.Second+*lasts)
+	_ = poll.Sleep(t.Context(), 2*time.Second+*lasts)
 	b.stack.Relay.Delay(0)
 	b.unload(l)
 	b.end()

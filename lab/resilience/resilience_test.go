@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/go-troika/troika/contracts"
+	"github.com/go-troika/troika/e2e/poll"
 	"github.com/go-troika/troika/e2e/world"
 	"github.com/go-troika/troika/e2e/world/processes"
 	"github.com/go-troika/troika/lab/resilience"
@@ -165,7 +166,7 @@ func (b *bundle) fresh(users int) {
 // sees waits until the caller knows all there is.
 func (b *bundle) sees(users int) {
 	b.Helper()
-	b.must(resilience.Until(b.Context(), settling, func() error {
+	b.must(poll.Until(b.Context(), settling, func() error {
 		return errors.Join(b.caller.Sees(world.User, users), b.caller.Sees(world.Order, 2), b.caller.Sees(world.Profile, 2))
 	}))
 }
@@ -195,7 +196,7 @@ func (b *bundle) do(verb, part string) {
 }
 
 // hold lets things be as they are for as long as a fault lasts.
-func (b *bundle) hold() { resilience.Wait(b.Context(), *lasts) }
+func (b *bundle) hold() { _ = poll.Sleep(b.Context(), *lasts) }
 
 // loads are callers that look up the user, and callers that place orders.
 type loads struct{ lookUps, orders *resilience.Load }

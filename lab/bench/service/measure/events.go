@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/go-troika/troika/contracts"
+	"github.com/go-troika/troika/e2e/poll"
 	"github.com/go-troika/troika/lab/bench/internal/report"
 	"github.com/go-troika/troika/lab/bench/service/load"
 )
@@ -74,7 +75,7 @@ func (b *Bench) besideWriters(ctx context.Context, f *follower, rate float64) ([
 		_, err := load.Run(ctx, writers.job, Callers, warmUp+b.Plan.Beside)
 		written <- err
 	}()
-	err = pause(ctx, warmUp)
+	err = poll.Sleep(ctx, warmUp)
 	end := time.Now().Add(b.Plan.Beside - drain)
 	followed, errFollow := f.follow(ctx, func(int) bool { return err == nil && time.Now().Before(end) })
 	return followed, errors.Join(err, errFollow, <-written)
@@ -145,7 +146,7 @@ func (f *follower) await(ctx context.Context, request []byte, until time.Time) e
 		case time.Now().After(until):
 			return fmt.Errorf("%.60q: no profile after %v", request, arrival)
 		}
-		if err := pause(ctx, lookAgain); err != nil {
+		if err := poll.Sleep(ctx, lookAgain); err != nil {
 			return err
 		}
 	}

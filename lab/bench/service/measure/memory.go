@@ -2,13 +2,13 @@ package measure
 
 import (
 	"context"
-	"time"
 
+	"github.com/go-troika/troika/e2e/poll"
 	"github.com/go-troika/troika/lab/bench/internal/report"
 )
 
 func (b *Bench) idleMemory(ctx context.Context) ([]report.Line, error) {
-	if err := pause(ctx, b.Plan.Settle); err != nil {
+	if err := poll.Sleep(ctx, b.Plan.Settle); err != nil {
 		return nil, err
 	}
 	resident, proportional, err := b.memory()
@@ -25,7 +25,7 @@ func (b *Bench) idleMemory(ctx context.Context) ([]report.Line, error) {
 
 // usedMemory is read after all load.
 func (b *Bench) usedMemory(ctx context.Context) ([]report.Line, error) {
-	if err := pause(ctx, b.Plan.Settle); err != nil {
+	if err := poll.Sleep(ctx, b.Plan.Settle); err != nil {
 		return nil, err
 	}
 	resident, _, err := b.memory()
@@ -46,15 +46,4 @@ func (b *Bench) memory() (resident, proportional float64, err error) {
 		proportional += float64(m.Proportional) / (1 << 20)
 	}
 	return resident, proportional, nil
-}
-
-func pause(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-timer.C:
-		return nil
-	}
 }

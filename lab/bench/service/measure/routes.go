@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/go-troika/troika/contracts"
+	"github.com/go-troika/troika/e2e/poll"
 	"github.com/go-troika/troika/lab/bench/internal/report"
 	"github.com/go-troika/troika/lab/bench/service/load"
 	"github.com/go-troika/troika/lab/bench/service/process"
@@ -91,7 +92,7 @@ func (b *Bench) turns(ctx context.Context, targets []target) (map[report.Side][]
 func (b *Bench) slice(ctx context.Context, t target) (cost, error) {
 	before, errBefore := spent(t)
 	result, errRun := load.Run(ctx, t.job, Callers, b.Plan.Slice)
-	errPause := pause(ctx, drain)
+	errPause := poll.Sleep(ctx, drain)
 	after, errAfter := spent(t)
 	if err := errors.Join(errBefore, errRun, errPause, errAfter); err != nil {
 		return cost{}, err
