@@ -104,9 +104,7 @@ func (l *lab) restoredBoth() {
 		l.from.restore(publisher)
 		l.forget()
 		l.to.restore(subscriber)
-		if err := l.redis.primary.client.FlushAll(l.t.Context()).Err(); err != nil {
-			l.t.Fatal(err)
-		}
+		l.redis.flush()
 		pause()
 	})
 }
@@ -218,9 +216,7 @@ func (l *lab) quietWeek() {
 	l.step(publisher, 8)
 	l.step(subscriber, 8)
 	l.exec(l.published, `DELETE FROM event_log`)
-	if err := l.redis.primary.client.FlushAll(l.t.Context()).Err(); err != nil {
-		l.t.Fatal(err)
-	}
+	l.redis.flush()
 	l.under(steady, pause)
 }
 
