@@ -45,8 +45,8 @@ type app struct {
 }
 
 var (
-	errUsage = errors.New("see stack help")
-	errReported  = errors.New("failed") // and the command has told of it already
+	errUsage    = errors.New("see stack help")
+	errReported = errors.New("failed") // and the command has told of it already
 )
 
 // Variables that invocations of this program set for each other.

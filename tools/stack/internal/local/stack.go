@@ -37,12 +37,12 @@ type Options struct {
 // has been called.
 type Stack struct {
 	Options
-	dir      *checkout.RunDir
-	supervisor   *process.Supervisor
-	ports    machine.Ports
-	password string // of every role, and of Redis
-	postgres *part
-	redis    *part
+	dir        *checkout.RunDir
+	supervisor *process.Supervisor
+	ports      machine.Ports
+	password   string // of every role, and of Redis
+	postgres   *part
+	redis      *part
 
 	mu      sync.Mutex
 	parts   []*part
