@@ -15,7 +15,7 @@ import (
 const Cooldown = time.Second
 
 // Pool is how many database connections each service has here, and InFlight how
-// many requests it therefore lets in at a time.
+// many requests it therefore admits at a time.
 const (
 	Pool     = 10
 	InFlight = 4 * Pool

@@ -177,9 +177,10 @@ func (app App[C]) migrate(ctx context.Context, environ []string, out io.Writer) 
 	if err != nil {
 		return err
 	}
+	defer c.Close() // not of what is migrated
 	ctx, cancel := context.WithTimeout(ctx, migrateTime)
 	defer cancel()
-	if err := errors.Join(c.migrate(ctx), c.Close()); err != nil {
+	if err := c.migrate(ctx); err != nil {
 		return err
 	}
 	_, err = fmt.Fprintf(out, "%s is up to date\n", database.Name(c.Config.Service, c.Config.Env))

@@ -30,7 +30,7 @@ type exchange struct {
 	shortDeadline bool
 }
 
-// fail returns the error that the handlers ended with.
+// fail responds with the error that the handlers ended with.
 func (x *exchange) fail(c *gin.Context) {
 	ctx := c.Request.Context()
 	broken := c.Writer.Written()

@@ -26,7 +26,7 @@ func (s *Server) Ready(name string, check func(ctx context.Context) error) {
 	s.ready.add(name, check)
 }
 
-// health returns the last minute's figures, with 503 when too many requests
+// health responds with the last minute's figures, with 503 when too many requests
 // failed in it.
 func (s *Server) health(c *gin.Context) error {
 	h := s.deps.Metrics.Health()

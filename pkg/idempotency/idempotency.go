@@ -61,8 +61,8 @@ func WithKey(ctx context.Context, k Key) context.Context {
 }
 
 // Find returns the id of what an earlier request with the key of ctx made, uuid.Nil if
-// there was none. request is what is asked for, in one spelling for requests that mean
-// the same; the error is ErrKeyReused if the earlier one differs. Use it before work
+// there was none. request is the content of the request, in one spelling for requests that
+// mean the same; the error is ErrKeyReused if the earlier one differs. Use it before work
 // that a repetition should not do; [Once] looks again.
 func Find(ctx context.Context, db *gorm.DB, request string) (uuid.UUID, error) {
 	key, ok := ctx.Value(contextKey{}).(Key)

@@ -60,7 +60,7 @@ func (l *lines) all() []string {
 	return strings.Split(strings.TrimSuffix(l.buf.String(), "\n"), "\n")
 }
 
-// setup returns a client of the instances at urls, with a transport of its own.
+// setup returns a client of the instances at urls, with a separate transport.
 func setup(t testing.TB, cfg serviceclient.Config, urls ...string) *bundle {
 	t.Helper()
 	transport := serviceclient.NewTransport()

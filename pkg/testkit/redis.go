@@ -17,7 +17,7 @@ const (
 	leaseWait = 2 * time.Minute
 )
 
-// Redis returns the test an empty Redis database of its own: one of the server's
+// Redis returns an empty Redis database for the test alone: one of the server's
 // numbered databases, leased for the time of the test. FLUSHDB empties it;
 // FLUSHALL would empty the others' too.
 func Redis(t testing.TB) *redis.Client {

@@ -98,7 +98,7 @@ func newSpanID() (id trace.SpanID) {
 	return id
 }
 
-// idGenerator returns the SDK ids of our shape.
+// idGenerator makes the ids of spans for the SDK in our shape.
 type idGenerator struct{}
 
 func (idGenerator) NewIDs(context.Context) (trace.TraceID, trace.SpanID) {

@@ -61,7 +61,7 @@ func (a *app) choose(ctx context.Context, o launchOptions) (*docker.Stack, error
 	return nil, nil
 }
 
-// dockerPorts returns the services other host ports where theirs are busy.
+// dockerPorts moves the services to other host ports where theirs are busy.
 func (a *app) dockerPorts(d *docker.Stack, o launchOptions) error {
 	var ports machine.Ports
 	for name, value := range o.variables {

@@ -37,7 +37,7 @@ func opened(t *testing.T, ours breaker.Config) *twins {
 }
 
 // A trial that hangs keeps gobreaker half-open and refusing as long as it hangs.
-// Ours returns the trial a lease: afterwards the next call is a trial.
+// Ours grants the trial a lease: afterwards the next call is a trial.
 func TestDifferenceHungTrial(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

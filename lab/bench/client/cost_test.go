@@ -25,7 +25,7 @@ const (
 	slices     = 40
 )
 
-// BenchmarkCall returns time, processor time and allocations of each way.
+// BenchmarkCall measures time, processor time and allocations of each way.
 func BenchmarkCall(b *testing.B) {
 	all, _ := ways(b)
 	for _, w := range all {

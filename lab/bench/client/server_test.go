@@ -54,7 +54,7 @@ func runServer(in io.Reader, out io.Writer) error {
 	return err
 }
 
-// answerCalls returns every request on every connection the same answer, with as
+// answerCalls sends every request on every connection the same response, with as
 // little work as can be.
 func answerCalls(listener net.Listener) {
 	for {

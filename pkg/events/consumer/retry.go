@@ -17,7 +17,7 @@ const (
 	retryPoll  = time.Second
 )
 
-// retryStep returns the keys that are due further attempts. It returns the wait until
+// retryStep retries the keys that are due. It returns the wait until
 // the next one.
 func (c *Consumer) retryStep(ctx context.Context, trouble *backoff.Backoff) time.Duration {
 	if g := c.group.Load(); g == nil || g.Paused {
@@ -99,7 +99,7 @@ func (t *keyRetry) run(ctx context.Context, tx Tx) (err error) {
 	return nil
 }
 
-// try returns the first event of the key an attempt. It reports whether the next may
+// try attempts the first event of the key. It reports whether the next may
 // follow.
 func (t *keyRetry) try(ctx context.Context, tx Tx, p Parked) (bool, error) {
 	env, err := events.ParseEnvelope([]byte(p.Envelope))

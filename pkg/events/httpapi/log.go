@@ -31,7 +31,7 @@ var (
 )
 
 // ServeLog adds the routes by which any service reads the log of this one. They have
-// a limit of their own: at most 4 requests at a time, others get 503.
+// a separate limit: at most 4 requests at a time, others get 503.
 func ServeLog(s *httpserver.Server, log *relay.Postgres) {
 	r := s.Router().Group("/", httpserver.OwnLimit(), s.Callers(httpserver.AnyCaller))
 	places := make(chan struct{}, logReaders)

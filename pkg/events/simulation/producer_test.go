@@ -160,7 +160,7 @@ func (r relayDB) Move(context.Context, bool) (moved map[int64][]events.Record, f
 	return moved, full, err
 }
 
-// place returns an event its place in the log.
+// place assigns an event its place in the log.
 func (s *producerState) place(number int32, e event, mark events.Mark) (events.Record, int64) {
 	part := s.base + int64(e.key)%s.count
 	for i := range s.parts {

@@ -25,7 +25,7 @@ type Service struct {
 	api  *API
 }
 
-// Start opens app for a test: on a database of its own and on the tests' Redis, wired as in
+// Start opens app for a test: on a separate database and on the tests' Redis, wired as in
 // production. Requests go through [Service.Call], without a network; neither relay nor
 // consumer runs. file is the service's OpenAPI document; variables ("KEY=value") are added
 // to the environment.

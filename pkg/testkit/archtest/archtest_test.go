@@ -36,7 +36,7 @@ func TestCheck(t *testing.T) {
 		"tag elsewhere": {archtest.Only(archtest.Tag("gorm"), "high"), []string{"low: has a struct tag gorm"}},
 		"tag's value":   {archtest.Only(archtest.Tag("name")), nil},
 		"tag kept out":  {archtest.Never(archtest.Tag("json"), "low"), []string{"low: has a struct tag json"}},
-		"tag let in":    {archtest.Never(archtest.Tag("json"), "high"), nil},
+		"tag allowed":   {archtest.Never(archtest.Tag("json"), "high"), nil},
 		"import":        {archtest.Only(archtest.Import("net/http/httptest")), []string{"low: imports net/http/httptest"}},
 		"import below":  {archtest.Only(archtest.Import("net/http")), []string{"low: imports net/http"}},
 		"renamed":       {archtest.Only(archtest.Use("os.Getenv")), []string{"high: uses os.Getenv"}},

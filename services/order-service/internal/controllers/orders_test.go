@@ -237,3 +237,11 @@ func TestRoutesAreDocumented(t *testing.T) {
 	b := setup(t)
 	b.Documented(t)
 }
+
+func TestListNamesTheTypeOfAPost(t *testing.T) {
+	b := setup(t)
+	got := b.Call(t, contracts.Gateway, "GET", "/orders", "")
+	if got.Status != http.StatusOK || got.Header.Get("Accept-Post") != "application/json" {
+		t.Errorf("got %d, Accept-Post %q", got.Status, got.Header.Get("Accept-Post"))
+	}
+}

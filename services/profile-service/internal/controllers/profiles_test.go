@@ -119,3 +119,12 @@ func TestRoutesAreDocumented(t *testing.T) {
 	b := setup(t)
 	b.Documented(t)
 }
+
+func TestShowNamesTheTypeOfAPatch(t *testing.T) {
+	b := setup(t)
+	user := b.join(t, "Ada")
+	got := b.Call(t, contracts.Gateway, "GET", "/profiles/"+user.UserID.String(), "")
+	if got.Status != http.StatusOK || got.Header.Get("Accept-Patch") != "application/json" {
+		t.Errorf("got %d, Accept-Patch %q", got.Status, got.Header.Get("Accept-Patch"))
+	}
+}

@@ -263,3 +263,12 @@ func TestRoutesAreDocumented(t *testing.T) {
 	b := setup(t)
 	b.Documented(t)
 }
+
+func TestShowNamesTheTypeOfAPatch(t *testing.T) {
+	b := setup(t)
+	user := b.register(t, "ada@example.com", "Ada")
+	got := b.Call(t, contracts.Gateway, "GET", "/users/"+user.ID.String(), "")
+	if got.Status != http.StatusOK || got.Header.Get("Accept-Patch") != "application/json" {
+		t.Errorf("got %d, Accept-Patch %q", got.Status, got.Header.Get("Accept-Patch"))
+	}
+}

@@ -44,7 +44,7 @@ func (p *Process) Signal(sig syscall.Signal) error {
 }
 
 // SignalTree sends sig to the program and every descendant, parents first:
-// Postgres returns each of its children a process group of its own.
+// Postgres starts each of its children in a separate process group.
 func (p *Process) SignalTree(sig syscall.Signal) error {
 	if p.Ended() {
 		return fmt.Errorf("already ended: %s", p.Outcome())

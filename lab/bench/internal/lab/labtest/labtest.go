@@ -9,7 +9,7 @@ import (
 	"github.com/go-troika/troika/pkg/testkit"
 )
 
-// Open returns a lab with a database of its own, until the test ends.
+// Open returns a lab with a separate database, until the test ends.
 func Open(t testing.TB) *lab.Lab {
 	t.Helper()
 	name := lab.NewName()
