@@ -150,7 +150,13 @@ func TestEveryServiceTellsOfItself(t *testing.T) {
 					b.Errorf("%s/health: %d %.300s, want %s in it", service, a.Status, a.Body, want)
 				}
 			}
-			if text := b.metrics(b.world.Instances(service)[0]); !strings.Contains(text, "http_server_request_duration_seconds") {
+			instance := b.world.Instances(service)[0]
+			resp, err := http.Get(instance.URL + "/no-such-path") // so that there is one request to count
+			if err != nil {
+				b.Fatal(err)
+			}
+			resp.Body.Close()
+			if text := b.metrics(instance); !strings.Contains(text, "http_server_request_duration_seconds") {
 				b.Errorf("%s: no latency histogram in /metrics of the admin port", service)
 			}
 		}
