@@ -16,6 +16,7 @@ func TestTiers(t *testing.T) {
 			[]string{"logging", "database", "serviceauth", "registry"},
 			[]string{"events", "idempotency"},
 			[]string{"events/relay", "events/consumer", "events/admin"},
+			[]string{"events/postgres"},
 			[]string{"httpserver", "serviceclient"},
 			[]string{"events/httpapi"},
 			[]string{"testkit", "testkit/archtest", "chassis"},

@@ -8,7 +8,7 @@ import (
 
 	"github.com/google/uuid"
 
-	"github.com/go-troika/troika/pkg/events/relay"
+	"github.com/go-troika/troika/pkg/events/postgres"
 	"github.com/go-troika/troika/pkg/testkit"
 )
 
@@ -71,23 +71,23 @@ func (l *lab) each(faults []harm) {
 
 func pause() { <-time.After(moment) }
 
-func (l *lab) crash(server *postgres) {
+func (l *lab) crash(s *server) {
 	for range 3 {
 		pause()
-		server.crash()
-		server.start()
+		s.crash()
+		s.start()
 	}
 }
 
 func (l *lab) crashed() { l.under(0, func() { l.crash(l.from) }) }
 
 // restored brings a database back to an earlier commit, under the live services.
-func (l *lab) restored(server *postgres, name string) {
+func (l *lab) restored(s *server, name string) {
 	l.under(steady, func() {
 		pause()
-		server.backup(name)
+		s.backup(name)
 		pause()
-		server.restore(name)
+		s.restore(name)
 		if name == publisher {
 			l.forget()
 		}
@@ -274,7 +274,7 @@ func (l *lab) repartitioned() {
 	l.under(steady, func() {
 		for _, n := range []int{16, 4} {
 			pause()
-			if _, err := relay.NewPostgres(l.published.Pool()).Repartition(l.t.Context(), n); err != nil {
+			if _, err := postgres.NewLog(l.published.Pool()).Repartition(l.t.Context(), n); err != nil {
 				l.t.Fatal(err)
 			}
 		}

@@ -22,6 +22,7 @@ import (
 	"github.com/go-troika/troika/pkg/env"
 	"github.com/go-troika/troika/pkg/events"
 	"github.com/go-troika/troika/pkg/events/consumer"
+	"github.com/go-troika/troika/pkg/events/postgres"
 	"github.com/go-troika/troika/pkg/events/relay"
 	"github.com/go-troika/troika/pkg/testkit"
 )
@@ -49,7 +50,7 @@ var deposited = events.NewType(publisher, "deposit.made", 1, func(d deposit) str
 // lab is a publishing and a subscribing service of two instances each.
 type lab struct {
 	t          *testing.T
-	from, to   *postgres // where the services' databases are
+	from, to   *server // where the services' databases are
 	redis      *redisPair
 	openRedis  func() redis.UniversalClient
 	published  *database.DB // for the lab itself
@@ -83,9 +84,9 @@ CREATE FUNCTION stepped.now() RETURNS timestamptz LANGUAGE sql VOLATILE AS
 func newLab(t *testing.T, openRedis func() redis.UniversalClient) *lab {
 	t.Helper()
 	l := &lab{t: t, acked: map[uuid.UUID]bool{}, openRedis: openRedis}
-	l.from = newPostgres(t, "127.0.0.1", freePort(t))
-	l.to = newPostgres(t, "127.0.0.1", freePort(t))
-	for server, name := range map[*postgres]string{l.from: publisher, l.to: subscriber} {
+	l.from = newServer(t, "127.0.0.1", freePort(t))
+	l.to = newServer(t, "127.0.0.1", freePort(t))
+	for server, name := range map[*server]string{l.from: publisher, l.to: subscriber} {
 		server.exec("CREATE DATABASE " + name)
 		db := l.open(name)
 		l.exec(db, tables)
@@ -139,7 +140,7 @@ func (l *lab) exec(db *database.DB, query string) {
 func (l *lab) relay() {
 	db, rdb := l.open(publisher), l.openRedis()
 	r := relay.New(relay.Options{
-		Instance: mathrand.Int64(), DB: relay.NewPostgres(db.Pool()), Streams: relay.NewRedis(rdb, testkit.Env, publisher),
+		Instance: mathrand.Int64(), DB: postgres.NewLog(db.Pool()), Streams: relay.NewRedis(rdb, testkit.Env, publisher),
 		Config: testkit.EventConfig(), Deps: testkit.EventDeps(l.t), Hints: events.NewHints(rdb, testkit.Env, publisher),
 	})
 	testkit.Run(l.t, r.Run)
@@ -149,7 +150,7 @@ func (l *lab) consume() {
 	s := events.NewSubscriptions()
 	events.On(s, deposited, l.handle)
 	c := consumer.New(consumer.Options{
-		Name: subscriber, Instance: mathrand.Int64(), DB: consumer.NewPostgres(l.open(subscriber), subscriber),
+		Instance: mathrand.Int64(), DB: postgres.NewConsumer(l.open(subscriber), subscriber),
 		Source: testkit.Logs{publisher: l.open(publisher)}, Subscriptions: s, Streams: consumer.NewRedis(l.openRedis, testkit.Env),
 		Config: testkit.EventConfig(), Deps: testkit.EventDeps(l.t), Hints: events.NewHints(l.openRedis(), testkit.Env, subscriber),
 	})

@@ -17,8 +17,8 @@ import (
 	"github.com/go-troika/troika/pkg/testkit"
 )
 
-// postgres is a server of the lab's own.
-type postgres struct {
+// server is a Postgres of the lab's own.
+type server struct {
 	t          *testing.T
 	host, data string
 	port       int
@@ -26,10 +26,10 @@ type postgres struct {
 	ended      chan struct{} // closed when cmd has
 }
 
-// newPostgres initialises a server and starts it.
-func newPostgres(t *testing.T, host string, port int) *postgres {
+// newServer initialises a server and starts it.
+func newServer(t *testing.T, host string, port int) *server {
 	t.Helper()
-	s := &postgres{t: t, host: host, port: port, data: dataDir(t)}
+	s := &server{t: t, host: host, port: port, data: dataDir(t)}
 	s.program("initdb", "-D", s.data, "--username=postgres", "--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8", "--no-sync", "--no-instructions")
 	s.start()
 	return s
@@ -68,7 +68,7 @@ func unprivileged(t *testing.T) *syscall.Credential {
 }
 
 // command is a program of Postgres; found in PATH or where Debian has it.
-func (s *postgres) command(name string, args ...string) *exec.Cmd {
+func (s *server) command(name string, args ...string) *exec.Cmd {
 	s.t.Helper()
 	path, err := exec.LookPath(name)
 	if err != nil {
@@ -84,7 +84,7 @@ func (s *postgres) command(name string, args ...string) *exec.Cmd {
 	return cmd
 }
 
-func (s *postgres) program(name string, args ...string) {
+func (s *server) program(name string, args ...string) {
 	s.t.Helper()
 	if out, err := s.command(name, args...).CombinedOutput(); err != nil {
 		s.t.Fatalf("%s: %v\n%s", name, err, out)
@@ -93,7 +93,7 @@ func (s *postgres) program(name string, args ...string) {
 
 // start starts the server and waits until it answers. After a crash it does not start
 // before the last child of the one before has gone.
-func (s *postgres) start() {
+func (s *server) start() {
 	s.t.Helper()
 	s.launch()
 	testkit.Eventually(s.t, patience, func() string {
@@ -109,7 +109,7 @@ func (s *postgres) start() {
 	})
 }
 
-func (s *postgres) launch() {
+func (s *server) launch() {
 	s.t.Helper()
 	cmd, ended := s.command("postgres", "-D", s.data, "-c", "listen_addresses="+s.host, "-c", "port="+strconv.Itoa(s.port),
 		"-c", "unix_socket_directories=", "-c", "dynamic_shared_memory_type=mmap", "-c", "max_connections=100", "-c", "wal_keep_size=256MB"), make(chan struct{})
@@ -128,7 +128,7 @@ func (s *postgres) launch() {
 }
 
 // crash kills the server with -9; its children follow.
-func (s *postgres) crash() {
+func (s *server) crash() {
 	s.t.Helper()
 	if err := s.cmd.Process.Kill(); err != nil {
 		s.t.Fatal(err)
@@ -137,7 +137,7 @@ func (s *postgres) crash() {
 }
 
 // exec runs statements one by one, each until the server takes it.
-func (s *postgres) exec(statements ...string) {
+func (s *server) exec(statements ...string) {
 	s.t.Helper()
 	for _, statement := range statements {
 		testkit.Eventually(s.t, patience, func() string {
@@ -149,7 +149,7 @@ func (s *postgres) exec(statements ...string) {
 	}
 }
 
-func (s *postgres) try(statement string) error {
+func (s *server) try(statement string) error {
 	ctx, cancel := context.WithTimeout(s.t.Context(), patience)
 	defer cancel()
 	conn, err := pgx.Connect(ctx, fmt.Sprintf("postgres://postgres@%s:%d/postgres?sslmode=disable", s.host, s.port))
@@ -162,9 +162,9 @@ func (s *postgres) try(statement string) error {
 }
 
 // standby makes a server that follows s, on another host and the same port.
-func (s *postgres) standby(host string) *postgres {
+func (s *server) standby(host string) *server {
 	s.t.Helper()
-	other := &postgres{t: s.t, host: host, port: s.port, data: dataDir(s.t)}
+	other := &server{t: s.t, host: host, port: s.port, data: dataDir(s.t)}
 	other.program("pg_basebackup", "-h", s.host, "-p", strconv.Itoa(s.port), "-U", "postgres", "-D", other.data,
 		"--write-recovery-conf", "--checkpoint=fast", "--no-sync")
 	other.start()
@@ -172,19 +172,19 @@ func (s *postgres) standby(host string) *postgres {
 }
 
 // backup copies a database; those who use it are sent away for as long.
-func (s *postgres) backup(name string) {
+func (s *server) backup(name string) {
 	s.t.Helper()
 	s.copy(name, name+"_backup")
 }
 
 // restore puts the backup in the database's place.
-func (s *postgres) restore(name string) {
+func (s *server) restore(name string) {
 	s.t.Helper()
 	s.copy(name+"_backup", name)
 	s.exec("DROP DATABASE " + name + "_backup")
 }
 
-func (s *postgres) copy(from, to string) {
+func (s *server) copy(from, to string) {
 	s.t.Helper()
 	s.exec("DROP DATABASE IF EXISTS "+to+" WITH (FORCE)", "ALTER DATABASE "+from+" ALLOW_CONNECTIONS false")
 	s.exec(fmt.Sprintf("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '%s'", from))

@@ -11,6 +11,7 @@ import (
 	"github.com/go-troika/troika/pkg/events/admin"
 	"github.com/go-troika/troika/pkg/events/consumer"
 	"github.com/go-troika/troika/pkg/events/httpapi"
+	"github.com/go-troika/troika/pkg/events/postgres"
 	"github.com/go-troika/troika/pkg/events/relay"
 )
 
@@ -45,7 +46,7 @@ func (c *Chassis) openRelay(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	log := relay.NewPostgres(db.Pool())
+	log := postgres.NewLog(db.Pool())
 	c.relay = relay.New(relay.Options{
 		Instance: instance(), DB: log, Streams: relay.NewRedis(c.redis, c.Config.Env, c.Config.Service),
 		Config: c.Config.Events, Deps: c.eventDeps(),
@@ -63,7 +64,7 @@ func (c *Chassis) openConsumer(ctx context.Context) error {
 	}
 	name, source := c.Config.Service, httpapi.Reader{Client: c.logClient}
 	c.consumer = consumer.New(consumer.Options{
-		Name: name, Instance: instance(), DB: consumer.NewPostgres(db, name),
+		Instance: instance(), DB: postgres.NewConsumer(db, name),
 		Streams: consumer.NewRedis(c.dialRedis, c.Config.Env), Source: source, Subscriptions: c.subscriptions,
 		Config: c.Config.Events, Deps: c.eventDeps(), Hints: events.NewHints(c.redis, c.Config.Env, name),
 	})

@@ -10,7 +10,7 @@ import (
 
 	"github.com/go-troika/troika/pkg/database"
 	"github.com/go-troika/troika/pkg/events"
-	"github.com/go-troika/troika/pkg/events/consumer"
+	"github.com/go-troika/troika/pkg/events/postgres"
 	"github.com/go-troika/troika/pkg/idempotency"
 )
 
@@ -36,7 +36,7 @@ func (c *Chassis) migrate(ctx context.Context) error {
 	if c.subscriptions == nil {
 		return nil
 	}
-	return consumer.NewPostgres(db, c.Config.Service).Declare(ctx, c.subscriptions)
+	return postgres.NewConsumer(db, c.Config.Service).Declare(ctx, c.subscriptions)
 }
 
 // schemaCheck reports a database that was not migrated; once it was, it stays

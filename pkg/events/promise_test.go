@@ -10,7 +10,7 @@ import (
 	"github.com/go-troika/troika/pkg/database"
 	"github.com/go-troika/troika/pkg/events"
 	"github.com/go-troika/troika/pkg/events/eventstest"
-	"github.com/go-troika/troika/pkg/events/relay"
+	"github.com/go-troika/troika/pkg/events/postgres"
 	"github.com/go-troika/troika/pkg/testkit"
 )
 
@@ -35,7 +35,7 @@ func promise(t *testing.T, parts int) *promised {
 	t.Helper()
 	b := &promised{bus: open(t), groups: map[string]*database.DB{}}
 	b.exec(b.from, `CREATE TABLE accounts (name text PRIMARY KEY, n int NOT NULL)`)
-	if _, err := relay.NewPostgres(b.from.Pool()).Repartition(t.Context(), parts); err != nil {
+	if _, err := postgres.NewLog(b.from.Pool()).Repartition(t.Context(), parts); err != nil {
 		t.Fatal(err)
 	}
 	return b

@@ -14,6 +14,7 @@ import (
 	"github.com/go-troika/troika/pkg/database"
 	"github.com/go-troika/troika/pkg/events"
 	"github.com/go-troika/troika/pkg/events/consumer"
+	"github.com/go-troika/troika/pkg/events/postgres"
 	"github.com/go-troika/troika/pkg/events/relay"
 	"github.com/go-troika/troika/pkg/tracing"
 )
@@ -78,7 +79,7 @@ func RelayFor(t testing.TB, cfg events.Config, service string, db *database.DB, 
 		t.Fatal("database has no outbox")
 	}
 	r := relay.New(relay.Options{
-		Instance: rand.Int64(), DB: relay.NewPostgres(db.Pool()), Streams: relay.NewRedis(rdb, Env, service),
+		Instance: rand.Int64(), DB: postgres.NewLog(db.Pool()), Streams: relay.NewRedis(rdb, Env, service),
 		Config: cfg, Deps: EventDeps(t), Committed: outbox.Committed(), Hints: events.NewHints(rdb, Env, service),
 	})
 	return Run(t, r.Run)
@@ -92,7 +93,7 @@ func EventConfig() events.Config { return events.Config{LogDays: 7, StreamCap: 1
 func Consumer(t testing.TB, name string, db *database.DB, rdb *redis.Client, source events.Source, subscriptions *events.Subscriptions) (stop func()) {
 	t.Helper()
 	c := consumer.New(consumer.Options{
-		Name: name, Instance: rand.Int64(), DB: consumer.NewPostgres(db, name), Source: source, Subscriptions: subscriptions,
+		Instance: rand.Int64(), DB: postgres.NewConsumer(db, name), Source: source, Subscriptions: subscriptions,
 		Streams: consumer.NewRedis(func() redis.UniversalClient {
 			own := *rdb.Options()
 			own.PoolSize = 1
@@ -106,7 +107,7 @@ func Consumer(t testing.TB, name string, db *database.DB, rdb *redis.Client, sou
 // Logs is a Source that reads the logs in the databases of tests, by service.
 type Logs map[string]*database.DB
 
-func (l Logs) log(producer string) *relay.Postgres { return relay.NewPostgres(l[producer].Pool()) }
+func (l Logs) log(producer string) *postgres.Log { return postgres.NewLog(l[producer].Pool()) }
 
 // Ask implements events.Source.
 func (l Logs) Ask(ctx context.Context, producer string, questions []events.Question) ([]events.Part, error) {

@@ -261,7 +261,7 @@ DELETE FROM event_inbox WHERE consumer = ? AND source = ? AND part = ? AND pos >
 	if err != nil || unseen {
 		return err
 	}
-	// An event waits as long as the inbox has it. What the first edition has parked is
+	// An event waits as long as the inbox has it. Events parked under schema version 1 are
 	// not in the inbox.
 	const parked = `(p.event_id = ANY (?::uuid[]) OR (p.source = ? AND p.part = ? AND p.pos > ? AND NOT EXISTS (
 		SELECT 1 FROM event_inbox i WHERE i.consumer = p.consumer AND i.event_id = p.event_id)))`

@@ -13,17 +13,17 @@ import (
 )
 
 const (
-	applyTime  = 200 * time.Millisecond // how long a transaction goes on taking further events
-	pieceSize  = 50                     // events with savepoints in one transaction
-	keysInARow = 10                     // failing keys that mean that all would fail
+	applyTime     = 200 * time.Millisecond // how long a transaction goes on taking further events
+	pieceSize     = 50                     // events with savepoints in one transaction
+	maxFailedKeys = 10                     // failing keys that mean that all would fail
 )
 
-// Ends of an attempt that are no failures of the database.
+// Errors of an attempt that are not the database's.
 var (
-	errMoved       = errors.New("offset was changed by somebody else")
+	errMoved       = errors.New("offset was changed by another transaction")
 	errNotReadable = errors.New("an earlier layout is not read to its end")
-	errAllFail     = errors.New("one key after the other fails")
-	errTwice       = errors.New("an event was taken by another part meanwhile")
+	errAllFail     = errors.New("all keys fail")
+	errTakenTwice  = errors.New("an event was taken by another part meanwhile")
 )
 
 // handlerError is the failure of one event of a batch.
@@ -35,42 +35,42 @@ type handlerError struct {
 func (e *handlerError) Error() string { return e.err.Error() }
 func (e *handlerError) Unwrap() error { return e.err }
 
-// apply takes a batch: in one transaction if nothing fails, and otherwise in pieces
-// with savepoints, the smaller the more the database asks for a repetition. It
+// apply applies a batch: in one transaction if nothing fails, and otherwise in pieces
+// with savepoints, smaller ones after each error that the database asks to retry. It
 // returns the wait until the next batch.
 func (r *reader) apply(ctx context.Context, b batch) (time.Duration, error) {
 	size, savepoints, rest := len(b.events), false, false
 	for {
-		a := attempt{reader: r, savepoints: savepoints}
+		a := attempt{c: r.c, r: r, savepoints: savepoints}
 		piece := batch{b.start, b.events[:min(size, len(b.events))]}
-		err := r.c.DB.Transact(ctx, func(tx Tx) error { return a.run(ctx, tx, piece) })
+		err := r.c.db.Transact(ctx, func(tx Tx) error { return a.run(ctx, tx, piece) })
 		var failed *handlerError
 		switch isHandlers := errors.As(err, &failed); {
 		case err == nil:
-			a.settle(ctx)
+			a.finish(ctx)
 			b = batch{a.end, b.events[len(a.outcomes):]}
-			if rest || a.inRow > keysInARow {
+			if rest || a.failedKeys > maxFailedKeys {
 				return r.rest(ctx), nil
 			}
 			if len(b.events) == 0 {
 				return 0, nil
 			}
 		case errors.Is(err, errMoved):
-			r.moved(a.row)
+			r.restart(a.row)
 			return retryMin, nil
 		case errors.Is(err, ErrKeyGone):
 		case errors.Is(err, errNotReadable):
 			return layoutTry, nil
 		case errors.Is(err, errAllFail):
-			if a.runStart == 0 {
+			if a.firstFailed == 0 {
 				return r.rest(ctx), nil
 			}
-			size, rest = a.runStart, true
+			size, rest = a.firstFailed, true
 		case isHandlers && errors.Is(err, errOverrun): // its connection is gone
-			r.putAside(failed)
+			r.setAsideEvent(failed)
 		case isHandlers && !savepoints:
 			savepoints, size = true, min(size, pieceSize)
-		case (database.IsRetryable(err) || errors.Is(err, errTwice)) && size > 1:
+		case (database.IsRetryable(err) || errors.Is(err, errTakenTwice)) && size > 1:
 			savepoints, size = true, max(size/4, 1)
 		default:
 			return 0, err
@@ -78,8 +78,8 @@ func (r *reader) apply(ctx context.Context, b batch) (time.Duration, error) {
 	}
 }
 
-// putAside has an event parked without another call of its handler.
-func (r *reader) putAside(e *handlerError) {
+// setAsideEvent marks an event to be parked without another call of its handler.
+func (r *reader) setAsideEvent(e *handlerError) {
 	if r.setAside == nil {
 		r.setAside = map[int64]error{}
 	}
@@ -89,7 +89,7 @@ func (r *reader) putAside(e *handlerError) {
 // rest waits longer and longer while all keys fail, instead of parking them all.
 func (r *reader) rest(ctx context.Context) time.Duration {
 	if r.rests == 0 {
-		r.c.Deps.Log.WarnContext(ctx, "handlers fail for one key after the other; waiting", "source", r.key.source, "part", r.key.part)
+		r.c.log.WarnContext(ctx, "handlers fail for one key after the other; waiting", "source", r.key.source, "part", r.key.part)
 	}
 	r.rests++
 	return min(retryMin<<min(r.rests, maxRests), retryMax)
@@ -100,27 +100,28 @@ const maxRests = 8
 
 // attempt is one transaction.
 type attempt struct {
-	*reader
-	savepoints bool
-	tx         Tx
-	row        Offset
-	end        events.Position
-	outcomes   []outcome
-	waits      map[string]bool // keys with parked events
-	inRow      int             // keys that failed one after the other
-	runStart   int             // where the first of them stands in the batch
-	skipped    int64
+	c           *Consumer
+	r           *reader
+	savepoints  bool
+	tx          Tx
+	row         Offset
+	end         events.Position
+	outcomes    []outcome
+	waits       map[string]bool // keys with parked events
+	failedKeys  int             // keys that failed one after the other
+	firstFailed int             // where the first of them stands in the batch
+	skipped     int64
 }
 
 type outcome struct{ event, what string }
 
 func (a *attempt) run(ctx context.Context, tx Tx, b batch) error {
-	a.tx, a.end, a.outcomes, a.inRow, a.runStart = tx, b.start, a.outcomes[:0], a.failures, 0
+	a.tx, a.end, a.outcomes, a.failedKeys, a.firstFailed = tx, b.start, a.outcomes[:0], a.r.failures, 0
 	ids, keys := make([]uuid.UUID, len(b.events)), make([]string, len(b.events))
 	for i, d := range b.events {
 		ids[i], keys[i] = d.ID, d.Key
 	}
-	row, seen, waits, err := tx.Lock(a.key.source, a.key.part, ids, keys)
+	row, seen, waits, err := tx.Lock(a.r.key.source, a.r.key.part, ids, keys)
 	if err != nil {
 		return err
 	}
@@ -128,10 +129,10 @@ func (a *attempt) run(ctx context.Context, tx Tx, b batch) error {
 	if err := a.check(); err != nil {
 		return err
 	}
-	began, fresh := a.c.Now(), 0
+	began, fresh := a.c.now(), 0
 	taken := make([]Taken, 0, len(b.events))
 	for i, d := range b.events {
-		if i > 0 && a.c.Now()-began > applyTime {
+		if i > 0 && a.c.now()-began > applyTime {
 			break
 		}
 		what := outcomeRepeat
@@ -140,7 +141,7 @@ func (a *attempt) run(ctx context.Context, tx Tx, b batch) error {
 				return err
 			}
 			if what == outcomeDone {
-				a.inRow, a.runStart = 0, i+1
+				a.failedKeys, a.firstFailed = 0, i+1
 			}
 			fresh++
 			seen[d.ID] = true
@@ -149,44 +150,44 @@ func (a *attempt) run(ctx context.Context, tx Tx, b batch) error {
 		a.outcomes = append(a.outcomes, outcome{d.env.Event, what})
 		taken = append(taken, Taken{d.Position, d.ID, what == outcomePassed})
 	}
-	if a.inRow > keysInARow && a.rests < maxRests {
+	if a.failedKeys > maxFailedKeys && a.r.rests < maxRests {
 		return errAllFail
 	}
 	a.skipped = b.start.Pos - a.row.Pos
 	n, err := tx.Take(a.row, a.end, taken)
 	if err == nil && n != fresh {
-		err = errTwice
+		err = errTakenTwice
 	}
 	return err
 }
 
 // check compares the locked offset as a whole. A row of another instance, or one
-// that a database put back does not have, is not this reader's to move.
+// that a restored database does not have, is not this reader's to move.
 func (a *attempt) check() error {
-	if a.row != a.at || a.row.Owner != a.c.Instance {
+	if a.row != a.r.at || a.row.Owner != a.c.instance {
 		return errMoved
 	}
-	parts := a.c.parts(a.key.source)
-	if !hasEarlier(parts, a.key.part) {
+	parts := a.c.parts(a.r.key.source)
+	if !hasEarlier(parts, a.r.key.part) {
 		return nil
 	}
-	offsets, err := a.tx.Offsets(a.key.source)
-	if err == nil && !readable(parts, a.key.part, offsets) {
+	offsets, err := a.tx.Offsets(a.r.key.source)
+	if err == nil && !readable(parts, a.r.key.part, offsets) {
 		err = errNotReadable
 	}
 	return err
 }
 
-// take applies an event that is not in the inbox, parks it or lets it pass.
+// take applies an event that is not in the inbox, parks it or ignores it.
 func (a *attempt) take(ctx context.Context, d delivery, alone bool) (string, error) {
-	s, declared := a.c.knows(d.env)
+	s, declared := a.c.subscription(d.env)
 	switch {
 	case d.bad != nil:
 		return outcomeDead, a.park(d, StateDead, 0, d.bad)
 	case s == nil && !declared:
 		return outcomePassed, nil
 	case a.waits[d.Key] && s != nil && s.Supersedes:
-		if err := a.tx.Unpark(a.key.source, d.Key); err != nil {
+		if err := a.tx.Unpark(a.r.key.source, d.Key); err != nil {
 			return "", err
 		}
 		delete(a.waits, d.Key)
@@ -195,7 +196,7 @@ func (a *attempt) take(ctx context.Context, d delivery, alone bool) (string, err
 	case s == nil:
 		return outcomeAhead, a.park(d, StateAhead, aheadRetry, errors.New("this release does not know the event's type or version"))
 	}
-	if err := a.setAside[d.Pos]; err != nil {
+	if err := a.r.setAside[d.Pos]; err != nil {
 		return a.failed(ctx, d, err)
 	}
 	if !a.savepoints {
@@ -223,29 +224,29 @@ func (a *attempt) call(ctx context.Context, d delivery, s *events.Subscription) 
 
 // failed parks an event whose handler failed, unless all events fail.
 func (a *attempt) failed(ctx context.Context, d delivery, failure error) (string, error) {
-	if errors.Is(failure, errOverrun) && a.setAside[d.Pos] == nil {
+	if errors.Is(failure, errOverrun) && a.r.setAside[d.Pos] == nil {
 		return "", &handlerError{d.Pos, failure}
 	}
 	state, what := StateWaiting, outcomeParked
 	if events.IsPermanent(failure) {
 		state, what = StateDead, outcomeDead
 	} else {
-		a.inRow++
+		a.failedKeys++
 	}
-	a.c.Deps.Log.ErrorContext(spanContext(ctx, d.env, 2), "handler failed; event parked", "event", d.env.Event,
+	a.c.log.ErrorContext(spanContext(ctx, d.env, 2), "handler failed; event parked", "event", d.env.Event,
 		"event_id", d.ID.String(), "state", state, "error", failure)
 	return what, a.park(d, state, retryDelay(d.Key, 1, failure), failure)
 }
 
 func (a *attempt) park(d delivery, state string, wait time.Duration, reason error) error {
-	k, text := Key{Source: a.key.source, Key: d.Key, State: state}, ""
+	k, text := Key{Source: a.r.key.source, Key: d.Key, State: state}, ""
 	if reason != nil {
 		text, k.Attempts = storable(reason.Error()), 1
 	}
 	if state == StateAhead {
 		k.Attempts = 0
 	}
-	err := a.tx.Park(k, wait, text, Parked{Part: a.key.part, Record: d.Record}, d.env.Event)
+	err := a.tx.Park(k, wait, text, Parked{Part: a.r.key.part, Record: d.Record}, d.env.Event)
 	if err != nil {
 		return fmt.Errorf("park event: %w", err)
 	}
@@ -254,25 +255,25 @@ func (a *attempt) park(d delivery, state string, wait time.Duration, reason erro
 }
 
 // settle takes over what a committed attempt has done.
-func (a *attempt) settle(ctx context.Context) {
-	a.at.Position, a.changed, a.failures = a.end, a.c.Now(), a.inRow
-	if a.inRow == 0 {
-		a.rests = 0
+func (a *attempt) finish(ctx context.Context) {
+	a.r.at.Position, a.r.changed, a.r.failures = a.end, a.c.now(), a.failedKeys
+	if a.failedKeys == 0 {
+		a.r.rests = 0
 	}
 	if a.skipped > 0 {
 		a.c.metrics.lost.Add(float64(a.skipped))
-		a.c.Deps.Log.ErrorContext(ctx, "events were deleted from the producer's log before this consumer read them",
-			"source", a.key.source, "part", a.key.part, "after", a.row.Pos, "lost", a.skipped)
+		a.c.log.ErrorContext(ctx, "events were deleted from the producer's log before this consumer read them",
+			"source", a.r.key.source, "part", a.r.key.part, "after", a.row.Pos, "lost", a.skipped)
 	}
 	for _, o := range a.outcomes {
-		a.c.metrics.count(a.c, a.key.source, o)
+		a.c.metrics.count(a.c, a.r.key.source, o)
 		if o.what == outcomeParked {
 			a.c.expectRetry(backoffMin)
 		}
 	}
-	for pos := range a.setAside {
+	for pos := range a.r.setAside {
 		if pos <= a.end.Pos {
-			delete(a.setAside, pos)
+			delete(a.r.setAside, pos)
 		}
 	}
 }

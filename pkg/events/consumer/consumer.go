@@ -2,17 +2,24 @@ package consumer
 
 import (
 	"context"
+	"log/slog"
 	"math"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/go-troika/troika/pkg/events"
 	"github.com/go-troika/troika/pkg/events/internal/backoff"
+	"github.com/go-troika/troika/pkg/tracing"
 )
 
 const (
 	heartbeatTime = 500 * time.Millisecond
+	// LiveTime is how long after its last heartbeat an instance counts as alive. A
+	// heartbeat further in the future counts as past: clocks step.
+	LiveTime = 3 * heartbeatTime
+
 	askTime       = time.Second
 	askLimit      = 3 * time.Second // for the producer's answer
 	housekeepTime = 10 * time.Second
@@ -22,27 +29,35 @@ const (
 	HandlerTime = 10 * time.Second
 )
 
-// Consumer hands the events that a service subscribes to over to its handlers.
-// Every instance of the service runs one; they share the parts out among them. It
-// runs once.
+// Consumer calls a service's handlers with the events that it subscribes to. Every
+// instance of the service runs one; they divide the parts among them. It runs once.
 type Consumer struct {
-	Options
-	metrics *consumerMetrics
-	group   atomic.Pointer[observed]
-	views   map[string]*view       // by source
-	readers map[readerKey]*running // of the goroutine that beats
-	mu      sync.Mutex
-	doubts  map[readerKey]doubt
-	due     atomic.Int64  // when a parked key is due, as far as is known here
-	retry   chan struct{} // due was brought forward
-	beat    chan struct{} // look at the group at once
-	trouble backoff.Backoff
+	instance int64
+	db       Database
+	streams  Streams
+	source   events.Source
+	subs     *events.Subscriptions
+	retries  int
+	hints    *events.Hints
+	log      *slog.Logger
+	tracer   *tracing.Tracer
+	metrics  *consumerMetrics
+	now      func() time.Duration
+	spawn    Spawn
+
+	group      atomic.Pointer[Group]
+	producers  map[string]*producer  // by source
+	readers    map[readerKey]*reader // used by the goroutine that beats
+	mu         sync.Mutex
+	suspicions map[readerKey]suspicion
+	due        atomic.Int64  // when a parked key is due, as far as is known here
+	retryDue   chan struct{} // due was brought forward
+	beatNow    chan struct{} // read the group at once
+	trouble    backoff.Backoff
 }
 
 // Options are what a Consumer works with. Hints, Now and Spawn may be nil.
 type Options struct {
-	// Name is the service's name.
-	Name string
 	// Instance identifies this consumer among those of the service; not 0.
 	Instance      int64
 	DB            Database
@@ -54,19 +69,16 @@ type Options struct {
 	Hints         *events.Hints
 	// Now is a monotonic time; nil is the time since New.
 	Now func() time.Duration
-	// Spawn repeats step, after the wait that it returns or when woken, until stop
-	// is called; stop waits for a step in progress. nil is a goroutine.
-	Spawn func(wake <-chan struct{}, step func(context.Context) time.Duration) (stop func())
+	// Spawn runs the consumer's loops; nil is a goroutine for each.
+	Spawn Spawn
 }
 
-// observed is a group and when it was read.
-type observed struct {
-	Group
-	at time.Duration
-}
+// Spawn repeats step, after the wait that it returns or when woken, until stop is
+// called; stop waits for a step in progress.
+type Spawn func(wake <-chan struct{}, step func(context.Context) time.Duration) (stop func())
 
-// view is what a producer has said of its log.
-type view struct {
+// producer is what a producer last returned about its log.
+type producer struct {
 	parts   atomic.Pointer[[]events.Part]
 	trouble backoff.Backoff
 }
@@ -78,28 +90,29 @@ func New(o Options) *Consumer {
 		o.Now = func() time.Duration { return time.Since(began) }
 	}
 	if o.Spawn == nil {
-		o.Spawn = spawn
+		o.Spawn = goroutine
 	}
 	c := &Consumer{
-		Options: o, metrics: newMetrics(o.Deps.Metrics), views: map[string]*view{}, readers: map[readerKey]*running{},
-		doubts: map[readerKey]doubt{},
-		retry:  make(chan struct{}, 1), beat: make(chan struct{}, 1),
+		instance: o.Instance, db: o.DB, streams: o.Streams, source: o.Source, subs: o.Subscriptions, retries: o.Config.Retries,
+		hints: o.Hints, log: o.Deps.Log, tracer: o.Deps.Tracer, metrics: newMetrics(o.Deps.Metrics), now: o.Now, spawn: o.Spawn,
+		producers: map[string]*producer{}, readers: map[readerKey]*reader{}, suspicions: map[readerKey]suspicion{},
+		retryDue: make(chan struct{}, 1), beatNow: make(chan struct{}, 1),
 		trouble: backoff.Backoff{What: "consumer's database"},
 	}
 	c.due.Store(math.MaxInt64)
 	for _, source := range o.Subscriptions.Sources() {
-		c.views[source] = &view{trouble: backoff.Backoff{What: "asking the event log of " + source}}
+		c.producers[source] = &producer{trouble: backoff.Backoff{What: "asking the event log of " + source}}
 	}
 	return c
 }
 
 // Run consumes until ctx is done; then it finishes the batches in progress, gives
-// its parts up and returns nil. It survives a Postgres, a Redis or a producer that
-// is away.
+// its parts up and returns nil. It retries while Postgres, Redis or a producer is
+// unavailable.
 func (c *Consumer) Run(ctx context.Context) error {
 	var wg sync.WaitGroup
 	stop := c.Start()
-	hints, unsubscribe := c.Hints.Listen(ctx)
+	hints, unsubscribe := c.hints.Listen(ctx)
 	wg.Go(func() {
 		for {
 			select {
@@ -107,7 +120,7 @@ func (c *Consumer) Run(ctx context.Context) error {
 				return
 			case hint := <-hints:
 				if hint == events.HintStopped {
-					poke(c.beat)
+					wake(c.beatNow)
 				}
 			}
 		}
@@ -119,35 +132,34 @@ func (c *Consumer) Run(ctx context.Context) error {
 	return nil
 }
 
-// Start begins the work and returns how to end it. Run is Start, and the end when
-// its context is done.
+// Start starts the consumer and returns a function that stops it.
 func (c *Consumer) Start() (stop func()) {
 	stops := []func(){}
-	for range c.Config.Retries {
+	for range c.retries {
 		trouble := &backoff.Backoff{What: "retry of parked events"}
-		stops = append(stops, c.Spawn(c.retry, func(ctx context.Context) time.Duration { return c.retryStep(ctx, trouble) }))
+		stops = append(stops, c.spawn(c.retryDue, func(ctx context.Context) time.Duration { return c.retryStep(ctx, trouble) }))
 	}
-	stops = append(stops, c.Spawn(nil, c.housekeepStep))
-	for _, source := range c.Subscriptions.Sources() {
-		stops = append(stops, c.Spawn(nil, func(ctx context.Context) time.Duration { return c.askStep(ctx, source) }))
+	stops = append(stops, c.spawn(nil, c.housekeepStep))
+	for _, source := range c.subs.Sources() {
+		stops = append(stops, c.spawn(nil, func(ctx context.Context) time.Duration { return c.askStep(ctx, source) }))
 	}
-	stops = append(stops, c.Spawn(c.beat, c.beatStep))
+	stops = append(stops, c.spawn(c.beatNow, c.beatStep))
 	return func() {
-		for i := len(stops) - 1; i >= 0; i-- { // first claiming, last the retries
-			stops[i]()
+		for _, stop := range slices.Backward(stops) { // first claiming, last the retries
+			stop()
 		}
 		c.stopReaders()
 		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 		defer cancel()
-		if c.DB.Leave(ctx, c.Instance) == nil { // else the others find out
-			c.Hints.Send(ctx, events.HintStopped)
+		if c.db.Leave(ctx, c.instance) == nil { // otherwise the others notice that the heartbeat ends
+			c.hints.Send(ctx, events.HintStopped)
 		}
 		c.metrics.owned.Set(0)
 	}
 }
 
-// spawn is Options.Spawn on a goroutine.
-func spawn(wake <-chan struct{}, step func(context.Context) time.Duration) (stop func()) {
+// goroutine is the default [Spawn].
+func goroutine(woken <-chan struct{}, step func(context.Context) time.Duration) (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	go func() {
@@ -158,7 +170,7 @@ func spawn(wake <-chan struct{}, step func(context.Context) time.Duration) (stop
 			timer.Reset(step(ctx))
 			select {
 			case <-ctx.Done():
-			case <-wake:
+			case <-woken:
 			case <-timer.C:
 			}
 		}
@@ -166,32 +178,31 @@ func spawn(wake <-chan struct{}, step func(context.Context) time.Duration) (stop
 	return func() { cancel(); <-done }
 }
 
-func poke(c chan<- struct{}) {
+func wake(c chan<- struct{}) {
 	select {
 	case c <- struct{}{}:
 	default:
 	}
 }
 
-// parts returns what the producer last said, nil before it said anything.
+// parts returns the parts of a producer's log as it last returned them, nil before that.
 func (c *Consumer) parts(source string) []events.Part {
-	if p := c.views[source].parts.Load(); p != nil {
+	if p := c.producers[source].parts.Load(); p != nil {
 		return *p
 	}
 	return nil
 }
 
-// knows reports whether this instance has a handler for an event, and whether any
-// release of the service does.
-func (c *Consumer) knows(e events.Envelope) (s *events.Subscription, declared bool) {
-	s = c.Subscriptions.Find(e.Service, e.Event)
+// subscription returns the handler for an event, nil if this release has none, and
+// reports whether any release of the service declares one.
+func (c *Consumer) subscription(e events.Envelope) (s *events.Subscription, declared bool) {
+	s = c.subs.Find(e.Service, e.Event)
 	if s != nil && e.Version <= s.Version {
 		return s, true
 	}
 	if s != nil {
 		return nil, true
 	}
-	g := c.group.Load()
-	_, declared = g.Declared[events.TypeName{Source: e.Service, Event: e.Event}]
+	_, declared = c.group.Load().Declared[events.TypeName{Source: e.Service, Event: e.Event}]
 	return nil, declared
 }

@@ -5,7 +5,7 @@
 // position and its mark. A batch of events takes effect in one transaction that
 // locks this row, compares it as a whole, calls the handlers, records the events
 // in the inbox and moves the offset. Everything else only saves work: which
-// instance reads a part, what Redis holds, what was heard of the producer.
+// instance reads a part, what Redis holds, what was checkOffset of the producer.
 //
 // What a stream cannot give, because it was cut, emptied, or the consumer is new,
 // replays or was restored from a backup, comes from the producer's log, which is

@@ -9,33 +9,35 @@ import (
 	"time"
 
 	"github.com/go-troika/troika/pkg/events"
+	"github.com/go-troika/troika/pkg/events/internal/backoff"
 )
 
 // beatStep records that this instance is alive, and takes and gives up parts.
 func (c *Consumer) beatStep(ctx context.Context) time.Duration {
-	began := c.Now()
+	began := c.now()
 	work := context.WithoutCancel(ctx)
-	g, err := c.DB.Beat(work, c.Instance)
+	g, err := c.db.Beat(work, c.instance)
 	if err == nil {
-		c.group.Store(&observed{g, began})
+		g.readAt = began
+		c.group.Store(&g)
 		if g.Due >= 0 {
 			c.expectRetry(g.Due)
 		}
-		err = c.adopt(work, g)
+		err = c.addOffsets(work, g)
 	}
 	if err == nil {
-		err = c.share(work, g)
+		err = c.rebalance(work, g)
 	}
 	if err != nil {
-		return c.trouble.Failed(ctx, c.Deps.Log, err)
+		return c.trouble.Failed(ctx, c.log, err)
 	}
-	c.trouble.Succeeded(ctx, c.Deps.Log)
+	c.trouble.Succeeded(ctx, c.log)
 	return heartbeatTime
 }
 
-// adopt adds offsets for parts that are new.
-func (c *Consumer) adopt(ctx context.Context, g Group) error {
-	for source := range c.views {
+// addOffsets adds offsets for parts that are new.
+func (c *Consumer) addOffsets(ctx context.Context, g Group) error {
+	for source := range c.producers {
 		var fresh []int64
 		for _, p := range c.parts(source) {
 			if offsetOf(g.Offsets, source, p.Number) == nil {
@@ -45,10 +47,10 @@ func (c *Consumer) adopt(ctx context.Context, g Group) error {
 		if len(fresh) == 0 {
 			continue
 		}
-		if err := c.DB.Adopt(ctx, source, fresh); err != nil {
+		if err := c.db.AddOffsets(ctx, source, fresh); err != nil {
 			return err
 		}
-		poke(c.beat)
+		wake(c.beatNow)
 	}
 	return nil
 }
@@ -62,12 +64,12 @@ func offsetOf(offsets []Offset, source string, part int64) *Offset {
 	return nil
 }
 
-// share starts and stops readers, so that each live instance has its part of the
-// work. What is finished needs nobody.
-func (c *Consumer) share(ctx context.Context, g Group) error {
+// rebalance starts and stops readers, so that each live instance has its part of the
+// work. A part that is finished needs no reader.
+func (c *Consumer) rebalance(ctx context.Context, g Group) error {
 	var open []Offset
 	for _, o := range g.Offsets {
-		p := find(c.parts(o.Source), o.Part) // of sources without view, nothing
+		p := find(c.parts(o.Source), o.Part) // nil until the producer returned its parts
 		if p != nil && !finished(*p, o.Position) {
 			open = append(open, o)
 		}
@@ -75,24 +77,25 @@ func (c *Consumer) share(ctx context.Context, g Group) error {
 	if g.Paused {
 		open = nil
 	}
-	claim, release := balance(open, g.Live, c.Instance)
+	claim, release := balance(open, g.Live, c.instance)
 	for _, key := range c.readerKeys() {
 		r := c.readers[key]
 		o := offsetOf(open, key.source, key.part)
-		if o == nil || o.Owner != c.Instance || offsetOf(release, key.source, key.part) != nil {
+		if o == nil || o.Owner != c.instance || offsetOf(release, key.source, key.part) != nil {
 			r.stop()
 			delete(c.readers, key)
 		}
 	}
 	for _, o := range g.Offsets {
-		if o.Owner == c.Instance && c.readers[readerKey{o.Source, o.Part}] == nil && (offsetOf(release, o.Source, o.Part) != nil || offsetOf(open, o.Source, o.Part) == nil) {
-			if _, _, err := c.DB.Own(ctx, o, 0); err != nil {
+		unwanted := offsetOf(release, o.Source, o.Part) != nil || offsetOf(open, o.Source, o.Part) == nil
+		if o.Owner == c.instance && unwanted && c.readers[readerKey{o.Source, o.Part}] == nil {
+			if _, _, err := c.db.Own(ctx, o, 0); err != nil {
 				return err
 			}
 		}
 	}
 	for _, o := range claim {
-		row, ok, err := c.DB.Own(ctx, o, c.Instance)
+		row, ok, err := c.db.Own(ctx, o, c.instance)
 		if err != nil {
 			return err
 		}
@@ -101,7 +104,8 @@ func (c *Consumer) share(ctx context.Context, g Group) error {
 		}
 	}
 	for _, o := range open {
-		if key := (readerKey{o.Source, o.Part}); o.Owner == c.Instance && c.readers[key] == nil && offsetOf(release, o.Source, o.Part) == nil {
+		key, wanted := readerKey{o.Source, o.Part}, offsetOf(release, o.Source, o.Part) == nil
+		if o.Owner == c.instance && wanted && c.readers[key] == nil {
 			c.readers[key] = c.startReader(o)
 		}
 	}
@@ -114,19 +118,17 @@ type readerKey struct {
 	part   int64
 }
 
-// running is a reader at work.
-type running struct {
-	*reader
-	stop func()
-}
-
-func (c *Consumer) startReader(o Offset) *running {
-	r := &reader{c: c, key: readerKey{o.Source, o.Part}, at: o, changed: c.Now(), stream: c.Streams.Open(o.Source, o.Part)}
-	end := c.Spawn(nil, r.step)
-	return &running{r, func() {
-		end()
+func (c *Consumer) startReader(o Offset) *reader {
+	r := &reader{
+		c: c, key: readerKey{o.Source, o.Part}, at: o, changed: c.now(), stream: c.streams.Open(o.Source, o.Part),
+		trouble: backoff.Backoff{What: "reading of events"},
+	}
+	stop := c.spawn(nil, r.step)
+	r.stop = func() {
+		stop()
 		_ = r.stream.Close() // a dedicated connection that is no longer needed
-	}}
+	}
+	return r
 }
 
 func (c *Consumer) stopReaders() {
@@ -147,12 +149,12 @@ func (c *Consumer) readerKeys() []readerKey {
 // askStep asks a producer where its log ends, and whether the offsets that this
 // instance works at are on its history.
 func (c *Consumer) askStep(ctx context.Context, source string) time.Duration {
-	v := c.views[source]
+	p := c.producers[source]
 	var questions []events.Question
 	var asked []Offset
 	if g := c.group.Load(); g != nil {
 		for _, o := range g.Offsets {
-			if o.Source == source && o.Owner == c.Instance {
+			if o.Source == source && o.Owner == c.instance {
 				asked = append(asked, o)
 				questions = append(questions, events.Question{Part: o.Part, Places: []events.Position{o.Position}})
 			}
@@ -160,24 +162,24 @@ func (c *Consumer) askStep(ctx context.Context, source string) time.Duration {
 	}
 	limited, cancel := context.WithTimeout(ctx, askLimit)
 	defer cancel()
-	parts, err := c.Source.Ask(limited, source, questions)
+	parts, err := c.source.Ask(limited, source, questions)
 	if err != nil {
-		return v.trouble.Failed(ctx, c.Deps.Log, err)
+		return p.trouble.Failed(ctx, c.log, err)
 	}
-	v.trouble.Succeeded(ctx, c.Deps.Log)
-	first := v.parts.Swap(&parts) == nil
+	p.trouble.Succeeded(ctx, c.log)
+	first := p.parts.Swap(&parts) == nil
 	lag := int64(0)
 	for _, o := range asked {
-		p := find(parts, o.Part)
-		c.heard(o, p)
-		if p != nil {
-			lag += max(p.Head.Pos-o.Pos, 0)
-			c.warnOfRetention(ctx, o, *p)
+		part := find(parts, o.Part)
+		c.checkOffset(o, part)
+		if part != nil {
+			lag += max(part.Head.Pos-o.Pos, 0)
+			c.warnOfRetention(ctx, o, *part)
 		}
 	}
 	c.metrics.lag.WithLabelValues(source).Set(float64(lag))
 	if first || c.lacksOffsets(source, parts) {
-		poke(c.beat)
+		wake(c.beatNow)
 	}
 	return askTime
 }
@@ -192,31 +194,31 @@ func (c *Consumer) lacksOffsets(source string, parts []events.Part) bool {
 	return false
 }
 
-// heard notes what the producer says of an offset.
-func (c *Consumer) heard(o Offset, p *events.Part) {
+// checkOffset compares an offset with what the producer returned about its part.
+func (c *Consumer) checkOffset(o Offset, p *events.Part) {
 	if p == nil {
 		c.metrics.unknownParts.Inc()
-		c.Deps.Log.Error("producer does not know a part; ignoring it", "source", o.Source, "part", o.Part, "pos", o.Pos)
+		c.log.Error("producer does not know a part; ignoring it", "source", o.Source, "part", o.Part, "pos", o.Pos)
 		return
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	key := readerKey{o.Source, o.Part}
 	if p.Has(o.Position) {
-		delete(c.doubts, key)
+		delete(c.suspicions, key)
 		return
 	}
-	d := c.doubts[key]
+	d := c.suspicions[key]
 	if d.reports == 0 {
-		d.since = c.Now()
+		d.since = c.now()
 	}
 	d.reports++
-	c.doubts[key] = d
+	c.suspicions[key] = d
 }
 
-// doubt is what speaks for a changed history: how often, and since when, the
-// producer said that an offset is not on it.
-type doubt struct {
+// suspicion is the evidence of a changed history: how often, and since when, the
+// producer reported that an offset is not on it.
+type suspicion struct {
 	reports int
 	since   time.Duration
 }
@@ -226,40 +228,39 @@ type doubt struct {
 func (c *Consumer) isDiverged(key readerKey) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	d := c.doubts[key]
-	return d.reports >= 2 && c.Now()-d.since >= askTime
+	d := c.suspicions[key]
+	return d.reports >= 2 && c.now()-d.since >= askTime
 }
 
-func (c *Consumer) forgetDoubt(key readerKey) {
+func (c *Consumer) clearSuspicion(key readerKey) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	delete(c.doubts, key)
+	delete(c.suspicions, key)
 }
 
-// warnOfRetention warns of an offset in the older half of a log that is being
-// trimmed: what is deleted before it is read is lost to this consumer.
+// warnOfRetention logs an offset in the older half of a log that is being trimmed:
+// events that are deleted before they are read are lost to this consumer.
 func (c *Consumer) warnOfRetention(ctx context.Context, o Offset, p events.Part) {
 	if p.Base.Pos > 0 && p.Len() > 0 && o.Pos < p.Base.Pos+p.Len()/2 && !p.Closed {
-		c.Deps.Log.WarnContext(ctx, "consumer is in the older half of the producer's log", "source", o.Source, "part", o.Part,
+		c.log.WarnContext(ctx, "consumer is in the older half of the producer's log", "source", o.Source, "part", o.Part,
 			"pos", o.Pos, "first", p.Base.Pos+1, "last", p.Head.Pos)
 	}
 }
 
-// housekeepStep counts what is parked, and deletes inbox rows that cannot be needed any
-// more.
+// housekeepStep counts parked keys, and deletes inbox rows that are no longer needed.
 func (c *Consumer) housekeepStep(ctx context.Context) time.Duration {
 	g := c.group.Load()
 	if g == nil {
 		return heartbeatTime
 	}
 	if err := errors.Join(c.countKeys(ctx), c.purge(ctx, g)); err != nil {
-		c.Deps.Log.WarnContext(ctx, "purge of the inbox failed; will retry", "error", err)
+		c.log.WarnContext(ctx, "purge of the inbox failed; will retry", "error", err)
 	}
 	return housekeepTime
 }
 
 func (c *Consumer) countKeys(ctx context.Context) error {
-	counts, err := c.DB.CountKeys(ctx)
+	counts, err := c.db.CountKeys(ctx)
 	if err == nil {
 		for _, state := range []string{StateWaiting, StateAhead, StateDead} {
 			c.metrics.parked.WithLabelValues(state).Set(float64(counts[state]))
@@ -268,15 +269,15 @@ func (c *Consumer) countKeys(ctx context.Context) error {
 	return err
 }
 
-func (c *Consumer) purge(ctx context.Context, g *observed) error {
+func (c *Consumer) purge(ctx context.Context, g *Group) error {
 	for _, o := range g.Offsets {
 		p := find(c.parts(o.Source), o.Part)
-		if o.Owner != c.Instance || p == nil {
+		if o.Owner != c.instance || p == nil {
 			continue
 		}
 		for more := purgeBelow(*p, o.Position) > 0; more && ctx.Err() == nil; {
 			var err error
-			if more, err = c.DB.Purge(ctx, o.Source, o.Part, purgeBelow(*p, o.Position)); err != nil {
+			if more, err = c.db.Purge(ctx, o.Source, o.Part, purgeBelow(*p, o.Position)); err != nil {
 				return err
 			}
 		}

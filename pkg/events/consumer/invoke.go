@@ -19,13 +19,13 @@ var errOverrun = errors.New("handler took too long")
 
 // invoke calls the handler of an event, in the event's trace, for at most limit.
 func (c *Consumer) invoke(ctx context.Context, tx Tx, s *events.Subscription, e events.Envelope, attempt int, limit time.Duration) (err error) {
-	if c.Deps.Tracer != nil {
+	if c.tracer != nil {
 		opts := []trace.SpanStartOption{trace.WithSpanKind(trace.SpanKindConsumer)}
 		if origin := tracing.FromCarrier(ctx, e.Traceparent, e.Tracestate); origin.IsValid() {
 			opts = append(opts, trace.WithLinks(trace.Link{SpanContext: origin}))
 		}
 		var span trace.Span
-		ctx, span = c.Deps.Tracer.Start(spanContext(ctx, e, attempt), "process "+e.Event, opts...)
+		ctx, span = c.tracer.Start(spanContext(ctx, e, attempt), "process "+e.Event, opts...)
 		defer span.End()
 	}
 	ctx = events.WithMeta(ctx, events.Meta{ID: e.ID, Key: e.Key, Published: e.Timestamp, Attempt: attempt})
@@ -36,13 +36,13 @@ func (c *Consumer) invoke(ctx context.Context, tx Tx, s *events.Subscription, e 
 		c.metrics.duration.WithLabelValues(e.Event).Observe(time.Since(began).Seconds())
 		if p := recover(); p != nil {
 			err = fmt.Errorf("handler panicked: %v", p)
-			c.Deps.Log.ErrorContext(ctx, "handler panicked", "event", e.Event, "event_id", e.ID.String(), "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+			c.log.ErrorContext(ctx, "handler panicked", "event", e.Event, "event_id", e.ID.String(), "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
 		}
 		if errors.Is(ctx.Err(), context.DeadlineExceeded) { // whatever it returned: its transaction is gone
 			err = fmt.Errorf("%w: more than %v: %w", errOverrun, limit, errors.Join(err, ctx.Err()))
 		}
-		if c.Deps.Log.Enabled(ctx, slog.LevelDebug) {
-			c.Deps.Log.DebugContext(ctx, "event handled", "event", e.Event, "event_id", e.ID.String(),
+		if c.log.Enabled(ctx, slog.LevelDebug) {
+			c.log.DebugContext(ctx, "event handled", "event", e.Event, "event_id", e.ID.String(),
 				"attempt", attempt, "took", time.Since(began), "failed", err != nil)
 		}
 	}()

@@ -55,7 +55,7 @@ func counter(name, help string) prometheus.Counter {
 // count counts an outcome. Types without a handler share one label.
 func (m *consumerMetrics) count(c *Consumer, source string, o outcome) {
 	event := o.event
-	if c.Subscriptions.Find(source, event) == nil {
+	if c.subs.Find(source, event) == nil {
 		event = "other"
 	}
 	m.events.WithLabelValues(event, o.what).Inc()

@@ -20,6 +20,7 @@ type reader struct {
 	c        *Consumer
 	key      readerKey
 	stream   StreamReader
+	stop     func()
 	at       Offset        // as last seen
 	changed  time.Duration // when at was last compared with the row
 	logUntil int64         // read the log, not the stream, up to here
@@ -47,20 +48,19 @@ type batch struct {
 
 // step reads and applies one batch, and returns the wait until the next.
 func (r *reader) step(ctx context.Context) time.Duration {
-	r.trouble.What = "reading of events"
 	b, wait, err := r.fetch(ctx)
 	if err == nil && (len(b.events) > 0 || b.start != r.at.Position) {
 		wait, err = r.apply(context.WithoutCancel(ctx), b)
 	}
 	if err != nil {
-		return r.trouble.Failed(ctx, r.c.Deps.Log.With("source", r.at.Source, "part", r.at.Part), err)
+		return r.trouble.Failed(ctx, r.c.log.With("source", r.at.Source, "part", r.at.Part), err)
 	}
-	r.trouble.Succeeded(ctx, r.c.Deps.Log)
+	r.trouble.Succeeded(ctx, r.c.log)
 	return wait
 }
 
-// fetch returns what comes next, from the stream, or else from the log. Without
-// anything it returns the wait.
+// fetch returns the next batch, from the stream, or else from the log. If there is
+// none it returns the wait.
 func (r *reader) fetch(ctx context.Context) (batch, time.Duration, error) {
 	r.refresh()
 	if r.c.isDiverged(r.key) {
@@ -68,7 +68,7 @@ func (r *reader) fetch(ctx context.Context) (batch, time.Duration, error) {
 	}
 	part := find(r.c.parts(r.key.source), r.key.part)
 	switch {
-	case part == nil: // ignored: see heard
+	case part == nil: // ignored: see checkOffset
 		return batch{start: r.at.Position}, pageRest, nil
 	case part.Closed || r.at.Pos < r.logUntil || r.behind:
 		return r.fromLog(ctx)
@@ -85,28 +85,27 @@ func (r *reader) fetch(ctx context.Context) (batch, time.Duration, error) {
 		r.behind = r.behind || err != nil
 		return r.fromLog(ctx)
 	}
-	if err != nil { // no Redis: askStep hears of new events
+	if err != nil { // no Redis: askStep learns of new events
 		return batch{start: r.at.Position}, pageRest / 4, nil
 	}
 	return batch{start: r.at.Position}, 0, nil
 }
 
-// refresh takes over what the row was last seen to be: a replay, or a database put
-// back, has changed it.
+// refresh takes over a row that a replay or a restored database has changed.
 func (r *reader) refresh() {
 	g := r.c.group.Load()
-	if g == nil || g.at <= r.changed {
+	if g == nil || g.readAt <= r.changed {
 		return
 	}
 	if o := offsetOf(g.Offsets, r.key.source, r.key.part); o != nil && *o != r.at {
-		r.moved(*o)
+		r.restart(*o)
 	}
 }
 
-// moved begins anew at a row that somebody else has changed: from the log, since
-// the stream may hold what only seems to follow.
-func (r *reader) moved(row Offset) {
-	r.at, r.changed, r.behind, r.askAgain = row, r.c.Now(), false, 0
+// restart continues at a row that was changed elsewhere: from the log, since the
+// stream may hold entries that only seem to follow.
+func (r *reader) restart(row Offset) {
+	r.at, r.changed, r.behind, r.askAgain = row, r.c.now(), false, 0
 	if p := find(r.c.parts(r.key.source), r.key.part); p != nil {
 		r.logUntil = p.Head.Pos
 	}
@@ -115,20 +114,20 @@ func (r *reader) moved(row Offset) {
 // fromLog reads a page of the producer's log.
 func (r *reader) fromLog(ctx context.Context) (batch, time.Duration, error) {
 	none := batch{start: r.at.Position}
-	if rest := r.askAgain - r.c.Now(); rest > 0 {
+	if rest := r.askAgain - r.c.now(); rest > 0 {
 		return none, min(rest, pageRest/4), nil
 	}
-	r.askAgain = r.c.Now() + pageRest
+	r.askAgain = r.c.now() + pageRest
 	limited, cancel := context.WithTimeout(ctx, askLimit)
 	defer cancel()
-	page, err := r.c.Source.Read(limited, r.key.source, r.key.part, r.at.Pos)
+	page, err := r.c.source.Read(limited, r.key.source, r.key.part, r.at.Pos)
 	if err != nil {
 		r.askAgain = 0
 		return none, 0, err
 	}
 	v, start := judge(r.at.Position, page)
 	switch {
-	case v == differs, v == unknown: // askStep finds out
+	case v == differs, v == unknown: // askStep finds out which
 		return none, pageRest / 4, nil
 	case v == follows && len(page.Records) == 0:
 		r.behind, r.logUntil = false, 0
@@ -144,17 +143,17 @@ func (r *reader) fromLog(ctx context.Context) (batch, time.Duration, error) {
 
 // repair goes back to the last place that is on the producer's history.
 func (r *reader) repair(ctx context.Context) error {
-	older, err := r.c.DB.Older(ctx, r.key.source, r.key.part, r.at.Pos)
+	older, err := r.c.db.Older(ctx, r.key.source, r.key.part, r.at.Pos)
 	if err != nil {
 		return err
 	}
 	limited, cancel := context.WithTimeout(ctx, askLimit)
 	defer cancel()
-	parts, err := r.c.Source.Ask(limited, r.key.source, []events.Question{{Part: r.key.part, Places: append(older, r.at.Position)}})
+	parts, err := r.c.source.Ask(limited, r.key.source, []events.Question{{Part: r.key.part, Places: append(older, r.at.Position)}})
 	if err != nil {
 		return err
 	}
-	r.c.forgetDoubt(r.key)
+	r.c.clearSuspicion(r.key)
 	p := find(parts, r.key.part)
 	if p == nil || p.Has(r.at.Position) {
 		return nil
@@ -162,20 +161,20 @@ func (r *reader) repair(ctx context.Context) error {
 	to, proved := back(*p)
 	row := r.at
 	row.Position = to
-	ok, err := r.c.DB.GoBack(ctx, r.at, to)
+	ok, err := r.c.db.GoBack(ctx, r.at, to)
 	if err != nil || !ok {
 		return err
 	}
 	r.c.metrics.repairs.Inc()
-	r.c.Deps.Log.ErrorContext(ctx, "producer's history has changed; going back", "source", r.key.source, "part", r.key.part,
+	r.c.log.ErrorContext(ctx, "producer's history has changed; going back", "source", r.key.source, "part", r.key.part,
 		"from", r.at.Pos, "to", to.Pos, "head", p.Head.Pos, "proved", proved)
-	r.moved(row)
+	r.restart(row)
 	r.logUntil = p.Head.Pos
 	return nil
 }
 
-// decode reads entries of a stream. What cannot be read is judged only as the log
-// has it.
+// decode reads entries of a stream. An envelope that cannot be read is read from the
+// log instead.
 func decode(source string, entries []events.Entry) []delivery {
 	list := make([]delivery, len(entries))
 	for i, e := range entries {
@@ -194,7 +193,7 @@ func open(source string, records []events.Record) []delivery {
 	for i, rec := range records {
 		d := delivery{Record: rec}
 		d.env, d.bad = events.ParseEnvelope([]byte(rec.Envelope))
-		d.env.Service, d.env.ID, d.env.Key = source, rec.ID, rec.Key // the log's word
+		d.env.Service, d.env.ID, d.env.Key = source, rec.ID, rec.Key // as the log has them
 		list[i] = d
 	}
 	return list

@@ -23,15 +23,15 @@ func (c *Consumer) retryStep(ctx context.Context, trouble *backoff.Backoff) time
 	if g := c.group.Load(); g == nil || g.Paused {
 		return heartbeatTime
 	}
-	if wait := time.Duration(c.due.Load()) - c.Now(); wait > 0 {
+	if wait := time.Duration(c.due.Load()) - c.now(); wait > 0 {
 		return min(wait, retryPoll)
 	}
 	c.due.Store(math.MaxInt64)
 	found, err := c.retryKey(context.WithoutCancel(ctx))
 	if err != nil {
-		return trouble.Failed(ctx, c.Deps.Log, err)
+		return trouble.Failed(ctx, c.log, err)
 	}
-	trouble.Succeeded(ctx, c.Deps.Log)
+	trouble.Succeeded(ctx, c.log)
 	if found {
 		c.expectRetry(0) // there may be more
 		return 0
@@ -41,21 +41,21 @@ func (c *Consumer) retryStep(ctx context.Context, trouble *backoff.Backoff) time
 
 // expectRetry has the next attempt made after d at the latest.
 func (c *Consumer) expectRetry(d time.Duration) {
-	at := int64(c.Now() + d)
+	at := int64(c.now() + d)
 	for due := c.due.Load(); at < due && !c.due.CompareAndSwap(due, at); due = c.due.Load() {
 	}
-	poke(c.retry)
+	wake(c.retryDue)
 }
 
 // retryKey tries the parked events of one key, in order, until one fails. It
 // reports whether there was a key that was due.
 func (c *Consumer) retryKey(ctx context.Context) (bool, error) {
 	t := keyRetry{c: c}
-	err := c.DB.Transact(ctx, func(tx Tx) error { return t.run(ctx, tx) })
+	err := c.db.Transact(ctx, func(tx Tx) error { return t.run(ctx, tx) })
 	var failed *handlerError
 	switch {
 	case errors.As(err, &failed): // the transaction is gone, and the lock with it
-		return true, c.DB.Transact(ctx, func(tx Tx) error { return t.postpone(ctx, tx, failed.err) })
+		return true, c.db.Transact(ctx, func(tx Tx) error { return t.postpone(ctx, tx, failed.err) })
 	case err != nil || !t.found:
 		return false, err
 	}
@@ -63,7 +63,7 @@ func (c *Consumer) retryKey(ctx context.Context) (bool, error) {
 		c.metrics.count(c, t.key.Source, o)
 	}
 	if t.empty {
-		return true, c.DB.DropKey(ctx, t.key.Source, t.key.Key)
+		return true, c.db.DropKey(ctx, t.key.Source, t.key.Key)
 	}
 	return true, nil
 }
@@ -82,7 +82,7 @@ func (t *keyRetry) run(ctx context.Context, tx Tx) (err error) {
 	if t.key, t.found, err = tx.LockDue(); err != nil || !t.found {
 		return err
 	}
-	for began := t.c.Now(); t.c.Now()-began < applyTime; {
+	for began := t.c.now(); t.c.now()-began < applyTime; {
 		p, ok, err := tx.First(t.key.Source, t.key.Key)
 		if err != nil {
 			return err
@@ -108,7 +108,7 @@ func (t *keyRetry) try(ctx context.Context, tx Tx, p Parked) (bool, error) {
 	}
 	env.Service, env.ID, env.Key = t.key.Source, p.ID, p.Key
 	t.env = env
-	s, declared := t.c.knows(env)
+	s, declared := t.c.subscription(env)
 	switch {
 	case s == nil && declared:
 		t.key.State = StateAhead
@@ -140,7 +140,7 @@ func (t *keyRetry) postpone(ctx context.Context, tx Tx, failure error) error {
 	if k.Attempts++; isDead(k.Attempts, k.Age, failure) {
 		k.State = StateDead
 		t.outcomes = append(t.outcomes, outcome{t.env.Event, outcomeDead})
-		t.c.Deps.Log.ErrorContext(spanContext(ctx, t.env, 2), "event moved to dead letters", "event", t.env.Event,
+		t.c.log.ErrorContext(spanContext(ctx, t.env, 2), "event moved to dead letters", "event", t.env.Event,
 			"event_id", t.env.ID.String(), "attempts", k.Attempts, "error", failure)
 	}
 	wait := retryDelay(k.Key, k.Attempts, failure)

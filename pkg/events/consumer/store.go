@@ -18,7 +18,7 @@ type Offset struct {
 	Owner int64 // 0 for none
 }
 
-// Group is what an instance knows of its service as a consumer.
+// Group is the state of a service as a consumer, as its instances share it.
 type Group struct {
 	Live     []int64 // instances that are alive, sorted
 	Paused   bool
@@ -26,6 +26,8 @@ type Group struct {
 	Declared map[events.TypeName]int
 	// Due is the time until a parked key is due, below 0 if none waits.
 	Due time.Duration
+
+	readAt time.Duration
 }
 
 // Key is a key with parked events.
@@ -68,8 +70,8 @@ type Database interface {
 	Beat(ctx context.Context, me int64) (Group, error)
 	// Leave records that me has stopped: it is not alive and owns nothing.
 	Leave(ctx context.Context, me int64) error
-	// Adopt adds offsets before the first event for parts that have none.
-	Adopt(ctx context.Context, source string, parts []int64) error
+	// AddOffsets adds offsets before the first event for parts that have none.
+	AddOffsets(ctx context.Context, source string, parts []int64) error
 	// Own changes the owner of an offset from o.Owner, unless it was changed
 	// meanwhile, and returns the row as it is then.
 	Own(ctx context.Context, o Offset, owner int64) (row Offset, ok bool, err error)

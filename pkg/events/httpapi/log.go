@@ -8,7 +8,7 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"github.com/go-troika/troika/pkg/events"
-	"github.com/go-troika/troika/pkg/events/relay"
+	"github.com/go-troika/troika/pkg/events/postgres"
 	"github.com/go-troika/troika/pkg/fault"
 	"github.com/go-troika/troika/pkg/httpserver"
 )
@@ -32,7 +32,7 @@ var (
 
 // ServeLog adds the routes by which any service reads the log of this one. They have
 // a separate limit: at most 4 requests at a time, others get 503.
-func ServeLog(s *httpserver.Server, log *relay.Postgres) {
+func ServeLog(s *httpserver.Server, log *postgres.Log) {
 	r := s.Router().Group("/", httpserver.OwnLimit(), s.Callers(httpserver.AnyCaller))
 	places := make(chan struct{}, logReaders)
 	limited := func(h func(*gin.Context) error) gin.HandlerFunc {
@@ -53,7 +53,7 @@ func ServeLog(s *httpserver.Server, log *relay.Postgres) {
 }
 
 // eventLog serves a producer's log.
-type eventLog struct{ *relay.Postgres }
+type eventLog struct{ *postgres.Log }
 
 type askRequest struct {
 	Questions []question `json:"questions" validate:"max=1024,dive"`

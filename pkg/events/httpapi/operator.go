@@ -12,7 +12,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/go-troika/troika/pkg/events/admin"
-	"github.com/go-troika/troika/pkg/events/relay"
+	"github.com/go-troika/troika/pkg/events/postgres"
 	"github.com/go-troika/troika/pkg/fault"
 	"github.com/go-troika/troika/pkg/httpserver"
 )
@@ -28,7 +28,7 @@ const OperatorTimeout = 35 * time.Second
 
 // ServePartitions adds the route that changes the number of partitions of the
 // service's own log. Only the named callers may use it.
-func ServePartitions(s *httpserver.Server, log *relay.Postgres, callers ...string) {
+func ServePartitions(s *httpserver.Server, log *postgres.Log, callers ...string) {
 	s.Router().POST("/events/partitions", s.Callers(callers...), httpserver.Handle(eventLog{log}.repartition))
 }
 
@@ -187,7 +187,7 @@ func (l eventLog) repartition(g *gin.Context) error {
 		return err
 	}
 	layout, err := l.Repartition(g.Request.Context(), in.Count)
-	if errors.Is(err, relay.ErrOldRows) {
+	if errors.Is(err, postgres.ErrOldRows) {
 		err = ErrOldEvents.With(err)
 	}
 	if err != nil {

@@ -18,6 +18,7 @@ import (
 	"github.com/go-troika/troika/pkg/events"
 	"github.com/go-troika/troika/pkg/events/admin"
 	"github.com/go-troika/troika/pkg/events/consumer"
+	"github.com/go-troika/troika/pkg/events/postgres"
 	"github.com/go-troika/troika/pkg/testkit"
 )
 
@@ -80,7 +81,7 @@ func setup(t *testing.T) *consumerOf {
 	for n := range c.instances {
 		i := &instance{side: newSide(t, c.db.Name())}
 		began := time.Now()
-		store := consumer.NewPostgres(i.db, name)
+		store := postgres.NewConsumer(i.db, name)
 		subscriptions := events.NewSubscriptions()
 		events.On(subscriptions, made, c.handle)
 		events.On(subscriptions, closed, c.handle, events.Supersedes())
@@ -90,7 +91,7 @@ func setup(t *testing.T) *consumerOf {
 		deps := testkit.EventDeps(t)
 		deps.Log = slog.New(slog.DiscardHandler)
 		i.stop = consumer.New(consumer.Options{
-			Name: name, Instance: int64(n + 1), DB: store, Streams: c.log, Source: c.log, Subscriptions: subscriptions,
+			Instance: int64(n + 1), DB: store, Streams: c.log, Source: c.log, Subscriptions: subscriptions,
 			Config: events.Config{Retries: 1}, Deps: deps,
 			Now: func() time.Duration { return time.Since(began) + time.Duration(c.now.Load()) },
 			Spawn: func(_ <-chan struct{}, step func(context.Context) time.Duration) func() {

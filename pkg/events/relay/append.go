@@ -15,7 +15,7 @@ type appender struct {
 	term    int
 	tails   map[int64]*tail
 	parts   []events.Part // as of the last look
-	looked  time.Duration
+	checked time.Duration
 	trouble backoff.Backoff
 }
 
@@ -37,10 +37,9 @@ func (r *Relay) AppendStep(ctx context.Context) time.Duration {
 			t.known = false
 		}
 		r.metrics.appendErrors.Inc()
-		a.trouble.What = "Redis unavailable; events are queued in the log: appending to streams"
-		return a.trouble.Failed(ctx, r.Deps.Log, err)
+		return a.trouble.Failed(ctx, r.log, err)
 	}
-	a.trouble.Succeeded(ctx, r.Deps.Log)
+	a.trouble.Succeeded(ctx, r.log)
 	return pollMax
 }
 
@@ -49,15 +48,15 @@ func (a *appender) step(ctx context.Context) error {
 	if !leads {
 		return nil
 	}
-	now := a.r.Now()
+	now := a.r.now()
 	if term != a.term {
-		a.term, a.parts, a.tails, a.looked = term, nil, map[int64]*tail{}, 0
+		a.term, a.parts, a.tails, a.checked = term, nil, map[int64]*tail{}, 0
 	}
 	for part, records := range fresh {
 		a.advance(part, records[len(records)-1].Position)
 	}
-	if a.looked == 0 || now-a.looked >= idleLook || a.lacks(fresh) {
-		if err := a.look(ctx, now); err != nil {
+	if a.checked == 0 || now-a.checked >= idleCheck || a.lacks(fresh) {
+		if err := a.check(ctx, now); err != nil {
 			return err
 		}
 	}
@@ -88,11 +87,11 @@ func (a *appender) advance(part int64, head events.Position) {
 	}
 }
 
-// look compares the ends of streams that are not known, or were not appended to
+// check compares the ends of streams that are not known, or were not appended to
 // for a while, with the log.
-func (a *appender) look(ctx context.Context, now time.Duration) error {
+func (a *appender) check(ctx context.Context, now time.Duration) error {
 	if a.parts == nil {
-		parts, err := a.r.DB.Ask(ctx, nil)
+		parts, err := a.r.db.Ask(ctx, nil)
 		if err != nil {
 			return err
 		}
@@ -106,34 +105,34 @@ func (a *appender) look(ctx context.Context, now time.Duration) error {
 			a.tails[p.Number] = t
 		}
 		finished := p.Closed && t.known && t.has >= p.Head.Pos
-		if !finished && (!t.known || now-t.proved >= idleLook) {
+		if !finished && (!t.known || now-t.proved >= idleCheck) {
 			numbers = append(numbers, p.Number)
 		}
 	}
 	ends := []End{}
 	if len(numbers) > 0 {
 		var err error
-		if ends, err = a.r.Streams.Ends(ctx, numbers); err != nil {
+		if ends, err = a.r.streams.Ends(ctx, numbers); err != nil {
 			return err
 		}
 	}
-	return a.judge(ctx, now, numbers, ends)
+	return a.reconcile(ctx, now, numbers, ends)
 }
 
-// judge asks the log about ends, and deletes the streams that end with something
+// reconcile compares ends with the log, and deletes the streams that end with something
 // else.
-func (a *appender) judge(ctx context.Context, now time.Duration, numbers []int64, ends []End) error {
+func (a *appender) reconcile(ctx context.Context, now time.Duration, numbers []int64, ends []End) error {
 	questions := make([]events.Question, 0, len(numbers))
 	for i, n := range numbers {
 		if ends[i].Exists && !ends[i].Foreign {
 			questions = append(questions, events.Question{Part: n, Places: []events.Position{ends[i].Last}})
 		}
 	}
-	parts, err := a.r.DB.Ask(ctx, questions)
+	parts, err := a.r.db.Ask(ctx, questions)
 	if err != nil {
 		return err
 	}
-	a.parts, a.looked = parts, max(now, 1)
+	a.parts, a.checked = parts, max(now, 1)
 	byNumber := make(map[int64]events.Part, len(parts))
 	for _, p := range parts {
 		byNumber[p.Number] = p
@@ -153,7 +152,7 @@ func (a *appender) judge(ctx context.Context, now time.Duration, numbers []int64
 			if ends[i].Exists {
 				closed = append(closed, n)
 			}
-		case isOwn(ends[i], part):
+		case canContinue(ends[i], part):
 			t.known, t.has, t.proved = true, ends[i].Last.Pos, now
 		case t.deleted == 0 || now-t.deleted >= time.Second:
 			t.known, t.deleted = false, max(now, 1)
@@ -163,7 +162,7 @@ func (a *appender) judge(ctx context.Context, now time.Duration, numbers []int64
 		}
 	}
 	if len(closed) > 0 {
-		if err := a.r.Streams.Delete(ctx, closed); err != nil {
+		if err := a.r.streams.Delete(ctx, closed); err != nil {
 			return err
 		}
 	}
@@ -176,8 +175,8 @@ func (a *appender) refill(ctx context.Context, now time.Duration, parts []int64)
 		return nil
 	}
 	a.r.metrics.resets.Add(float64(len(parts)))
-	a.r.Deps.Log.ErrorContext(ctx, "stream does not match the log; refilling it", "parts", parts)
-	if err := a.r.Streams.Delete(ctx, parts); err != nil {
+	a.r.log.ErrorContext(ctx, "stream does not match the log; refilling it", "parts", parts)
+	if err := a.r.streams.Delete(ctx, parts); err != nil {
 		return err
 	}
 	for _, n := range parts {
@@ -188,7 +187,7 @@ func (a *appender) refill(ctx context.Context, now time.Duration, parts []int64)
 }
 
 // append adds what the streams lack, until they lack nothing. One that refuses
-// is looked at again in the next step.
+// is checked at again in the next step.
 func (a *appender) append(ctx context.Context, fresh map[int64][]events.Record) error {
 	for {
 		batch := map[int64][]events.Record{}
@@ -220,8 +219,8 @@ func (a *appender) next(ctx context.Context, p events.Part, t *tail, fresh []eve
 	if continues(t.has, fresh) {
 		return fresh[t.has+1-fresh[0].Pos:], nil
 	}
-	behind := max(t.has, p.Base.Pos, p.Head.Pos-a.r.Config.StreamCap) // the stream holds the newest only
-	page, err := a.r.DB.Page(ctx, p.Number, behind)
+	behind := max(t.has, p.Base.Pos, p.Head.Pos-a.r.config.StreamCap) // the stream holds the newest only
+	page, err := a.r.db.Page(ctx, p.Number, behind)
 	if err == nil && len(page.Records) == 0 { // deleted meanwhile, or a database put back
 		t.known = false
 	}
@@ -229,15 +228,15 @@ func (a *appender) next(ctx context.Context, p events.Part, t *tail, fresh []eve
 }
 
 func (a *appender) send(ctx context.Context, batch map[int64][]events.Record) error {
-	began := a.r.Now()
-	refused, err := a.r.Streams.Append(ctx, batch, a.r.Config.StreamCap)
+	began := a.r.now()
+	refused, err := a.r.streams.Append(ctx, batch, a.r.config.StreamCap)
 	if err != nil {
 		return err
 	}
-	a.r.metrics.appendSeconds.Observe((a.r.Now() - began).Seconds())
+	a.r.metrics.appendSeconds.Observe((a.r.now() - began).Seconds())
 	for part, records := range batch {
 		t := a.tails[part]
-		t.has, t.proved = records[len(records)-1].Pos, a.r.Now()
+		t.has, t.proved = records[len(records)-1].Pos, a.r.now()
 		a.r.metrics.appended.Add(float64(len(records)))
 	}
 	for _, part := range refused {

@@ -14,20 +14,19 @@ type housekeep struct {
 	trouble backoff.Backoff
 }
 
-// TidyStep measures what waits, in every instance, and where it leads deletes what
-// the log need not keep. Moving and appending do not wait for it.
-func (r *Relay) TidyStep(ctx context.Context) time.Duration {
-	r.housekeep.trouble.What = "retention of the event log"
+// HousekeepStep measures the outbox, in every instance, and in the leading one deletes
+// the oldest events of the log. Moving and appending do not wait for it.
+func (r *Relay) HousekeepStep(ctx context.Context) time.Duration {
 	if err := errors.Join(r.measure(ctx), r.retain(ctx)); err != nil {
-		r.housekeep.trouble.Failed(ctx, r.Deps.Log, err)
+		r.housekeep.trouble.Failed(ctx, r.log, err)
 	} else {
-		r.housekeep.trouble.Succeeded(ctx, r.Deps.Log)
+		r.housekeep.trouble.Succeeded(ctx, r.log)
 	}
-	return tidyTime
+	return housekeepTime
 }
 
 func (r *Relay) measure(ctx context.Context) error {
-	n, age, err := r.DB.Backlog(ctx)
+	n, age, err := r.db.Backlog(ctx)
 	if err == nil {
 		r.metrics.backlog.Set(float64(n))
 		r.metrics.oldest.Set(age.Seconds())
@@ -40,23 +39,23 @@ func (r *Relay) retain(ctx context.Context) error {
 		r.housekeep.allowed = nil
 		return nil
 	}
-	parts, err := r.DB.Ask(ctx, nil)
+	parts, err := r.db.Ask(ctx, nil)
 	if err != nil {
 		return err
 	}
 	if r.housekeep.allowed == nil {
 		r.housekeep.allowed = map[int64]*allowance{}
 	}
-	age := time.Duration(r.Config.LogDays) * 24 * time.Hour
+	age := time.Duration(r.config.LogDays) * 24 * time.Hour
 	for _, p := range parts {
 		a := r.housekeep.allowed[p.Number]
 		if a == nil {
 			a = &allowance{}
 			r.housekeep.allowed[p.Number] = a
 		}
-		a.grow(r.Now(), p.Len())
-		if n := deletable(p, r.Config.StreamCap, a.rows); n > 0 {
-			deleted, err := r.DB.Trim(ctx, p.Number, min(n, trimCount), age)
+		a.grow(r.now(), p.Len())
+		if n := deletable(p, r.config.StreamCap, a.rows); n > 0 {
+			deleted, err := r.db.Trim(ctx, p.Number, min(n, trimCount), age)
 			if err != nil {
 				return err
 			}

@@ -16,8 +16,8 @@ type mover struct {
 	me      int64
 	fresh   *handover
 	leads   bool
-	retry   atomic.Bool   // look at the lease at once
-	looked  time.Duration // at the lease
+	retry   atomic.Bool   // check the lease at once
+	checked time.Duration // when the lease was checked
 	swept   time.Duration
 	poll    time.Duration
 	trouble backoff.Backoff
@@ -29,10 +29,9 @@ func (r *Relay) MoveStep(ctx context.Context) time.Duration {
 	m := &r.mover
 	wait, err := m.step(ctx)
 	if err != nil {
-		m.trouble.What = "moving events to the log"
-		return m.trouble.Failed(ctx, r.Deps.Log, err)
+		return m.trouble.Failed(ctx, r.log, err)
 	}
-	m.trouble.Succeeded(ctx, r.Deps.Log)
+	m.trouble.Succeeded(ctx, r.log)
 	return wait
 }
 
@@ -41,11 +40,11 @@ func (m *mover) step(ctx context.Context) (time.Duration, error) {
 		return 0, err
 	}
 	if !m.leads {
-		return leaseLook, nil
+		return leaseCheck, nil
 	}
-	now := m.r.Now()
+	now := m.r.now()
 	sweep := now-m.swept >= time.Second
-	moved, full, err := m.r.DB.Move(ctx, sweep)
+	moved, full, err := m.r.db.Move(ctx, sweep)
 	if err != nil {
 		return 0, err
 	}
@@ -65,30 +64,30 @@ func (m *mover) step(ctx context.Context) (time.Duration, error) {
 	return m.poll, nil
 }
 
-// lead takes or renews the lease when it is time to.
+// lead takes or renews the lease when that is due.
 func (m *mover) lead(ctx context.Context) error {
-	now := m.r.Now()
-	if !m.retry.Swap(false) && m.looked != 0 && now-m.looked < leaseLook {
+	now := m.r.now()
+	if !m.retry.Swap(false) && m.checked != 0 && now-m.checked < leaseCheck {
 		return nil
 	}
 	led := m.leads
-	m.leads = false // unless the database says so
-	leads, err := m.r.DB.Lead(ctx, m.me, leaseTime)
+	m.leads = false // until the database confirms the lease
+	leads, err := m.r.db.Lead(ctx, m.me, leaseTime)
 	if err != nil {
 		m.fresh.lead(false)
 		return err
 	}
-	m.looked, m.leads = max(now, 1), leads
+	m.checked, m.leads = max(now, 1), leads
 	m.fresh.lead(leads)
 	if led == leads {
 		return nil
 	}
 	if leads {
 		m.r.metrics.leading.Set(1)
-		m.r.Deps.Log.InfoContext(ctx, "became relay leader")
+		m.r.log.InfoContext(ctx, "became relay leader")
 	} else {
 		m.r.metrics.leading.Set(0)
-		m.r.Deps.Log.InfoContext(ctx, "another instance is relay leader")
+		m.r.log.InfoContext(ctx, "another instance is relay leader")
 	}
 	return nil
 }
@@ -97,8 +96,8 @@ func (m *mover) lead(ctx context.Context) error {
 func (m *mover) resign(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 	defer cancel()
-	if m.leads && m.r.DB.Resign(ctx, m.me) == nil {
-		m.r.Hints.Send(ctx, events.HintStopped) // if this fails, the lease runs out
+	if m.leads && m.r.db.Resign(ctx, m.me) == nil {
+		m.r.hints.Send(ctx, events.HintStopped) // if this fails, the lease runs out
 	}
 	m.fresh.lead(false)
 	m.r.metrics.leading.Set(0)

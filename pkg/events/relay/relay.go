@@ -2,23 +2,23 @@ package relay
 
 import (
 	"context"
+	"log/slog"
 	"sync"
 	"time"
 
 	"github.com/go-troika/troika/pkg/events"
+	"github.com/go-troika/troika/pkg/events/internal/backoff"
 )
 
 const (
-	moveCount = 500     // events placed at once
-	moveBytes = 4 << 20 // and their bytes, but for one event
-	pollMin   = 20 * time.Millisecond
-	pollMax   = 500 * time.Millisecond
-	leaseTime = 1500 * time.Millisecond
-	leaseLook = 500 * time.Millisecond // how often the leader renews and others try
-	idleLook  = time.Second            // how often an idle stream's end is looked at
-	retryMin  = 50 * time.Millisecond
-	retryMax  = time.Second
-	tidyTime  = 5 * time.Second
+	pollMin       = 20 * time.Millisecond
+	pollMax       = 500 * time.Millisecond
+	leaseTime     = 1500 * time.Millisecond
+	leaseCheck    = 500 * time.Millisecond // how often the leader renews and others try
+	idleCheck     = time.Second            // how often an idle stream's end is checked at
+	retryMin      = 50 * time.Millisecond
+	retryMax      = time.Second
+	housekeepTime = 5 * time.Second
 )
 
 // Database is the relay's side of the producer's Postgres. Each method is one
@@ -56,9 +56,16 @@ type Streams interface {
 	Delete(ctx context.Context, parts []int64) error
 }
 
-// Relay carries events until its Run ends. It runs once.
+// Relay moves events from the outbox to the log and from there to Redis, until its Run
+// ends. It runs once.
 type Relay struct {
-	Options
+	db        Database
+	streams   Streams
+	config    events.Config
+	committed <-chan struct{}
+	hints     *events.Hints
+	log       *slog.Logger
+	now       func() time.Duration
 	mover     mover
 	appender  appender
 	housekeep housekeep
@@ -87,20 +94,27 @@ func New(o Options) *Relay {
 		began := time.Now()
 		o.Now = func() time.Duration { return time.Since(began) }
 	}
-	r := &Relay{Options: o, metrics: newMetrics(o.Deps.Metrics)}
+	r := &Relay{
+		db: o.DB, streams: o.Streams, config: o.Config, committed: o.Committed, hints: o.Hints, log: o.Deps.Log, now: o.Now,
+		metrics: newMetrics(o.Deps.Metrics),
+	}
 	fresh := &handover{parts: map[int64][]events.Record{}, filled: make(chan struct{}, 1)}
-	r.mover = mover{r: r, me: o.Instance, fresh: fresh}
-	r.appender = appender{r: r, fresh: fresh, tails: map[int64]*tail{}}
+	r.mover = mover{r: r, me: o.Instance, fresh: fresh, trouble: backoff.Backoff{What: "moving events to the log"}}
+	r.appender = appender{
+		r: r, fresh: fresh, tails: map[int64]*tail{},
+		trouble: backoff.Backoff{What: "Redis unavailable; events are queued in the log: appending to streams"},
+	}
+	r.housekeep.trouble.What = "retention of the event log"
 	return r
 }
 
-// Run carries events until ctx is done, and then returns nil. It survives a
-// Postgres or a Redis that is away.
+// Run moves events until ctx is done, and then returns nil. It retries while Postgres
+// or Redis is unavailable.
 func (r *Relay) Run(ctx context.Context) error {
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	wg.Go(func() { loop(ctx, r.appender.fresh.filled, r.AppendStep) })
-	wg.Go(func() { loop(ctx, nil, r.TidyStep) })
+	wg.Go(func() { loop(ctx, nil, r.HousekeepStep) })
 	wake := make(chan struct{}, 1)
 	wg.Go(func() { r.forward(ctx, wake) })
 	loop(ctx, wake, r.MoveStep)
@@ -110,15 +124,15 @@ func (r *Relay) Run(ctx context.Context) error {
 
 // forward wakes the leading relay, here or in another instance.
 func (r *Relay) forward(ctx context.Context, wake chan<- struct{}) {
-	hints, stop := r.Hints.Listen(ctx)
+	hints, stop := r.hints.Listen(ctx)
 	defer stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-r.Committed:
+		case <-r.committed:
 			if !r.mover.fresh.leading() {
-				r.Hints.Send(ctx, events.HintCommitted)
+				r.hints.Send(ctx, events.HintCommitted)
 				pause(ctx, hintPause)
 				continue
 			}

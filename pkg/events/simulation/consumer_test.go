@@ -156,8 +156,8 @@ func (c consumerDB) Leave(_ context.Context, me int64) error {
 	})
 }
 
-// Adopt implements consumer.Database.
-func (c consumerDB) Adopt(_ context.Context, source string, parts []int64) error {
+// AddOffsets implements consumer.Database.
+func (c consumerDB) AddOffsets(_ context.Context, source string, parts []int64) error {
 	return c.change(func(s *consumerState) {
 		for _, part := range parts {
 			if s.offset(part) == nil {

@@ -245,7 +245,7 @@ func (w *system) startRelay(i int) {
 	w.wakers[p] = wakes
 	w.spawn(p, wakes.move, r.MoveStep)
 	w.spawn(p, wakes.appended, r.AppendStep)
-	w.spawn(p, nil, r.TidyStep)
+	w.spawn(p, nil, r.HousekeepStep)
 }
 
 // poke tells processes that there is something in the outbox.
@@ -279,7 +279,7 @@ func (w *system) startConsumer(i int) {
 		w.older = append(w.older, p)
 	}
 	c := consumer.New(consumer.Options{
-		Name: "consumer", Instance: w.instances, DB: consumerDB{w, p}, Streams: consumerStreams{w, p}, Source: logSource{w, p},
+		Instance: w.instances, DB: consumerDB{w, p}, Streams: consumerStreams{w, p}, Source: logSource{w, p},
 		Subscriptions: known, Config: events.Config{Retries: 2}, Deps: events.Deps{Log: w.log()},
 		Now: func() time.Duration { return w.now },
 		Spawn: func(wake <-chan struct{}, step func(context.Context) time.Duration) func() {

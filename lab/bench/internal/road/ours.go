@@ -13,6 +13,7 @@ import (
 	"github.com/go-troika/troika/pkg/database"
 	"github.com/go-troika/troika/pkg/events"
 	"github.com/go-troika/troika/pkg/events/consumer"
+	"github.com/go-troika/troika/pkg/events/postgres"
 	"github.com/go-troika/troika/pkg/events/relay"
 	"github.com/go-troika/troika/pkg/tracing"
 )
@@ -98,7 +99,7 @@ func (o *Ours) streams() []string {
 	if o.writer == nil {
 		return nil
 	}
-	log, err := relay.NewPostgres(o.writer.Pool()).Ask(context.Background(), nil)
+	log, err := postgres.NewLog(o.writer.Pool()).Ask(context.Background(), nil)
 	if err != nil {
 		return nil // the database is gone, and with it whoever would fill them
 	}
@@ -169,7 +170,7 @@ func (o *Ours) Streamed(ctx context.Context) (int64, error) {
 
 // Carry implements Road.
 func (o *Ours) Carry(ctx context.Context) error {
-	return o.carry(ctx, relay.NewPostgres(o.writer.Pool()), o.outbox, 1)
+	return o.carry(ctx, postgres.NewLog(o.writer.Pool()), o.outbox, 1)
 }
 
 func (o *Ours) carry(ctx context.Context, db relay.Database, outbox *events.Outbox, instance int64) error {
@@ -203,14 +204,14 @@ func (o *Ours) Deliver(ctx context.Context, h Handler) error {
 		return nil
 	})
 	return consumer.New(consumer.Options{
-		Name: groupName, Instance: 1, DB: consumer.NewPostgres(o.receiver, groupName), Source: logOf{relay.NewPostgres(o.writer.Pool())},
+		Instance: 1, DB: postgres.NewConsumer(o.receiver, groupName), Source: logOf{postgres.NewLog(o.writer.Pool())},
 		Streams:       consumer.NewRedis(func() redis.UniversalClient { return o.lab.NewRedis(1) }, env),
 		Subscriptions: handlers, Config: config, Deps: deps, Hints: events.NewHints(o.redis, env, groupName),
 	}).Run(ctx)
 }
 
 // logOf is the writer's log, without HTTP between.
-type logOf struct{ log *relay.Postgres }
+type logOf struct{ log *postgres.Log }
 
 // Ask implements events.Source.
 func (l logOf) Ask(ctx context.Context, _ string, questions []events.Question) ([]events.Part, error) {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/go-troika/troika/pkg/database"
 	"github.com/go-troika/troika/pkg/events"
+	"github.com/go-troika/troika/pkg/events/postgres"
 	"github.com/go-troika/troika/pkg/events/relay"
 )
 
@@ -52,7 +53,7 @@ func (o *Ours) Start(ctx context.Context) (*Instance, error) {
 	}
 	ctx, stop := context.WithCancel(ctx)
 	i := &Instance{Number: rand.Int64(), road: o, db: db, killed: new(atomic.Bool), stop: stop, done: make(chan error, 1)}
-	go func() { i.done <- o.carry(ctx, mortal{relay.NewPostgres(db.Pool()), i.killed}, outbox, i.Number) }()
+	go func() { i.done <- o.carry(ctx, mortal{postgres.NewLog(db.Pool()), i.killed}, outbox, i.Number) }()
 	return i, nil
 }
 

@@ -12,7 +12,7 @@ import (
 
 	"github.com/go-troika/troika/pkg/events"
 	"github.com/go-troika/troika/pkg/events/admin"
-	"github.com/go-troika/troika/pkg/events/consumer"
+	"github.com/go-troika/troika/pkg/events/postgres"
 	"github.com/go-troika/troika/pkg/testkit"
 )
 
@@ -150,7 +150,7 @@ func TestNewerEventsWaitForAReleaseThatKnowsThem(t *testing.T) {
 	next := events.NewSubscriptions()
 	events.On(next, newer, record)
 	events.On(next, blessed, record)
-	if err := consumer.NewPostgres(b.to, subscriber).Declare(t.Context(), next); err != nil { // migrate
+	if err := postgres.NewConsumer(b.to, subscriber).Declare(t.Context(), next); err != nil { // migrate
 		t.Fatal(err)
 	}
 	b.consume(record)

@@ -1,4 +1,4 @@
-package consumer
+package postgres
 
 import (
 	"context"
@@ -13,22 +13,19 @@ import (
 
 	"github.com/go-troika/troika/pkg/database"
 	"github.com/go-troika/troika/pkg/events"
+	"github.com/go-troika/troika/pkg/events/consumer"
 )
 
-// liveTime is how long after its last heartbeat an instance counts as alive. A
-// heartbeat further ahead than that counts as past: clocks step.
-const liveTime = 3 * heartbeatTime
-
-// Postgres is where one consumer's offsets, inbox and parked events stand, beside
-// the rows that its handlers write.
-type Postgres struct {
+// Consumer is one consumer's offsets, inbox and parked events, beside the rows that
+// its handlers write: a [consumer.Database].
+type Consumer struct {
 	db   *database.DB
 	name string
 }
 
-// NewPostgres returns the tables of the consumer name in db, whose pool should not
+// NewConsumer returns the tables of the consumer name in db, whose pool should not
 // be the one that serves requests.
-func NewPostgres(db *database.DB, name string) *Postgres { return &Postgres{db, name} }
+func NewConsumer(db *database.DB, name string) *Consumer { return &Consumer{db, name} }
 
 const beat = `
 WITH gone AS (
@@ -50,13 +47,13 @@ UNION ALL SELECT 'due', '', '', min(CASE WHEN next_at > clock_timestamp() + inte
 UNION ALL SELECT 'offset', source, '', part, pos, mark, owner FROM event_offsets WHERE consumer = $1
 ORDER BY 1, 2, 4`
 
-// Beat implements [Database].
-func (p *Postgres) Beat(ctx context.Context, me int64) (Group, error) {
-	g := Group{Declared: map[events.TypeName]int{}, Due: -1}
+// Beat implements [consumer.Database].
+func (c *Consumer) Beat(ctx context.Context, me int64) (consumer.Group, error) {
+	g := consumer.Group{Declared: map[events.TypeName]int{}, Due: -1}
 	batch := &pgx.Batch{}
-	batch.Queue(beat, p.name, me)
-	batch.Queue(readGroup, p.name, liveTime.Seconds())
-	results := p.db.Pool().SendBatch(ctx, batch)
+	batch.Queue(beat, c.name, me)
+	batch.Queue(readGroup, c.name, consumer.LiveTime.Seconds())
+	results := c.db.Pool().SendBatch(ctx, batch)
 	defer results.Close()
 	if _, err := results.Exec(); err != nil {
 		return g, fmt.Errorf("heartbeat: %w", err)
@@ -66,19 +63,21 @@ func (p *Postgres) Beat(ctx context.Context, me int64) (Group, error) {
 		return g, fmt.Errorf("read consumer group: %w", err)
 	}
 	var kind, source, event string
-	var a, b, c, d int64
-	_, err = pgx.ForEachRow(rows, []any{&kind, &source, &event, &a, &b, &c, &d}, func() error {
+	var n1, n2, n3, n4 int64
+	_, err = pgx.ForEachRow(rows, []any{&kind, &source, &event, &n1, &n2, &n3, &n4}, func() error {
 		switch kind {
 		case "live":
-			g.Live = append(g.Live, a)
+			g.Live = append(g.Live, n1)
 		case "paused":
 			g.Paused = true
 		case "type":
-			g.Declared[events.TypeName{Source: source, Event: event}] = int(a)
+			g.Declared[events.TypeName{Source: source, Event: event}] = int(n1)
 		case "due":
-			g.Due = time.Duration(a) * time.Millisecond
+			g.Due = time.Duration(n1) * time.Millisecond
 		case "offset":
-			g.Offsets = append(g.Offsets, Offset{source, a, events.Position{Pos: b, Mark: events.Mark(c)}, d})
+			g.Offsets = append(g.Offsets, consumer.Offset{
+				Source: source, Part: n1, Position: events.Position{Pos: n2, Mark: events.Mark(n3)}, Owner: n4,
+			})
 		}
 		return nil
 	})
@@ -92,36 +91,36 @@ func (p *Postgres) Beat(ctx context.Context, me int64) (Group, error) {
 }
 
 // exec runs a statement that stands for itself.
-func (p *Postgres) exec(ctx context.Context, doing, query string, args ...any) (int64, error) {
-	tag, err := p.db.Pool().Exec(ctx, query, args...)
+func (c *Consumer) exec(ctx context.Context, doing, query string, args ...any) (int64, error) {
+	tag, err := c.db.Pool().Exec(ctx, query, args...)
 	if err != nil {
 		return 0, fmt.Errorf("%s: %w", doing, err)
 	}
 	return tag.RowsAffected(), nil
 }
 
-// Leave implements [Database].
-func (p *Postgres) Leave(ctx context.Context, me int64) error {
-	_, err := p.exec(ctx, "leave consumer group", `
+// Leave implements [consumer.Database].
+func (c *Consumer) Leave(ctx context.Context, me int64) error {
+	_, err := c.exec(ctx, "leave consumer group", `
 WITH me AS (DELETE FROM event_instances WHERE consumer = $1 AND instance = $2)
-UPDATE event_offsets SET owner = 0 WHERE consumer = $1 AND owner = $2`, p.name, me)
+UPDATE event_offsets SET owner = 0 WHERE consumer = $1 AND owner = $2`, c.name, me)
 	return err
 }
 
-// Adopt implements [Database].
-func (p *Postgres) Adopt(ctx context.Context, source string, parts []int64) error {
-	_, err := p.exec(ctx, "add offsets", `
-INSERT INTO event_offsets (consumer, source, part) SELECT $1, $2, unnest($3::bigint[]) ON CONFLICT DO NOTHING`, p.name, source, parts)
+// AddOffsets implements [consumer.Database].
+func (c *Consumer) AddOffsets(ctx context.Context, source string, parts []int64) error {
+	_, err := c.exec(ctx, "add offsets", `
+INSERT INTO event_offsets (consumer, source, part) SELECT $1, $2, unnest($3::bigint[]) ON CONFLICT DO NOTHING`, c.name, source, parts)
 	return err
 }
 
-// Own implements [Database].
-func (p *Postgres) Own(ctx context.Context, o Offset, owner int64) (Offset, bool, error) {
+// Own implements [consumer.Database].
+func (c *Consumer) Own(ctx context.Context, o consumer.Offset, owner int64) (consumer.Offset, bool, error) {
 	row := o
 	row.Owner = owner
-	err := p.db.Pool().QueryRow(ctx, `
+	err := c.db.Pool().QueryRow(ctx, `
 UPDATE event_offsets SET owner = $5 WHERE consumer = $1 AND source = $2 AND part = $3 AND owner = $4
-RETURNING pos, mark`, p.name, o.Source, o.Part, o.Owner, owner).Scan(&row.Pos, &row.Mark)
+RETURNING pos, mark`, c.name, o.Source, o.Part, o.Owner, owner).Scan(&row.Pos, &row.Mark)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return o, false, nil
 	}
@@ -131,9 +130,9 @@ RETURNING pos, mark`, p.name, o.Source, o.Part, o.Owner, owner).Scan(&row.Pos, &
 	return row, true, nil
 }
 
-// GoBack implements [Database].
-func (p *Postgres) GoBack(ctx context.Context, o Offset, to events.Position) (bool, error) {
-	n, err := p.exec(ctx, "set offset back", `
+// GoBack implements [consumer.Database].
+func (c *Consumer) GoBack(ctx context.Context, o consumer.Offset, to events.Position) (bool, error) {
+	n, err := c.exec(ctx, "set offset back", `
 WITH back AS (
 	UPDATE event_offsets SET pos = $6, mark = $7
 	WHERE consumer = $1 AND source = $2 AND part = $3 AND pos = $4 AND mark = $5 AND owner = $8 RETURNING 1
@@ -141,17 +140,17 @@ WITH back AS (
 	UPDATE event_inbox SET pos = $6, mark = 0
 	WHERE consumer = $1 AND source = $2 AND part = $3 AND pos > $6 AND EXISTS (SELECT 1 FROM back)
 )
-SELECT * FROM back`, p.name, o.Source, o.Part, o.Pos, o.Mark, to.Pos, to.Mark, o.Owner)
+SELECT * FROM back`, c.name, o.Source, o.Part, o.Pos, o.Mark, to.Pos, to.Mark, o.Owner)
 	return n == 1, err
 }
 
-// Older implements [Database].
-func (p *Postgres) Older(ctx context.Context, source string, part, pos int64) ([]events.Position, error) {
+// Older implements [consumer.Database].
+func (c *Consumer) Older(ctx context.Context, source string, part, pos int64) ([]events.Position, error) {
 	const place = `SELECT pos, mark FROM event_inbox WHERE consumer = $1 AND source = $2 AND part = $3 AND mark <> 0`
-	rows, err := p.db.Pool().Query(ctx, `
+	rows, err := c.db.Pool().Query(ctx, `
 SELECT i.pos, i.mark FROM generate_series(0, 30) k
 CROSS JOIN LATERAL (`+place+` AND pos <= $4 - (1::bigint << k) ORDER BY pos DESC LIMIT 1) i
-UNION (`+place+` AND pos < $4 ORDER BY pos LIMIT 1) ORDER BY pos`, p.name, source, part, pos)
+UNION (`+place+` AND pos < $4 ORDER BY pos LIMIT 1) ORDER BY pos`, c.name, source, part, pos)
 	if err != nil {
 		return nil, fmt.Errorf("read places from the inbox: %w", err)
 	}
@@ -162,22 +161,22 @@ UNION (`+place+` AND pos < $4 ORDER BY pos LIMIT 1) ORDER BY pos`, p.name, sourc
 	return places, nil
 }
 
-// Purge implements [Database].
-func (p *Postgres) Purge(ctx context.Context, source string, part, pos int64) (bool, error) {
+// Purge implements [consumer.Database].
+func (c *Consumer) Purge(ctx context.Context, source string, part, pos int64) (bool, error) {
 	const limit = 5000
-	n, err := p.exec(ctx, "purge inbox", `
+	n, err := c.exec(ctx, "purge inbox", `
 DELETE FROM event_inbox WHERE ctid = ANY (ARRAY(
 	SELECT ctid FROM event_inbox WHERE consumer = $1 AND source = $2 AND part = $3 AND pos < $4 ORDER BY pos LIMIT $5))`,
-		p.name, source, part, pos, limit)
+		c.name, source, part, pos, limit)
 	return n == limit, err
 }
 
-// CountKeys implements [Database].
-func (p *Postgres) CountKeys(ctx context.Context) (map[string]int64, error) {
+// CountKeys implements [consumer.Database].
+func (c *Consumer) CountKeys(ctx context.Context) (map[string]int64, error) {
 	counts := map[string]int64{}
 	var state string
 	var n int64
-	rows, err := p.db.Pool().Query(ctx, `SELECT state, count(*) FROM event_keys WHERE consumer = $1 GROUP BY state`, p.name)
+	rows, err := c.db.Pool().Query(ctx, `SELECT state, count(*) FROM event_keys WHERE consumer = $1 GROUP BY state`, c.name)
 	if err == nil {
 		_, err = pgx.ForEachRow(rows, []any{&state, &n}, func() error {
 			counts[state] = n
@@ -190,12 +189,12 @@ func (p *Postgres) CountKeys(ctx context.Context) (map[string]int64, error) {
 	return counts, nil
 }
 
-// DropKey implements [Database]. The foreign key decides the race with a
+// DropKey implements [consumer.Database]. The foreign key decides the race with a
 // transaction that parks another event of the key.
-func (p *Postgres) DropKey(ctx context.Context, source, key string) error {
-	_, err := p.exec(ctx, "delete key without parked events", `
+func (c *Consumer) DropKey(ctx context.Context, source, key string) error {
+	_, err := c.exec(ctx, "delete key without parked events", `
 DELETE FROM event_keys k WHERE consumer = $1 AND source = $2 AND key = $3 AND NOT EXISTS (
-	SELECT 1 FROM event_parked p WHERE p.consumer = k.consumer AND p.source = k.source AND p.key = k.key)`, p.name, source, key)
+	SELECT 1 FROM event_parked p WHERE p.consumer = k.consumer AND p.source = k.source AND p.key = k.key)`, c.name, source, key)
 	if database.IsForeignKey(err) {
 		return nil
 	}
@@ -204,14 +203,14 @@ DELETE FROM event_keys k WHERE consumer = $1 AND source = $2 AND key = $3 AND NO
 
 // Declare records which event types this release handles, in place of those of
 // the release before.
-func (p *Postgres) Declare(ctx context.Context, s *events.Subscriptions) error {
-	return pgx.BeginFunc(ctx, p.db.Pool(), func(tx pgx.Tx) error {
-		if _, err := tx.Exec(ctx, `DELETE FROM event_types WHERE consumer = $1`, p.name); err != nil {
+func (c *Consumer) Declare(ctx context.Context, s *events.Subscriptions) error {
+	return pgx.BeginFunc(ctx, c.db.Pool(), func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, `DELETE FROM event_types WHERE consumer = $1`, c.name); err != nil {
 			return fmt.Errorf("declare event types: %w", err)
 		}
 		for name, sub := range s.All() {
 			_, err := tx.Exec(ctx, `INSERT INTO event_types (consumer, source, event, version) VALUES ($1, $2, $3, $4)`,
-				p.name, name.Source, name.Event, sub.Version)
+				c.name, name.Source, name.Event, sub.Version)
 			if err != nil {
 				return fmt.Errorf("declare event types: %w", err)
 			}
@@ -220,14 +219,14 @@ func (p *Postgres) Declare(ctx context.Context, s *events.Subscriptions) error {
 	})
 }
 
-// Transact implements [Database].
-func (p *Postgres) Transact(ctx context.Context, f func(Tx) error) error {
-	return database.Transaction(ctx, p.db.Gorm, func(tx *gorm.DB) error {
-		return f(&transaction{ctx, tx, tx.Statement.ConnPool, p.name})
+// Transact implements [consumer.Database].
+func (c *Consumer) Transact(ctx context.Context, f func(consumer.Tx) error) error {
+	return database.Transaction(ctx, c.db.Gorm, func(tx *gorm.DB) error {
+		return f(&transaction{ctx, tx, tx.Statement.ConnPool, c.name})
 	})
 }
 
-// transaction implements [Tx].
+// transaction implements [consumer.Tx].
 type transaction struct {
 	ctx  context.Context
 	gorm *gorm.DB
@@ -253,7 +252,7 @@ func (t *transaction) rows(doing, query string, args []any, each func(*sql.Rows)
 	return nil
 }
 
-// Offsets implements [Tx].
+// Offsets implements [consumer.Tx].
 func (t *transaction) Offsets(source string) (map[int64]events.Position, error) {
 	offsets := map[int64]events.Position{}
 	err := t.rows("read offsets", `SELECT part, pos, mark FROM event_offsets WHERE consumer = $1 AND source = $2`,
@@ -267,11 +266,11 @@ func (t *transaction) Offsets(source string) (map[int64]events.Position, error) 
 	return offsets, err
 }
 
-// Lock implements [Tx]. The inbox and the keys are read as of before the lock was
+// Lock implements [consumer.Tx]. The inbox and the keys are read as of before the lock was
 // had, which is why they count only with the offset.
-func (t *transaction) Lock(source string, part int64, ids []uuid.UUID, keys []string) (o Offset, seen map[uuid.UUID]bool, waits map[string]bool, err error) {
-	// A restored database may lack the row: it has no owner until it is adopted.
-	o, seen, waits = Offset{Source: source, Part: part}, map[uuid.UUID]bool{}, map[string]bool{}
+func (t *transaction) Lock(source string, part int64, ids []uuid.UUID, keys []string) (o consumer.Offset, seen map[uuid.UUID]bool, waits map[string]bool, err error) {
+	// A restored database may lack the row: it has no owner until it is added again.
+	o, seen, waits = consumer.Offset{Source: source, Part: part}, map[uuid.UUID]bool{}, map[string]bool{}
 	// Subqueries, since a plan from when the inbox was small would read all of it.
 	err = t.rows("lock offset", `
 WITH own AS (SELECT pos, mark, owner FROM event_offsets WHERE consumer = $1 AND source = $2 AND part = $3 FOR UPDATE)
@@ -281,7 +280,7 @@ WHERE (SELECT true FROM event_inbox i WHERE i.consumer = $1 AND i.event_id = e.i
 UNION ALL SELECT 0, 0, 0, NULL, e.key FROM unnest($5::text[]) e (key)
 WHERE (SELECT true FROM event_keys k WHERE k.consumer = $1 AND k.source = $2 AND k.key = e.key)`,
 		[]any{t.name, source, part, texts(ids), keys}, func(rows *sql.Rows) error {
-			var row Offset
+			var row consumer.Offset
 			var id uuid.NullUUID
 			var key sql.NullString
 			err := rows.Scan(&row.Pos, &row.Mark, &row.Owner, &id, &key)
@@ -306,8 +305,8 @@ func texts(ids []uuid.UUID) []string {
 	return list
 }
 
-// Take implements [Tx].
-func (t *transaction) Take(o Offset, to events.Position, taken []Taken) (fresh int, err error) {
+// Take implements [consumer.Tx].
+func (t *transaction) Take(o consumer.Offset, to events.Position, taken []consumer.Taken) (fresh int, err error) {
 	last := make(map[uuid.UUID]int, len(taken)) // an event may stand at two places: the later counts
 	for i, e := range taken {
 		last[e.ID] = i
@@ -337,7 +336,7 @@ SELECT count(*) FILTER (WHERE fresh) FROM taken`,
 	return fresh, nil
 }
 
-// Savepoint implements [Tx].
+// Savepoint implements [consumer.Tx].
 func (t *transaction) Savepoint(f func() error) (handlerErr, err error) {
 	const name = "handler"
 	if err := t.gorm.SavePoint(name).Error; err != nil {
@@ -357,7 +356,7 @@ func (t *transaction) Savepoint(f func() error) (handlerErr, err error) {
 	return handlerErr, nil
 }
 
-// Handle implements [Tx].
+// Handle implements [consumer.Tx].
 func (t *transaction) Handle(ctx context.Context, s *events.Subscription, e events.Envelope) error {
 	return s.Handle(ctx, t.gorm.WithContext(ctx), e)
 }

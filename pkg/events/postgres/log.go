@@ -1,4 +1,4 @@
-package relay
+package postgres
 
 import (
 	"context"
@@ -14,8 +14,13 @@ import (
 	"github.com/go-troika/troika/pkg/events"
 )
 
-// Postgres is a producer's outbox and log.
-type Postgres struct {
+const (
+	moveCount = 500     // events placed at once
+	moveBytes = 4 << 20 // and their bytes, but for one event
+)
+
+// Log is a producer's outbox and log: the relay's [relay.Database].
+type Log struct {
 	pool      *pgxpool.Pool
 	watermark watermark // of the one goroutine that moves
 	last      place     // of its last move
@@ -27,23 +32,23 @@ type place struct {
 	events.Position
 }
 
-// NewPostgres returns the outbox and log in the database of pool.
-func NewPostgres(pool *pgxpool.Pool) *Postgres { return &Postgres{pool: pool} }
+// NewLog returns the outbox and log in the database of pool.
+func NewLog(pool *pgxpool.Pool) *Log { return &Log{pool: pool} }
 
 // settings bound a transaction's waits, and have the planner use the keys: what it
 // knows of a queue is from when it was last analyzed.
 const settings = `SELECT set_config('lock_timeout', '1s', true), set_config('statement_timeout', '5s', true),
 	set_config('enable_seqscan', 'off', true), set_config('jit', 'off', true)`
 
-// Lead implements [Database]. A lease that ends later than any can have been
+// Lead implements [relay.Database]. A lease that ends later than any can have been
 // taken for counts as over: clocks step.
-func (p *Postgres) Lead(ctx context.Context, me int64, d time.Duration) (bool, error) {
+func (l *Log) Lead(ctx context.Context, me int64, d time.Duration) (bool, error) {
 	batch := &pgx.Batch{}
 	batch.Queue(settings)
 	batch.Queue(`
 UPDATE event_source SET relay = $1, relay_until = clock_timestamp() + $2 * interval '1 second'
 WHERE relay = $1 OR relay_until < clock_timestamp() OR relay_until > clock_timestamp() + $2 * interval '1 second'`, me, d.Seconds())
-	results := p.pool.SendBatch(ctx, batch)
+	results := l.pool.SendBatch(ctx, batch)
 	defer results.Close()
 	if _, err := results.Exec(); err != nil {
 		return false, fmt.Errorf("lease relay: %w", err)
@@ -58,9 +63,9 @@ WHERE relay = $1 OR relay_until < clock_timestamp() OR relay_until > clock_times
 	return tag.RowsAffected() == 1, nil
 }
 
-// Resign implements [Database].
-func (p *Postgres) Resign(ctx context.Context, me int64) error {
-	_, err := p.pool.Exec(ctx, `UPDATE event_source SET relay = 0, relay_until = '-infinity' WHERE relay = $1`, me)
+// Resign implements [relay.Database].
+func (l *Log) Resign(ctx context.Context, me int64) error {
+	_, err := l.pool.Exec(ctx, `UPDATE event_source SET relay = 0, relay_until = '-infinity' WHERE relay = $1`, me)
 	if err != nil {
 		return fmt.Errorf("give up relay's lease: %w", err)
 	}
@@ -104,24 +109,24 @@ SELECT part, pos, mark, prev_mark, event_id, key, envelope, id, (SELECT count(*)
 FROM placed ORDER BY part, pos`
 )
 
-// Move implements [Database].
-func (p *Postgres) Move(ctx context.Context, sweep bool) (map[int64][]events.Record, bool, error) {
-	low := p.watermark.id
+// Move implements [relay.Database].
+func (l *Log) Move(ctx context.Context, sweep bool) (map[int64][]events.Record, bool, error) {
+	low := l.watermark.id
 	if sweep {
 		low = 0
 	}
 	batch := &pgx.Batch{}
 	batch.Queue(settings)
-	batch.Queue(lockSource, low, p.last.part, p.last.Pos, p.last.Mark)
-	batch.Queue(moveOutbox, low, p.last.part, p.last.Pos, p.last.Mark, moveCount, moveBytes)
-	results := p.pool.SendBatch(ctx, batch)
+	batch.Queue(lockSource, low, l.last.part, l.last.Pos, l.last.Mark)
+	batch.Queue(moveOutbox, low, l.last.part, l.last.Pos, l.last.Mark, moveCount, moveBytes)
+	results := l.pool.SendBatch(ctx, batch)
 	defer results.Close()
 	for range 2 {
 		if _, err := results.Exec(); err != nil {
 			return nil, false, fmt.Errorf("lock event source: %w", err)
 		}
 	}
-	moved, full, err := p.moved(results)
+	moved, full, err := l.moved(results)
 	if err == nil {
 		err = results.Close() // the commit
 	}
@@ -131,7 +136,7 @@ func (p *Postgres) Move(ctx context.Context, sweep bool) (map[int64][]events.Rec
 	return moved, full, nil
 }
 
-func (p *Postgres) moved(results pgx.BatchResults) (map[int64][]events.Record, bool, error) {
+func (l *Log) moved(results pgx.BatchResults) (map[int64][]events.Record, bool, error) {
 	rows, err := results.Query()
 	if err != nil {
 		return nil, false, err
@@ -151,10 +156,10 @@ func (p *Postgres) moved(results pgx.BatchResults) (map[int64][]events.Record, b
 	full := n > 0 && (found == moveCount || n < found)
 	if err == nil && n > 0 {
 		if !same {
-			p.watermark = watermark{}
+			l.watermark = watermark{}
 		}
-		p.last = place{part, r.Position}
-		p.watermark.moved(highest, full, xact, xmin)
+		l.last = place{part, r.Position}
+		l.watermark.moved(highest, full, xact, xmin)
 	}
 	return moved, full, err
 }
@@ -178,8 +183,8 @@ LEFT JOIN LATERAL (
 	ORDER BY q.pos DESC LIMIT 1) k ON true
 ORDER BY p.layout, p.part`
 
-// Ask implements [Database].
-func (p *Postgres) Ask(ctx context.Context, questions []events.Question) ([]events.Part, error) {
+// Ask implements [relay.Database].
+func (l *Log) Ask(ctx context.Context, questions []events.Question) ([]events.Part, error) {
 	parts, positions, marks := []int64{}, []int64{}, []int64{}
 	asked := map[int64]int64{}
 	for _, q := range questions {
@@ -188,7 +193,7 @@ func (p *Postgres) Ask(ctx context.Context, questions []events.Question) ([]even
 			parts, positions, marks = append(parts, q.Part), append(positions, at.Pos), append(marks, int64(at.Mark))
 		}
 	}
-	rows, err := p.pool.Query(ctx, askLog, parts, positions, marks)
+	rows, err := l.pool.Query(ctx, askLog, parts, positions, marks)
 	if err != nil {
 		return nil, fmt.Errorf("ask event log: %w", err)
 	}
@@ -224,10 +229,10 @@ FROM event_parts p LEFT JOIN LATERAL (
 	WHERE bytes <= $4 OR n = 1) l ON true
 WHERE p.part = $1 ORDER BY l.pos`
 
-// Page implements [Database].
-func (p *Postgres) Page(ctx context.Context, part, pos int64) (events.Page, error) {
+// Page implements [relay.Database].
+func (l *Log) Page(ctx context.Context, part, pos int64) (events.Page, error) {
 	page := events.Page{Records: []events.Record{}}
-	rows, err := p.pool.Query(ctx, readPage, part, pos, events.PageCount, events.PageBytes)
+	rows, err := l.pool.Query(ctx, readPage, part, pos, events.PageCount, events.PageBytes)
 	if err != nil {
 		return page, fmt.Errorf("read event log: %w", err)
 	}
@@ -254,11 +259,11 @@ func (p *Postgres) Page(ctx context.Context, part, pos int64) (events.Page, erro
 	return page, nil
 }
 
-// Backlog implements [Database].
-func (p *Postgres) Backlog(ctx context.Context) (int64, time.Duration, error) {
+// Backlog implements [relay.Database].
+func (l *Log) Backlog(ctx context.Context) (int64, time.Duration, error) {
 	var n int64
 	var seconds float64
-	err := p.pool.QueryRow(ctx, `
+	err := l.pool.QueryRow(ctx, `
 SELECT (SELECT count(*) FROM (SELECT 1 FROM event_outbox LIMIT 100000) o),
 	coalesce((SELECT extract(epoch FROM clock_timestamp() - created_at) FROM event_outbox ORDER BY id LIMIT 1), 0)`).Scan(&n, &seconds)
 	if err != nil {
@@ -267,9 +272,9 @@ SELECT (SELECT count(*) FROM (SELECT 1 FROM event_outbox LIMIT 100000) o),
 	return n, time.Duration(max(seconds, 0) * float64(time.Second)), nil
 }
 
-// Trim implements [Database].
-func (p *Postgres) Trim(ctx context.Context, part, n int64, age time.Duration) (int64, error) {
-	tag, err := p.pool.Exec(ctx, `
+// Trim implements [relay.Database].
+func (l *Log) Trim(ctx context.Context, part, n int64, age time.Duration) (int64, error) {
+	tag, err := l.pool.Exec(ctx, `
 WITH oldest AS (SELECT pos, moved_at FROM event_log WHERE part = $1 ORDER BY pos LIMIT $2)
 DELETE FROM event_log WHERE part = $1 AND pos < coalesce(
 	(SELECT min(pos) FROM oldest WHERE moved_at >= clock_timestamp() - $3 * interval '1 second'),
@@ -280,13 +285,13 @@ DELETE FROM event_log WHERE part = $1 AND pos < coalesce(
 	return tag.RowsAffected(), nil
 }
 
-// ErrOldRows is returned by Repartition while rows of the first edition wait.
+// ErrOldRows is returned by Repartition while the outbox has rows of release 0.0.
 var ErrOldRows = errors.New("events of an older release wait in the outbox")
 
 // Repartition divides the log into count parts from the next event on. It
 // returns the number of the new layout.
-func (p *Postgres) Repartition(ctx context.Context, count int) (layout int64, err error) {
-	err = pgx.BeginFunc(ctx, p.pool, func(tx pgx.Tx) error {
+func (l *Log) Repartition(ctx context.Context, count int) (layout int64, err error) {
+	err = pgx.BeginFunc(ctx, l.pool, func(tx pgx.Tx) error {
 		for _, query := range []string{settings, `SELECT 1 FROM event_source FOR UPDATE`} {
 			if _, err := tx.Exec(ctx, query); err != nil {
 				return err
@@ -320,9 +325,9 @@ INSERT INTO event_parts (part, layout) SELECT base + n, layout FROM event_source
 // Seek returns the position in a part behind which the events since t stand. It
 // takes for granted that later events were placed later: where a clock was set
 // back, it may be off by what was placed meanwhile.
-func (p *Postgres) Seek(ctx context.Context, part int64, t time.Time) (int64, error) {
+func (l *Log) Seek(ctx context.Context, part int64, t time.Time) (int64, error) {
 	var low, high int64
-	err := p.pool.QueryRow(ctx, `
+	err := l.pool.QueryRow(ctx, `
 SELECT coalesce((SELECT pos - 1 FROM event_log WHERE part = $1 ORDER BY pos LIMIT 1), last_pos), last_pos
 FROM event_parts WHERE part = $1`, part).Scan(&low, &high)
 	if errors.Is(err, pgx.ErrNoRows) {
@@ -330,7 +335,7 @@ FROM event_parts WHERE part = $1`, part).Scan(&low, &high)
 	}
 	for err == nil && low < high { // what stands up to low is older
 		middle, older := low+(high-low+1)/2, false
-		err = p.pool.QueryRow(ctx, `SELECT moved_at < $3 FROM event_log WHERE part = $1 AND pos = $2`, part, middle, t).Scan(&older)
+		err = l.pool.QueryRow(ctx, `SELECT moved_at < $3 FROM event_log WHERE part = $1 AND pos = $2`, part, middle, t).Scan(&older)
 		if errors.Is(err, pgx.ErrNoRows) { // deleted meanwhile
 			older, err = true, nil
 		}

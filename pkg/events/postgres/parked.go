@@ -1,4 +1,4 @@
-package consumer
+package postgres
 
 import (
 	"database/sql"
@@ -7,10 +7,11 @@ import (
 	"time"
 
 	"github.com/go-troika/troika/pkg/database"
+	"github.com/go-troika/troika/pkg/events/consumer"
 )
 
-// Park implements [Tx].
-func (t *transaction) Park(k Key, d time.Duration, reason string, p Parked, event string) error {
+// Park implements [consumer.Tx].
+func (t *transaction) Park(k consumer.Key, d time.Duration, reason string, p consumer.Parked, event string) error {
 	_, err := t.conn.ExecContext(t.ctx, `
 INSERT INTO event_keys (consumer, source, key, state, attempts, next_at, error)
 VALUES ($1, $2, $3, $4, $5, clock_timestamp() + $6 * interval '1 second', $7) ON CONFLICT DO NOTHING`,
@@ -22,12 +23,12 @@ VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`,
 			t.name, k.Source, k.Key, p.ID.String(), event, p.Part, p.Pos, int64(p.Mark), p.Envelope)
 	}
 	if database.IsForeignKey(err) {
-		return ErrKeyGone
+		return consumer.ErrKeyGone
 	}
 	return err
 }
 
-// Unpark implements [Tx].
+// Unpark implements [consumer.Tx].
 func (t *transaction) Unpark(source, key string) error {
 	for _, query := range []string{
 		`SELECT 1 FROM event_keys WHERE consumer = $1 AND source = $2 AND key = $3 FOR UPDATE`,
@@ -47,18 +48,18 @@ const readKey = `
 SELECT source, key, state, attempts, greatest(extract(epoch FROM clock_timestamp() - since), 0) FROM event_keys
 WHERE consumer = $1 AND `
 
-// LockDue implements [Tx].
-func (t *transaction) LockDue() (Key, bool, error) {
+// LockDue implements [consumer.Tx].
+func (t *transaction) LockDue() (consumer.Key, bool, error) {
 	return t.lockKey(readKey+`state <> 'dead' AND (next_at <= clock_timestamp() OR next_at > clock_timestamp() + interval '15 minutes')
 ORDER BY next_at LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED`, t.name)
 }
 
-// LockKey implements [Tx].
-func (t *transaction) LockKey(source, key string) (Key, bool, error) {
+// LockKey implements [consumer.Tx].
+func (t *transaction) LockKey(source, key string) (consumer.Key, bool, error) {
 	return t.lockKey(readKey+`source = $2 AND key = $3 FOR NO KEY UPDATE`, t.name, source, key)
 }
 
-func (t *transaction) lockKey(query string, args ...any) (k Key, ok bool, err error) {
+func (t *transaction) lockKey(query string, args ...any) (k consumer.Key, ok bool, err error) {
 	var seconds float64
 	err = t.conn.QueryRowContext(t.ctx, query, args...).Scan(&k.Source, &k.Key, &k.State, &k.Attempts, &seconds)
 	if errors.Is(err, sql.ErrNoRows) {
@@ -71,8 +72,8 @@ func (t *transaction) lockKey(query string, args ...any) (k Key, ok bool, err er
 	return k, true, nil
 }
 
-// First implements [Tx].
-func (t *transaction) First(source, key string) (p Parked, ok bool, err error) {
+// First implements [consumer.Tx].
+func (t *transaction) First(source, key string) (p consumer.Parked, ok bool, err error) {
 	err = t.conn.QueryRowContext(t.ctx, `
 SELECT id, part, pos, mark, event_id, key, envelope FROM event_parked
 WHERE consumer = $1 AND source = $2 AND key = $3 ORDER BY id LIMIT 1`, t.name, source, key).
@@ -86,7 +87,7 @@ WHERE consumer = $1 AND source = $2 AND key = $3 ORDER BY id LIMIT 1`, t.name, s
 	return p, true, nil
 }
 
-// Remove implements [Tx].
+// Remove implements [consumer.Tx].
 func (t *transaction) Remove(source, key string, number int64) error {
 	_, err := t.conn.ExecContext(t.ctx, `
 WITH gone AS (DELETE FROM event_parked WHERE id = $4)
@@ -98,8 +99,8 @@ WHERE consumer = $1 AND source = $2 AND key = $3`, t.name, source, key, number)
 	return nil
 }
 
-// Postpone implements [Tx].
-func (t *transaction) Postpone(k Key, d time.Duration, reason string) error {
+// Postpone implements [consumer.Tx].
+func (t *transaction) Postpone(k consumer.Key, d time.Duration, reason string) error {
 	_, err := t.conn.ExecContext(t.ctx, `
 UPDATE event_keys SET state = $4, attempts = $5, error = $6, next_at = clock_timestamp() + $7 * interval '1 second'
 WHERE consumer = $1 AND source = $2 AND key = $3`, t.name, k.Source, k.Key, k.State, k.Attempts, reason, d.Seconds())

@@ -10,7 +10,7 @@ import (
 
 	"github.com/go-troika/troika/pkg/database"
 	"github.com/go-troika/troika/pkg/events"
-	"github.com/go-troika/troika/pkg/events/relay"
+	"github.com/go-troika/troika/pkg/events/postgres"
 	"github.com/go-troika/troika/pkg/testkit"
 )
 
@@ -31,7 +31,7 @@ func (b *bus) onePart() { b.repartition(1) }
 
 func (b *bus) repartition(n int) {
 	b.t.Helper()
-	if _, err := relay.NewPostgres(b.from.Pool()).Repartition(b.t.Context(), n); err != nil {
+	if _, err := postgres.NewLog(b.from.Pool()).Repartition(b.t.Context(), n); err != nil {
 		b.t.Fatal(err)
 	}
 }
@@ -243,7 +243,7 @@ func TestProducerRestoredUnderTraffic(t *testing.T) {
 func TestOutboxCountsFromBeforeAfterARestore(t *testing.T) {
 	b := setup(t)
 	saved := b.backup()
-	log := relay.NewPostgres(b.from.Pool())
+	log := postgres.NewLog(b.from.Pool())
 	move := func(want int) {
 		t.Helper()
 		moved, _, err := log.Move(t.Context(), false)

@@ -17,8 +17,8 @@ import (
 	"github.com/go-troika/troika/pkg/testkit"
 )
 
-// firstEdition is a database as the first edition of this package left it.
-func firstEdition(t *testing.T) *database.DB {
+// schemaVersion1 is a database with the first schema of this package.
+func schemaVersion1(t *testing.T) *database.DB {
 	t.Helper()
 	const name = "00001_events.sql"
 	text, err := os.ReadFile(filepath.Join("migrations", name))
@@ -35,7 +35,7 @@ func firstEdition(t *testing.T) *database.DB {
 	return db
 }
 
-// old is an event as the first edition has it.
+// old is an event as the first schema has it.
 type old struct {
 	id       uuid.UUID
 	part     int
@@ -53,12 +53,12 @@ func newOld(key string, n int) old {
 
 const oldInsert = `INSERT INTO event_outbox (part, event_id, key, envelope) VALUES (?, ?, ?, ?)`
 
-// A database of the first edition is migrated while its writers go on: what was
+// A database of the first schema is migrated while its writers go on: what was
 // handled, what was parked, what waits in the log and in the outbox, and what old
 // and new writers publish afterwards take effect once, in order.
-func TestUpgradeOfTheFirstEdition(t *testing.T) {
+func TestMigrationFromSchemaVersion1(t *testing.T) {
 	t.Parallel()
-	b := &bus{t: t, redis: testkit.Redis(t), from: firstEdition(t), to: firstEdition(t)}
+	b := &bus{t: t, redis: testkit.Redis(t), from: schemaVersion1(t), to: schemaVersion1(t)}
 	b.exec(b.to, effectsTable)
 	b.exec(b.from, `CREATE TABLE event_log_20200101 PARTITION OF event_log FOR VALUES FROM ('2020-01-01+00') TO ('2020-01-02+00')`)
 	b.exec(b.from, `INSERT INTO event_streams (part) SELECT generate_series(0, 3)`)
