@@ -7,9 +7,9 @@ import (
 	"github.com/go-troika/troika/pkg/registry"
 )
 
-// advertised returns the URL under which others reach this instance: what the operator
-// says, the address that it listens on, or, if that is all of them, the one that this
-// machine calls others from. Without one, it is a configuration error.
+// advertised returns the URL of this instance for other services: ADVERTISE_URL, or the
+// address that it listens on, or, if that is unspecified, the machine's outbound
+// address. It is a configuration error if there is none.
 func (c Config) advertised(port string) (string, error) {
 	host := c.HTTP.Host
 	switch {
@@ -23,9 +23,9 @@ func (c Config) advertised(port string) (string, error) {
 	return "http://" + net.JoinHostPort(host, port), nil
 }
 
-// ownAddress returns the address from which this machine would call others, which in a
-// container is the container's; "" if it has no route. Nothing is sent to find it: the
-// address asked for is one of those that RFC 5737 keeps for documentation.
+// ownAddress returns the address from which this machine calls others, which in a
+// container is the container's; "" if it has no route. Nothing is sent: the destination
+// is one of the addresses that RFC 5737 reserves for documentation.
 func ownAddress() string {
 	conn, err := net.Dial("udp4", "192.0.2.1:9")
 	if err != nil {

@@ -59,7 +59,7 @@ type Chassis struct {
 	closers       []closer // in the order of opening
 }
 
-// closer is what Close has to do.
+// closer is one step of Close.
 type closer struct {
 	name  string
 	close func(context.Context) error

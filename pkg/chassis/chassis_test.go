@@ -45,7 +45,7 @@ func TestServiceIsReadyOnceItsDatabaseIsMigrated(t *testing.T) {
 	})
 }
 
-// Any service may read the log, and nobody else: no producer knows its consumers.
+// Any service may read the log, and no other caller: no producer knows its consumers.
 func TestEventLogIsForServices(t *testing.T) {
 	t.Parallel()
 	s := newService(t)

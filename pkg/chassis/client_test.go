@@ -123,7 +123,7 @@ func TestServiceOutlivesItsLogsReader(t *testing.T) {
 	_, _ = io.Copy(io.Discard, reader)
 }
 
-// Without being told the environment, a service takes none of the demo's secrets, and
+// Without APP_ENV a service accepts none of the demo's secrets, and
 // only its own machine reaches it.
 func TestDefaultsAreStrict(t *testing.T) {
 	t.Parallel()

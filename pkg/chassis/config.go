@@ -21,18 +21,17 @@ import (
 // Config is what all services read from the environment. A service embeds it in
 // its own.
 type Config struct {
-	// Service is the service's name: who it is in tokens, events, logs and the
-	// name of its database.
+	// Service is the service's name in tokens, events, logs and the name of its
+	// database.
 	Service string `env:"SERVICE_NAME" validate:"required"`
 	// Env is the environment. Demo credentials are refused outside development
 	// and test.
 	Env string `env:"APP_ENV" envDefault:"production"`
-	// AdminPort serves metrics and profiles, without authentication: keep it
-	// inside.
+	// AdminPort serves metrics and profiles without authentication: do not expose it.
 	AdminPort int        `env:"ADMIN_PORT" validate:"min=0,max=65535"`
 	RedisURL  env.Secret `env:"REDIS_URL" envDefault:"redis://127.0.0.1:6379"`
-	// DrainDelay is how long a stopping service goes on serving after it has
-	// said that it stops: at least twice the time in which others notice.
+	// DrainDelay is how long a stopping service goes on serving after it became
+	// unready and deregistered: at least twice the time in which callers notice.
 	DrainDelay time.Duration `env:"DRAIN_DELAY" envDefault:"2s" validate:"min=0,max=10s"`
 
 	HTTP     httpserver.Config
@@ -51,7 +50,7 @@ type Config struct {
 
 var envName = regexp.MustCompile(`^[a-z][a-z0-9]{0,19}$`)
 
-// Validate reports what concerns several fields.
+// Validate checks fields that depend on each other.
 func (c Config) Validate() error {
 	var errs []error
 	if c.Service != "" && !env.IsServiceName(c.Service) {
@@ -74,7 +73,7 @@ func (c Config) Validate() error {
 	return errors.Join(append(errs, noAddress, badKeys)...)
 }
 
-// isDemo reports whether credentials that everybody knows will do.
+// isDemo reports whether the public demo credentials are accepted.
 func (c Config) isDemo() bool { return c.Env == "development" || c.Env == "test" }
 
 func (c Config) adminAddr() string { return net.JoinHostPort(c.HTTP.Host, strconv.Itoa(c.AdminPort)) }

@@ -15,15 +15,15 @@ import (
 	"github.com/go-troika/troika/pkg/events/relay"
 )
 
-// Connections to Postgres besides those for requests: events and requests do not
-// starve each other.
+// Connections to Postgres besides those for requests, so that events and requests do
+// not starve each other.
 const (
 	relayPool    = 4
 	consumerPool = 8
 )
 
-// Relay makes the service a producer: Run carries what it publishes to its consumers,
-// and any service may read its event log. Call it in Wire.
+// Relay makes the service a producer: Run sends its events to consumers, and any service
+// may read its event log. Call it in Wire.
 func (c *Chassis) Relay() { c.relays = true }
 
 // Consume makes the service a consumer: Run calls the handlers in s. Call it in Wire.

@@ -20,7 +20,7 @@ import (
 	"github.com/go-troika/troika/pkg/testkit/apitest"
 )
 
-// post sends a body as the operator does and answers status and body.
+// post sends a body as the operator does and returns status and body.
 func (i *instance) post(path, token, body string) (int, string) {
 	i.t.Helper()
 	return i.send(http.MethodPost, path, token, body)

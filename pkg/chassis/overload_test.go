@@ -14,7 +14,7 @@ import (
 	"github.com/go-troika/troika/pkg/serviceauth"
 )
 
-// get answers status, Retry-After and body of a GET.
+// get returns status, Retry-After and body of a GET.
 func (i *instance) get(path string, header ...string) (status int, retryAfter, body string) {
 	i.t.Helper()
 	req, err := http.NewRequestWithContext(i.t.Context(), http.MethodGet, i.url+path, nil)
@@ -73,7 +73,7 @@ func overloaded(t *testing.T, holders int) (i *instance, token string, release f
 	}
 }
 
-// Without a free connection a request is told so within a second, or within the
+// Without a free connection a request gets 503 within a second, or within the
 // time that its caller has.
 func TestWaitForTheDatabaseIsBounded(t *testing.T) {
 	t.Parallel()

@@ -25,9 +25,9 @@ func (c *Chassis) openRedis(context.Context) error {
 
 var errRedisURL = errors.New("is not a Redis URL (redis[s]://[user:password@]host:port[/db][?addr=host:port for each further node of a cluster][?master_name=NAME for Sentinel])")
 
-// redisOptions reads REDIS_URL. One server is named as usual; further nodes of a
-// Redis Cluster, or further sentinels, by addr; a primary that sentinels look after
-// by master_name. An error does not show the URL, which has a password.
+// redisOptions parses REDIS_URL: one server, further nodes of a Redis Cluster or
+// further sentinels as addr, and the name of the primary that sentinels monitor as
+// master_name. An error does not contain the URL, which has a password.
 func redisOptions(raw string) (*redis.UniversalOptions, error) {
 	u, err := url.Parse(raw)
 	if err != nil {
@@ -50,8 +50,8 @@ func redisOptions(raw string) (*redis.UniversalOptions, error) {
 	}, nil
 }
 
-// redisLog writes what go-redis says of itself, lines about lost connections and
-// the like, into the service's log. It is go-redis' for the whole process.
+// redisLog writes the log of go-redis, lines about lost connections and the like, to the
+// service's log. It is set for the whole process.
 type redisLog struct{ *slog.Logger }
 
 // Printf implements go-redis' logger.

@@ -10,14 +10,14 @@ import (
 	"github.com/go-troika/troika/pkg/idempotency"
 )
 
-// Deadlines of a stop, which is over within 25 s; the compose files grant 30. Each
-// step has its own, and all up to the closing one together, of which every part
-// gets a little even if those before it have used up the rest.
+// Deadlines of a stop, which takes at most 25 s; the compose files allow 30. Each step
+// has its own, and all parts together have stopTime, of which each gets at least
+// leastTime even if the parts before it have used up the rest.
 const (
 	stopTime     = 20 * time.Second
 	withdrawTime = time.Second
-	partTime     = 11 * time.Second // a request or an event in hand may take 10
-	shortTime    = 3 * time.Second  // for parts with no request or event in hand
+	partTime     = 11 * time.Second // a request or an event in progress may take 10
+	shortTime    = 3 * time.Second  // for parts with no request or event in progress
 	leastTime    = 500 * time.Millisecond
 	closeTime    = time.Second // for each of what was opened
 )
@@ -31,19 +31,17 @@ type part struct {
 	done chan error // gets the result, once
 }
 
-// Background has Run run something of the service's own until it stops: run gets
-// a context that ends then, and has 3 s to return. If it returns earlier, the
-// service stops.
+// Background adds a function that Run runs until the service stops: then its context
+// ends, and it has 3 s to return. If it returns earlier, the service stops.
 func (c *Chassis) Background(name string, run func(context.Context) error) {
 	c.background = append(c.background, &part{name: name, run: run, time: shortTime})
 }
 
-// Run serves until ctx is done, then stops in order: say that it stops
-// (readiness, registry), go on serving until others have noticed, end the
-// consumer and then HTTP with what they have in hand, and last the relay, so
-// that what was just published still goes out. It gives all errors of all
-// steps, within 25 s of ctx's end. If a part fails, Run stops the others and
-// gives its error too.
+// Run serves until ctx is done, then stops in order: it becomes unready and
+// deregisters, goes on serving until callers have noticed, ends the consumer and then
+// HTTP after what they have in progress, and last the relay, so that the last events
+// are still sent. It returns all errors of all steps, within 25 s of ctx's end. If a
+// part fails, Run stops the others and returns its error too.
 func (c *Chassis) Run(ctx context.Context) error {
 	if err := errors.Join(c.HTTP.Listen(), c.admin.Listen()); err != nil {
 		return errors.Join(err, c.Close())
@@ -121,7 +119,7 @@ func (p *part) start(failed chan<- error) {
 	}()
 }
 
-// end stops the part and waits for it that long.
+// end stops the part and waits for it, at most limit.
 func (p *part) end(limit time.Duration) error {
 	p.stop()
 	select {
@@ -135,8 +133,8 @@ func (p *part) end(limit time.Duration) error {
 	}
 }
 
-// drain announces that this instance stops, and waits until others have noticed. That
-// deregistration failed does not fail the stop: the entry in Redis expires.
+// drain makes this instance unready, deregisters it, and waits until callers have
+// noticed. If deregistration fails, the entry in Redis expires.
 func (c *Chassis) drain() {
 	c.Log.Info("draining", "delay", c.Config.DrainDelay)
 	c.HTTP.Drain()

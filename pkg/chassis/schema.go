@@ -39,8 +39,7 @@ func (c *Chassis) migrate(ctx context.Context) error {
 	return postgres.NewConsumer(db, c.Config.Service).Declare(ctx, c.subscriptions)
 }
 
-// schemaCheck reports a database that was not migrated; once it was, it stays
-// content.
+// schemaCheck returns a readiness check that fails until the database is migrated.
 func schemaCheck(db *database.DB, schemas []database.Schema) func(context.Context) error {
 	var migrated atomic.Bool
 	return func(ctx context.Context) error {
@@ -59,16 +58,16 @@ func schemaCheck(db *database.DB, schemas []database.Schema) func(context.Contex
 	}
 }
 
-// observePool makes metrics of a pool's use.
+// observePool registers metrics of a pool.
 func observePool(reg prometheus.Registerer, db *database.DB) error {
 	for _, m := range []struct {
 		name, help string
 		value      func() float64
 	}{
 		{"db_pool_connections_in_use", "Connections that a request or transaction holds.", func() float64 { return float64(db.Stat().AcquiredConns()) }},
-		{"db_pool_connections_idle", "Open connections that nobody holds.", func() float64 { return float64(db.Stat().IdleConns()) }},
+		{"db_pool_connections_idle", "Open connections that are not in use.", func() float64 { return float64(db.Stat().IdleConns()) }},
 		{"db_pool_connections_max", "The most connections the pool opens.", func() float64 { return float64(db.Stat().MaxConns()) }},
-		{"db_pool_waits", "Times somebody had to wait for a connection, since the start.", func() float64 { return float64(db.Stat().EmptyAcquireCount()) }},
+		{"db_pool_waits", "Waits for a connection since the start.", func() float64 { return float64(db.Stat().EmptyAcquireCount()) }},
 	} {
 		g := prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: m.name, Help: m.help}, m.value)
 		if err := reg.Register(g); err != nil {

@@ -169,7 +169,7 @@ func (s *service) token(caller string) string {
 	return token
 }
 
-// slow is a handler that says when it was entered, and waits.
+// slow is a handler that signals that it was entered, and waits.
 func slow(entered, leave chan struct{}) gin.HandlerFunc {
 	return httpserver.Handle(func(c *gin.Context) error {
 		close(entered)

@@ -26,7 +26,7 @@ import (
 	"github.com/go-troika/troika/pkg/testkit"
 )
 
-// A stopping service says so to probes, connections and the registry, and goes on
+// A stopping service fails its probes, closes idle connections, deregisters, and goes on
 // serving for as long as the others need to notice.
 func TestStopIsToldBeforeServingEnds(t *testing.T) {
 	t.Parallel()
@@ -201,7 +201,7 @@ func TestFailingPartStopsTheService(t *testing.T) {
 	}
 }
 
-// What the exporter complains of stands in the log like everything else.
+// Errors of the exporter are in the service's log.
 func TestTelemetryErrorsAreLogged(t *testing.T) {
 	t.Parallel()
 	receiver := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {

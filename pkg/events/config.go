@@ -11,7 +11,7 @@ import (
 	"github.com/go-troika/troika/pkg/tracing"
 )
 
-// Config is what operators may set.
+// Config is read from the environment.
 type Config struct {
 	// LogDays is how long the log keeps events: how far back a replay can go,
 	// and how long a subscriber may be away.
@@ -24,7 +24,7 @@ type Config struct {
 	Retries int `env:"EVENT_RETRIES" envDefault:"4" validate:"min=1,max=64"`
 }
 
-// Deps is what relay and consumer report to.
+// Deps are the log, metrics and tracer of relay and consumer.
 type Deps struct {
 	Log     *slog.Logger
 	Metrics prometheus.Registerer

@@ -14,7 +14,7 @@ import (
 	"github.com/go-troika/troika/pkg/testkit"
 )
 
-// soon is what an idle system promises to whoever is behind (2 s), and room for a
+// soon is how quickly an idle system completes a consumer (2 s), and room for a
 // machine with other things to do.
 const soon = 6 * time.Second
 
@@ -148,7 +148,7 @@ func TestQuietPart(t *testing.T) {
 	}
 }
 
-// lateConsumer starts one that nobody has heard of, and returns what it has.
+// lateConsumer starts a new consumer, and returns its effects.
 func (b *bus) lateConsumer() func() []int {
 	b.t.Helper()
 	db := testkit.Postgres(b.t, "late", nil)
@@ -329,7 +329,7 @@ func (a aged) Ask(ctx context.Context, producer string, questions []events.Quest
 	return parts, err
 }
 
-// An old answer, by which the log is short, does not have the inbox forget what a
+// An old answer, by which the log is short, does not purge from the inbox what a
 // backup that is newer than the producer's history would bring back.
 func TestOldAnswerDoesNotPurgeTheInbox(t *testing.T) {
 	b := setup(t)

@@ -42,7 +42,7 @@ import (
 
 // what is old is trimmed.
 
-// Somebody reads the log for as long as a backup takes, and somebody else stands
+// A backup reads the log for a long time, and another session stands
 
 // in line with a lock that waits for it.
 
@@ -175,7 +175,7 @@ func beVictim(t *testing.T) {
 	select {}
 }
 
-// An instance is asked to stop while its handler is in the middle of a batch:
+// An instance stops while its handler is in the middle of a batch:
 
 // it finishes the batch, and another goes on behind it.
 

@@ -26,8 +26,8 @@ type permanentError struct{ error }
 func (e *permanentError) Unwrap() error { return e.error }
 
 // RetryAfter marks an error of a handler whose next attempt should not come
-// before d has passed, such as a Retry-After of what it calls. It returns nil
-// for nil.
+// before d has passed, such as the Retry-After of a service that it calls. It
+// returns nil for nil.
 func RetryAfter(err error, d time.Duration) error {
 	if err == nil {
 		return nil

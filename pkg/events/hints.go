@@ -7,10 +7,10 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// What instances of a service hint to each other.
+// Hints between the instances of a service.
 const (
 	HintCommitted = "committed" // an event waits in the outbox
-	HintStopped   = "stopped"   // an instance has given up what it owned
+	HintStopped   = "stopped"   // an instance has released its parts
 )
 
 // Hints carries hints between the instances of a service through Redis. They may
@@ -26,8 +26,7 @@ func NewHints(rdb redis.UniversalClient, env, service string) *Hints {
 	return &Hints{rdb, WakeChannel(env, service)}
 }
 
-// Send hints to all instances. It waits at most 100 ms, and an error is not the caller's
-// concern.
+// Send sends a hint to all instances. It takes at most 100 ms, and ignores errors.
 func (h *Hints) Send(ctx context.Context, hint string) {
 	if h == nil {
 		return

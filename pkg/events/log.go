@@ -7,13 +7,12 @@ import (
 	"github.com/google/uuid"
 )
 
-// Mark is a number that the relay draws at random each time it gives an event
-// its place in the log. Two histories that both hold something at a position
-// are told apart by their marks.
+// Mark is a random number that the relay draws each time it gives an event its place in
+// the log. It distinguishes two histories that have different events at a position.
 type Mark int64
 
 // Position is a place in one part of a log. Positions count from 1 without a
-// gap. The zero Position stands before the first event.
+// gap. The zero Position is before the first event.
 type Position struct {
 	Pos  int64 `json:"pos,string"`
 	Mark Mark  `json:"mark,string"`
@@ -51,8 +50,8 @@ type Part struct {
 // Len is the number of events that the log holds of the part.
 func (p Part) Len() int64 { return p.Head.Pos - p.Base.Pos }
 
-// Has reports whether the place at, which was asked about, is on this history. One
-// below the first that the log can prove is given the benefit of the doubt.
+// Has reports whether the place at, which was asked about, is on this history. A place
+// below the first that the log can check counts as on it.
 func (p Part) Has(at Position) bool {
 	return at.Pos < p.Base.Pos || (p.HasKnown && p.Known == at)
 }
@@ -70,7 +69,7 @@ const MaxPlaces = 33
 type Page struct {
 	Known   bool     `json:"known"` // the producer has such a part
 	Head    Position `json:"head"`
-	Records []Record `json:"records"` // behind the place asked for, in order
+	Records []Record `json:"records"` // after the requested position, in order
 }
 
 // PageBytes and PageCount bound a Page; it has at least one Record if there is one.
@@ -80,13 +79,13 @@ const (
 )
 
 // Source is the log of a producer, as consumers see it. Implementations are
-// safe for concurrent use. An error says nothing about the log.
+// safe for concurrent use. An error means nothing about the state of the log.
 type Source interface {
-	// Ask returns the producer's parts in the order of their layouts, with the
-	// answers to questions, all from one moment and never from a standby.
+	// Ask returns the producer's parts in the order of their layouts, with the answers
+	// to questions, as of one snapshot of the primary.
 	Ask(ctx context.Context, producer string, questions []Question) ([]Part, error)
 	// Read returns what the log holds of a part above pos.
 	Read(ctx context.Context, producer string, part, pos int64) (Page, error)
-	// Seek returns the position in a part behind which the events since t stand.
+	// Seek returns the position in a part after which the events since t are.
 	Seek(ctx context.Context, producer string, part int64, t time.Time) (int64, error)
 }

@@ -61,9 +61,9 @@ func (o *Outbox) signal() {
 	}
 }
 
-// Publish makes payload known to every subscribed service once the transaction
-// tx commits, and not at all if it is rolled back. It costs one insert. Several
-// events of one transaction keep their order per key.
+// Publish sends payload to every subscribed service once the transaction tx commits, and
+// not at all if it is rolled back. It costs one insert. Several events of one
+// transaction keep their order per key.
 //
 // Transactions that publish about the same key wait for each other until they
 // commit, so that the order of a key's events is the order of its commits. The

@@ -14,7 +14,7 @@ var (
 	steps = flag.Int("events.steps", 40, "faults that TestRandomFaults does")
 )
 
-// TestRandomFaults does random harm to relays, consumers, databases and Redis
+// TestRandomFaults injects random faults into relays, consumers, databases and Redis
 // between publications, and then wants every event's effect once, in order.
 func TestRandomFaults(t *testing.T) {
 	m := newMachine(setup(t))

@@ -52,7 +52,7 @@ func TestGapIsFilledFromTheProducersLog(t *testing.T) {
 	b.expect("a", 10)
 }
 
-// Whoever reaches Redis writes what it likes: rubbish, the next position, a copy of
+// A program with access to Redis writes anything: rubbish, the next position, a copy of
 // an event that is still to come, ids that leave none above them, another type.
 func TestForeignEntriesDoNoHarm(t *testing.T) {
 	genuine := func(b *bus) map[string]any {

@@ -58,8 +58,8 @@ func (s *Subscriptions) All() map[TypeName]*Subscription { return s.types }
 // Option changes how events of a type are handled.
 type Option func(*Subscription)
 
-// Upcast has payloads of version from, which are of type Old, turned into the
-// next version's, of type New, before they are decoded further. Versions without
+// Upcast converts payloads of version from, of type Old, to the next version, of type
+// New, before they are decoded further. Versions without
 // an Upcast are decoded as they are: fields they lack stay zero.
 func Upcast[Old, New any](from int, f func(Old) (New, error)) Option {
 	return func(s *Subscription) {
@@ -77,15 +77,15 @@ func Upcast[Old, New any](from int, f func(Old) (New, error)) Option {
 	}
 }
 
-// Supersedes declares that an event of this type makes all earlier ones of its key
-// pointless, as a deletion does: what is parked of the key is removed, contents
-// included, and the event is handled instead of waiting behind it.
+// Supersedes declares that an event of this type replaces all earlier ones of its key,
+// as a deletion does: parked events of the key are deleted, contents included, and the
+// event is handled instead of waiting behind them.
 func Supersedes() Option { return func(s *Subscription) { s.Supersedes = true } }
 
 // On registers h for every event of type t, those published before the service
 // first ran included, as far as the producer's log reaches. Payload fields that
 // T does not know are ignored. A payload that does not decode is a dead letter.
-// Events of types that no instance of the service subscribes to pass by.
+// Events of types that no instance of the service subscribes to are skipped.
 //
 // On panics if t has a handler already.
 func On[T any](s *Subscriptions, t Type[T], h Handler[T], opts ...Option) {

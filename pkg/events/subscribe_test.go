@@ -37,7 +37,7 @@ func TestHandlerSaysWhenToTryAgain(t *testing.T) {
 	b.expect("a", 1)
 }
 
-// A handler that takes too long has failed, whatever it returns.
+// A handler that takes too long has failed, even if it returns nil.
 func TestHandlerThatOverrunsAndReturnsNil(t *testing.T) {
 	b := setup(t)
 	b.relay()

@@ -18,7 +18,7 @@ const (
 	MaxKey      = 512       // bytes of a key
 )
 
-// Type is a kind of event: who publishes it, under which name, what it carries.
+// Type is a type of event: its publisher, name and payload.
 // Publisher and subscribers share one Type value. It is immutable.
 type Type[T any] struct {
 	source  string
@@ -76,7 +76,7 @@ func ParseEnvelope(data []byte) (Envelope, error) {
 	return e, nil
 }
 
-// Meta is what a handler can know about the event besides its payload.
+// Meta describes the event that a handler gets, besides its payload.
 type Meta struct {
 	// ID is the event's own id: equal for every delivery of it, and so the
 	// idempotency key for effects outside the database.

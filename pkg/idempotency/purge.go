@@ -10,7 +10,7 @@ import (
 	"gorm.io/gorm"
 )
 
-// Config is what operators may set.
+// Config is read from the environment.
 type Config struct {
 	// Retention is how long a key is remembered, and so how long a request can be
 	// repeated without making something a second time.

@@ -1,7 +1,6 @@
-// Package admin is what a person can do about events: look where a consumer
-// stands, decide about what it has parked, have it handle events again, pause it.
-// Every command is one transaction on the consumer's rows, safe against what its
-// instances do meanwhile; they follow within about a second.
+// Package admin has an operator's commands on a consumer: show its offsets, redrive or
+// discard parked events, replay the log, pause. Every command is one transaction on the
+// consumer's rows, safe while its instances run; they follow within about a second.
 package admin
 
 import (
@@ -16,7 +15,7 @@ import (
 	"github.com/go-troika/troika/pkg/fault"
 )
 
-// What an operator can get wrong.
+// Errors of an operator's commands.
 var (
 	ErrNothingSelected = fault.New(fault.Malformed, "nothing_selected", "Name one of an id, an event, or all")
 	ErrNotParked       = fault.New(fault.NotFound, "event_not_parked", "No such parked event")
@@ -27,12 +26,11 @@ var (
 	ErrRepairing       = fault.New(fault.Conflict, "consumer_repairing", "The consumer does not stand on the producer's history yet; try again when it does")
 )
 
-// commandTime bounds a command's statements, and its wait for a handler that is
-// trying what the command is about.
+// commandTime bounds a command's statements, and its wait for a handler in progress.
 const commandTime = "30s"
 
-// Operator looks after the consumer of one service, in all its instances. It is
-// safe for concurrent use.
+// Operator controls the consumer of one service, in all its instances. It is safe for
+// concurrent use.
 type Operator struct {
 	DB      *database.DB
 	Name    string        // of the consumer
@@ -53,7 +51,7 @@ func (o *Operator) transaction(ctx context.Context, f func(*gorm.DB) error) erro
 	})
 }
 
-// Status is where a consumer stands.
+// Status is the state of a consumer.
 type Status struct {
 	Consumer string           `json:"consumer"`
 	Paused   bool             `json:"paused"`
@@ -68,7 +66,7 @@ type Offset struct {
 	Position  int64  `json:"position"`
 }
 
-// Status returns where the consumer stands.
+// Status returns the state of the consumer.
 func (o *Operator) Status(ctx context.Context) (Status, error) {
 	s := Status{Consumer: o.Name, Offsets: []Offset{}, Parked: map[string]int64{}}
 	var states []struct {
@@ -96,7 +94,7 @@ func (o *Operator) Status(ctx context.Context) (Status, error) {
 	return s, nil
 }
 
-// Pause stops the consumer until Resume. What is published meanwhile waits.
+// Pause stops the consumer until Resume. Events published meanwhile wait.
 func (o *Operator) Pause(ctx context.Context) error { return o.setPaused(ctx, true) }
 
 // Resume ends a Pause.

@@ -13,7 +13,7 @@ import (
 	"github.com/go-troika/troika/pkg/tracing"
 )
 
-// Parked is an event that a consumer has set aside.
+// Parked is an event that waits in a consumer's database.
 type Parked struct {
 	Number   int64     `json:"number"` // in the order of parking
 	ID       uuid.UUID `json:"id"`
@@ -82,9 +82,8 @@ func (s Selection) where() (condition string, arg any, err error) {
 	return "", nil, ErrNothingSelected
 }
 
-// Redrive resets the attempts of keys whose selected events are parked,
-// now, in the order of each key, and says how many keys. ErrNotParked means that
-// the one selected is not there.
+// Redrive makes the keys of the selected events due now, with fresh attempts, and
+// returns the number of keys. ErrNotParked means that the selected event is not parked.
 func (o *Operator) Redrive(ctx context.Context, s Selection) (int64, error) {
 	condition, arg, err := s.where()
 	if err != nil {
@@ -109,7 +108,7 @@ WHERE consumer = ? AND EXISTS (
 	return n, nil
 }
 
-// String names what is selected.
+// String describes the selection for the log.
 func (s Selection) String() string {
 	if s.ID != nil {
 		return s.ID.String()
@@ -120,10 +119,10 @@ func (s Selection) String() string {
 	return "all"
 }
 
-// Discard gives parked events up: they will have no effect, and what waits behind
-// them goes on. It waits for a handler that is trying one. It says how many were
-// discarded; the log keeps their ids and the reason. ErrNotParked means that the
-// one selected is not there.
+// Discard deletes parked events: they will have no effect, and the events behind them
+// continue. It waits for a handler that is trying one. It returns the number of events,
+// and logs their ids and the reason. ErrNotParked means that the selected event is not
+// parked.
 func (o *Operator) Discard(ctx context.Context, s Selection, reason string) (int64, error) {
 	condition, arg, err := s.where()
 	if err != nil {
@@ -131,7 +130,7 @@ func (o *Operator) Discard(ctx context.Context, s Selection, reason string) (int
 	}
 	var gone []uuid.UUID
 	err = o.transaction(ctx, func(tx *gorm.DB) error {
-		// First the keys, so that nothing else changes what is parked of them.
+		// Lock the keys first, so that nothing else changes their parked events.
 		keys, err := lockKeys(tx, o.Name, condition, arg)
 		if err == nil {
 			gone, err = keys.remove(tx, o.Name, condition, arg)
@@ -177,8 +176,8 @@ ORDER BY source, key FOR UPDATE`, append([]any{consumer}, args...)...).Scan(&row
 }
 
 // remove deletes the parked events of the keys that satisfy condition, and returns
-// their ids. Keys of which something else is first now are tried at once; those of
-// which nothing is left are forgotten.
+// their ids. Keys whose first event changed are due at once; keys without parked events
+// are deleted.
 func (k lockedKeys) remove(tx *gorm.DB, consumer, condition string, args ...any) (gone []uuid.UUID, err error) {
 	if len(k.names) == 0 {
 		return nil, nil

@@ -20,27 +20,27 @@ type Replay struct {
 	Service string // whose events
 	// Partition is one part of the service's log; nil is all of it.
 	Partition *int64
-	// Position is the place behind which the replay begins, Since the time at which
-	// it does. Exactly one must be set. A position other than 0 needs a Partition.
+	// The replay begins after Position, or at the time Since. Exactly one must be set.
+	// A position other than 0 needs a Partition.
 	Position *int64
 	Since    *time.Time
-	// Unseen handles only events that passed by because no release had a handler
+	// Unseen handles only events that were skipped because no release had a handler
 	// for their type.
 	Unseen bool
 }
 
-// askTime bounds what the producer is asked while the consumer waits.
+// askTime bounds a request to the producer while the consumer waits.
 const askTime = 3 * time.Second
 
-// Replay has events handled again from a point of the producer's log on, in the
-// order of their keys, and says how many lie between there and where the consumer
-// stands. Handlers run again: what they did must have been undone before, or bear
-// repetition. Parked events of the range are delivered anew, too. Partitions of
-// later layouts are replayed from their beginning, for the sake of that order.
+// Replay sets the consumer back to a position of the producer's log, so that later
+// events are handled again in the order of their keys, and returns how many they are.
+// Handlers run again: their effects must have been undone before, or be idempotent.
+// Parked events of the range are delivered again, too. Partitions of later layouts are
+// replayed from their beginning, to keep that order.
 //
-// The consumer stands still meanwhile, at most a few seconds. ErrRepairing means
-// that it is not where the producer's history has it, or has not met all events
-// again after it went back; nothing was changed.
+// The consumer waits meanwhile, at most a few seconds. ErrRepairing means that its
+// offsets are not on the producer's history, or that it has not seen all events again
+// since it went back; nothing was changed.
 func (o *Operator) Replay(ctx context.Context, r Replay) (int64, error) {
 	switch {
 	case (r.Position == nil) == (r.Since == nil):
@@ -64,20 +64,20 @@ func (o *Operator) Replay(ctx context.Context, r Replay) (int64, error) {
 
 // Store is what a replay reads and changes, in one transaction.
 type Store interface {
-	// LockOffsets reads and locks where the consumer stands, by part.
+	// LockOffsets reads and locks the consumer's offsets, by part.
 	LockOffsets() (map[int64]events.Position, error)
-	// Repairing returns the parts of which the inbox has events that were taken
-	// before the consumer went back, and were not met again.
+	// Repairing returns the parts with events in the inbox that were taken before the
+	// consumer went back, and were not seen again.
 	Repairing() ([]int64, error)
-	// SetBack moves the offset of a part to a place and forgets what was taken
-	// and parked behind it; of that, with unseen, only what passed by.
+	// SetBack moves the offset of a part to a place and deletes the inbox rows and
+	// parked events behind it; with unseen, only the rows of skipped events.
 	SetBack(part int64, to events.Position, unseen bool) error
 }
 
 // Run does a replay in the transaction of s, and returns how many events it is of.
 func (r Replay) Run(ctx context.Context, s Store, source events.Source) (total int64, err error) {
-	// The rows stay locked until the end, so that what the producer says of them
-	// holds when they are changed.
+	// The rows stay locked until the end, so that the producer's answer still holds
+	// when they are changed.
 	offsets, err := s.LockOffsets()
 	if err != nil {
 		return 0, err
@@ -109,7 +109,7 @@ func (r Replay) Run(ctx context.Context, s Store, source events.Source) (total i
 	return total, nil
 }
 
-// ask asks where the offsets stand, in the order of their parts.
+// ask returns the producer's parts, with the offsets looked up.
 func ask(ctx context.Context, source events.Source, service string, offsets map[int64]events.Position) ([]events.Part, error) {
 	var questions []events.Question
 	for _, part := range slices.Sorted(maps.Keys(offsets)) {

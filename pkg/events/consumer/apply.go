@@ -109,7 +109,7 @@ type attempt struct {
 	outcomes    []outcome
 	waits       map[string]bool // keys with parked events
 	failedKeys  int             // keys that failed one after the other
-	firstFailed int             // where the first of them stands in the batch
+	firstFailed int             // index in the batch of the first of them
 	skipped     int64
 }
 

@@ -106,8 +106,8 @@ func New(o Options) *Consumer {
 	return c
 }
 
-// Run consumes until ctx is done; then it finishes the batches in progress, gives
-// its parts up and returns nil. It retries while Postgres, Redis or a producer is
+// Run consumes until ctx is done; then it finishes the batches in progress, releases
+// its parts and returns nil. It retries while Postgres, Redis or a producer is
 // unavailable.
 func (c *Consumer) Run(ctx context.Context) error {
 	var wg sync.WaitGroup

@@ -12,7 +12,7 @@ import (
 
 // next returns the events that follow at, without a gap, from entries of a
 // stream. gap reports that the stream has something above at that does not
-// follow, or only announces it: the log must be asked.
+// follow, or only announces it: the log must be read.
 func next(at events.Position, entries []delivery) (run []delivery, gap bool) {
 	for _, e := range entries {
 		switch {
@@ -71,7 +71,7 @@ func back(part events.Part) (to events.Position, proved bool) {
 }
 
 // readable reports whether events of a part may be applied: all parts of earlier
-// layouts must be closed and stand at their ends, by position and mark.
+// layouts must be closed and read to their ends, by position and mark.
 func readable(parts []events.Part, number int64, offsets map[int64]events.Position) bool {
 	mine := find(parts, number)
 	if mine == nil {
@@ -145,8 +145,8 @@ const (
 )
 
 // retryDelay returns the wait before the attempt at a key that comes after the given
-// number of them: 100 ms · 2ⁿ ± 20 %, at most 10 min, and at least what the handler
-// asked for.
+// number of them: 100 ms · 2ⁿ ± 20 %, at most 10 min, and at least the delay that the
+// handler requested.
 func retryDelay(key string, attempts int, err error) time.Duration {
 	d := min(backoffMin<<min(attempts-1, 20), backoffMax)
 	h := fnv.New32a()
@@ -156,7 +156,7 @@ func retryDelay(key string, attempts int, err error) time.Duration {
 	return max(d, events.RetryDelay(err))
 }
 
-// isDead reports whether a key's first event has failed for good.
+// isDead reports whether a key's first event becomes a dead letter.
 func isDead(attempts int, age time.Duration, err error) bool {
 	return events.IsPermanent(err) || (attempts >= deadAttempts && age >= deadAge)
 }

@@ -12,7 +12,7 @@ import (
 	"github.com/go-troika/troika/pkg/events/internal/backoff"
 )
 
-// beatStep records that this instance is alive, and takes and gives up parts.
+// beatStep records that this instance is alive, and claims and releases parts.
 func (c *Consumer) beatStep(ctx context.Context) time.Duration {
 	began := c.now()
 	work := context.WithoutCancel(ctx)

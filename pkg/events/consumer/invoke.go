@@ -38,7 +38,7 @@ func (c *Consumer) invoke(ctx context.Context, tx Tx, s *events.Subscription, e 
 			err = fmt.Errorf("handler panicked: %v", p)
 			c.log.ErrorContext(ctx, "handler panicked", "event", e.Event, "event_id", e.ID.String(), "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
 		}
-		if errors.Is(ctx.Err(), context.DeadlineExceeded) { // whatever it returned: its transaction is gone
+		if errors.Is(ctx.Err(), context.DeadlineExceeded) { // its transaction is gone, even if it returned nil
 			err = fmt.Errorf("%w: more than %v: %w", errOverrun, limit, errors.Join(err, ctx.Err()))
 		}
 		if c.log.Enabled(ctx, slog.LevelDebug) {

@@ -5,11 +5,11 @@ import "github.com/prometheus/client_golang/prometheus"
 // Outcomes of an event.
 const (
 	outcomeDone   = "done"   // applied
-	outcomePassed = "passed" // of a type that no release of the service handles
+	outcomePassed = "passed" // skipped: no release of the service handles its type
 	outcomeRepeat = "repeat" // taken before
 	outcomeParked = "parked" // waits for its next attempt, or behind one that does
 	outcomeAhead  = "ahead"  // waits for an instance that knows its type
-	outcomeDead   = "dead"   // waits until somebody decides
+	outcomeDead   = "dead"   // waits for an operator
 )
 
 type consumerMetrics struct {

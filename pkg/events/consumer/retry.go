@@ -134,7 +134,7 @@ func (t *keyRetry) try(ctx context.Context, tx Tx, p Parked) (bool, error) {
 func (t *keyRetry) postpone(ctx context.Context, tx Tx, failure error) error {
 	k, ok, err := tx.LockKey(t.key.Source, t.key.Key)
 	if err != nil || !ok || k.Attempts != t.key.Attempts {
-		return err // somebody else has decided meanwhile
+		return err // another transaction has decided meanwhile
 	}
 	k.State = StateWaiting
 	if k.Attempts++; isDead(k.Attempts, k.Age, failure) {

@@ -10,7 +10,7 @@ import (
 	"github.com/go-troika/troika/pkg/events"
 )
 
-// Offset is where a consumer stands in a part, and the instance that works there.
+// Offset is a consumer's progress in a part, and the instance that reads it.
 type Offset struct {
 	Source string
 	Part   int64
@@ -56,7 +56,7 @@ const (
 	StateDead    = "dead"    // for a person's decision
 )
 
-// Parked is an event that waits, with what is known of its place.
+// Parked is an event that waits, with its place in the log.
 type Parked struct {
 	Number int64 // in the order of parking
 	Part   int64
@@ -75,8 +75,8 @@ type Database interface {
 	// Own changes the owner of an offset from o.Owner, unless it was changed
 	// meanwhile, and returns the row as it is then.
 	Own(ctx context.Context, o Offset, owner int64) (row Offset, ok bool, err error)
-	// GoBack sets an offset to a place, if the row is still as o says. Inbox rows
-	// above it lose their places until their events are met again.
+	// GoBack sets an offset to a place, if the row is still equal to o. Inbox rows
+	// above it lose their places until their events are seen again.
 	GoBack(ctx context.Context, o Offset, to events.Position) (bool, error)
 	// Older returns places of a part from the inbox, at most
 	// events.MaxPlaces-1: at doubling distances below pos, and always the oldest.
@@ -98,20 +98,20 @@ type Tx interface {
 	// inbox, and which of the keys wait. What it returns holds only if the offset is
 	// as it was last seen.
 	Lock(source string, part int64, ids []uuid.UUID, keys []string) (o Offset, seen map[uuid.UUID]bool, waits map[string]bool, err error)
-	// Offsets reads where the consumer stands in all parts of a source.
+	// Offsets returns the consumer's positions in all parts of a source.
 	Offsets(source string) (map[int64]events.Position, error)
 	// Take puts events into the inbox, or updates the places of those that are
 	// there, and returns how many were new. It moves the offset o to the place to.
 	Take(o Offset, to events.Position, taken []Taken) (fresh int, err error)
 
-	// Savepoint runs f, and undoes what it did with this transaction if it fails.
-	// handlerErr is f's error; err says that the transaction is lost.
+	// Savepoint runs f, and rolls back to before it if it fails. handlerErr is f's
+	// error; err means that the transaction is lost.
 	Savepoint(f func() error) (handlerErr, err error)
 	// Handle calls the handler of a subscription.
 	Handle(ctx context.Context, s *events.Subscription, e events.Envelope) error
 
-	// Park puts an event behind those of its key. If the key does not wait yet,
-	// it begins to, as k says, with its next attempt after d.
+	// Park adds an event behind those of its key. If the key has no row yet, it is
+	// added as k, with its next attempt after d.
 	Park(k Key, d time.Duration, reason string, p Parked, event string) error
 	// Unpark removes all that is parked of a key, and the key's row.
 	Unpark(source, key string) error

@@ -19,7 +19,7 @@ const (
 	seekPath = "/events/log/position"
 
 	logReaders = 4       // requests for the log in progress in one instance
-	maxPage    = 8 << 20 // bytes of a page as JSON: escapes are longer than what they stand for
+	maxPage    = 8 << 20 // bytes of a page as JSON, in which escaped characters are longer
 )
 
 // Errors of the event log's routes.

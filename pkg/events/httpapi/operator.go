@@ -141,7 +141,7 @@ func (o operator) discard(g *gin.Context) error {
 type replayRequest struct {
 	Service   string     `json:"service" validate:"required"`
 	Partition *int64     `json:"partition,string" validate:"omitempty,min=0"`
-	Position  *int64     `json:"position" validate:"omitempty,min=0"` // replay what is behind it
+	Position  *int64     `json:"position" validate:"omitempty,min=0"` // replay the events after it
 	Since     *time.Time `json:"since"`
 	Unseen    bool       `json:"unseen"`
 }

@@ -146,7 +146,7 @@ func (c *consumerOf) reader() (reader, other *instance) {
 }
 
 // finish has everything done that is left to do: no handler fails any more, and
-// whatever waits is due.
+// all that waits is due.
 func (c *consumerOf) finish(key string) {
 	c.cured.Store(true)
 	for range 50 {

@@ -90,7 +90,7 @@ func (c *Consumer) Beat(ctx context.Context, me int64) (consumer.Group, error) {
 	return g, nil
 }
 
-// exec runs a statement that stands for itself.
+// exec runs a single statement as a transaction.
 func (c *Consumer) exec(ctx context.Context, doing, query string, args ...any) (int64, error) {
 	tag, err := c.db.Pool().Exec(ctx, query, args...)
 	if err != nil {
@@ -307,7 +307,7 @@ func texts(ids []uuid.UUID) []string {
 
 // Take implements [consumer.Tx].
 func (t *transaction) Take(o consumer.Offset, to events.Position, taken []consumer.Taken) (fresh int, err error) {
-	last := make(map[uuid.UUID]int, len(taken)) // an event may stand at two places: the later counts
+	last := make(map[uuid.UUID]int, len(taken)) // an event may have two places: the later counts
 	for i, e := range taken {
 		last[e.ID] = i
 	}

@@ -35,8 +35,8 @@ type place struct {
 // NewLog returns the outbox and log in the database of pool.
 func NewLog(pool *pgxpool.Pool) *Log { return &Log{pool: pool} }
 
-// settings bound a transaction's waits, and have the planner use the keys: what it
-// knows of a queue is from when it was last analyzed.
+// settings bound a transaction's waits, and make the planner use indexes: its statistics
+// of a queue are from when the table was last analyzed.
 const settings = `SELECT set_config('lock_timeout', '1s', true), set_config('statement_timeout', '5s', true),
 	set_config('enable_seqscan', 'off', true), set_config('jit', 'off', true)`
 
@@ -72,10 +72,10 @@ func (l *Log) Resign(ctx context.Context, me int64) error {
 	return nil
 }
 
-// A move is one transaction and one round trip. The first statement locks the
-// layout against other movers and changes of it, if there is anything to move; the
-// second sees what was committed by then. Giving places at the move and not at the
-// insert is what keeps a transaction that commits late from being passed over.
+// A move is one transaction and one round trip. The first statement locks the layout
+// against other relays and changes of the layout, if there is anything to move; the
+// second sees all rows committed by then. Places are given at the move and not at the
+// insert, so that a transaction that commits late is not skipped.
 const (
 	// The watermark $1 is of the history that has the last move. After a restore or a
 	// failover that lost it, the outbox counts from before.
@@ -164,8 +164,7 @@ func (l *Log) moved(results pgx.BatchResults) (map[int64][]events.Record, bool, 
 	return moved, full, err
 }
 
-// errStandby is returned by a server that only follows another: what it lacks
-// proves nothing.
+// errStandby is returned by a standby server: it may lack events that the primary has.
 var errStandby = errors.New("this server is a standby")
 
 // askLog looks each place up by its key. The place before the oldest event is
@@ -322,9 +321,9 @@ INSERT INTO event_parts (part, layout) SELECT base + n, layout FROM event_source
 	return layout, nil
 }
 
-// Seek returns the position in a part behind which the events since t stand. It
-// takes for granted that later events were placed later: where a clock was set
-// back, it may be off by what was placed meanwhile.
+// Seek returns the position in a part after which the events since t are. It assumes
+// that later events were placed later: if a clock was set back, it may be off by the
+// events placed meanwhile.
 func (l *Log) Seek(ctx context.Context, part int64, t time.Time) (int64, error) {
 	var low, high int64
 	err := l.pool.QueryRow(ctx, `
@@ -333,7 +332,7 @@ FROM event_parts WHERE part = $1`, part).Scan(&low, &high)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return 0, nil
 	}
-	for err == nil && low < high { // what stands up to low is older
+	for err == nil && low < high { // events up to low are older
 		middle, older := low+(high-low+1)/2, false
 		err = l.pool.QueryRow(ctx, `SELECT moved_at < $3 FROM event_log WHERE part = $1 AND pos = $2`, part, middle, t).Scan(&older)
 		if errors.Is(err, pgx.ErrNoRows) { // deleted meanwhile

@@ -1,12 +1,12 @@
 package postgres
 
-// watermark is an id of the outbox at and below which nothing is left and nothing
-// can come any more. Without it every look would pass over the rows removed
-// since the oldest snapshot in the database was taken.
+// watermark is a low watermark of the outbox: an id at and below which there are no rows
+// and none can be committed any more. Without it every query would scan the dead rows
+// that the oldest snapshot in the database keeps.
 //
-// A transaction takes its number before the ids of its rows. A transaction that may still
-// commit a row below one that a move has seen had its number before the next move
-// took its own; once all numbers below that one are decided, the watermark rises.
+// A transaction takes its number before the ids of its rows. So a transaction that may
+// still commit a row below one that a move has seen had its number before the next move
+// took its own; once all transactions below that one have ended, the watermark rises.
 type watermark struct {
 	id     int64
 	seen   int64 // highest id moved; 0 for none since the watermark rose

@@ -19,7 +19,7 @@ type appender struct {
 	trouble backoff.Backoff
 }
 
-// tail is what is known of a stream's end.
+// tail is the known end of a stream.
 type tail struct {
 	known   bool
 	has     int64         // position of the last entry

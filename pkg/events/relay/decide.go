@@ -36,8 +36,7 @@ func continues(has int64, records []events.Record) bool {
 	return len(records) > 0 && records[0].Pos <= has+1 && records[len(records)-1].Pos > has
 }
 
-// allowance limits what retention deletes to 1/24 of the log an hour, whatever a
-// clock says.
+// allowance limits retention to 1/24 of the log an hour, even if a clock steps.
 type allowance struct {
 	rows float64
 	last time.Duration

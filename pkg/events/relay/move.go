@@ -10,7 +10,7 @@ import (
 	"github.com/go-troika/troika/pkg/events/internal/backoff"
 )
 
-// mover gives committed events their places in the log.
+// mover moves committed events from the outbox to their places in the log.
 type mover struct {
 	r       *Relay
 	me      int64
@@ -92,7 +92,7 @@ func (m *mover) lead(ctx context.Context) error {
 	return nil
 }
 
-// resign lets another instance lead at once.
+// resign releases the lease, so that another instance leads at once.
 func (m *mover) resign(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 	defer cancel()
@@ -103,8 +103,8 @@ func (m *mover) resign(ctx context.Context) {
 	m.r.metrics.leading.Set(0)
 }
 
-// handover passes just placed events from the mover to the appender, to save
-// reading them back. What does not fit is dropped: the log has it.
+// handover passes events from the mover to the appender, to save reading them back from
+// the log. Events that do not fit are dropped and read back.
 type handover struct {
 	mu     sync.Mutex
 	leads  bool
@@ -114,7 +114,7 @@ type handover struct {
 	filled chan struct{}
 }
 
-// handoverBytes bounds what waits between mover and appender.
+// handoverBytes bounds the events between mover and appender.
 const handoverBytes = 4 << 20
 
 // put adds moved and returns the number of events in it.

@@ -113,8 +113,8 @@ func (r *Redis) Append(ctx context.Context, records map[int64][]events.Record, l
 	return refused, nil
 }
 
-// anyRefused reports whether the stream was not as its end had said. Any other
-// error is returned.
+// anyRefused reports whether Redis refused an entry because the stream has changed. Any
+// other error is returned.
 func anyRefused(cmds []*redis.StringCmd) (refused bool, err error) {
 	for _, cmd := range cmds {
 		switch err := cmd.Err(); {

@@ -26,11 +26,11 @@ const (
 type Database interface {
 	// Lead takes or renews the lease of the relay me, and reports whether me has it.
 	Lead(ctx context.Context, me int64, d time.Duration) (bool, error)
-	// Resign gives up the lease of me.
+	// Resign releases the lease of me.
 	Resign(ctx context.Context, me int64) error
-	// Move places what was committed, in the order of the outbox's ids, and
-	// returns it by part. full reports that more may be left. Without sweep it may
-	// pass over rows that came late.
+	// Move moves committed events from the outbox to the log, in the order of their
+	// ids, and returns them by part. full reports that more may be left. Without sweep
+	// it may skip rows that were committed late.
 	Move(ctx context.Context, sweep bool) (moved map[int64][]events.Record, full bool, err error)
 	// Ask is that of [events.Source].
 	Ask(ctx context.Context, questions []events.Question) ([]events.Part, error)
@@ -148,7 +148,7 @@ func (r *Relay) forward(ctx context.Context, wake chan<- struct{}) {
 	}
 }
 
-// hintPause lets one hint stand for what commits together.
+// hintPause makes one hint serve for transactions that commit together.
 const hintPause = time.Millisecond
 
 func pause(ctx context.Context, d time.Duration) {

@@ -135,7 +135,7 @@ func restoreProducer(w *system) {
 	w.operator()
 }
 
-// operator is a person who sometimes answers to what has happened with a replay.
+// operator sometimes reacts to an event with a replay.
 func (w *system) operator() {
 	if w.random.IntN(3) == 0 {
 		w.after(w.self, w.short(), func() { replay(w) })

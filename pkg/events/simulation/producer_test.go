@@ -252,8 +252,8 @@ type logSource struct {
 	process *process
 }
 
-// answers returns the state that answers: of two servers that think that they are
-// the primary, either.
+// answers returns the state of the server that answers: of two that are both the
+// primary, either.
 func (l logSource) answers() *producerState {
 	if l.old != nil && l.now < l.oldUntil && l.random.IntN(2) == 0 {
 		return l.old

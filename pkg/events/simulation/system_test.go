@@ -248,7 +248,7 @@ func (w *system) startRelay(i int) {
 	w.spawn(p, nil, r.HousekeepStep)
 }
 
-// poke tells processes that there is something in the outbox.
+// poke wakes processes: there is something in the outbox.
 func (w *system) poke(relays []*process) {
 	for _, p := range relays {
 		poke(w.wakers[p].move)

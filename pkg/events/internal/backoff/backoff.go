@@ -1,4 +1,4 @@
-// Package backoff is how relay and consumer go on while something they need is away.
+// Package backoff is the retry delay of relay and consumer while a server is unavailable.
 package backoff
 
 import (

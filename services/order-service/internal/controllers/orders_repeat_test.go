@@ -53,7 +53,7 @@ func TestFiftyPostsWithOneKey(t *testing.T) {
 	}
 }
 
-// Two requests that share a key and nothing else: one wins, the other is told.
+// Two different requests with one key: one succeeds, the other gets a conflict.
 func TestOneKeyForTwoRequestsAtOnce(t *testing.T) {
 	b := setup(t)
 	statuses := make([]int, 10)

@@ -81,7 +81,7 @@ func TestReplay(t *testing.T) {
 		t.Error("the first answer is marked as a replay")
 	}
 
-	// What happened since, and whether user-service answers, makes no difference.
+	// Later changes, and an unavailable user-service, make no difference.
 	b.Call(t, contracts.Gateway, "POST", "/orders/"+placed.ID.String()+"/complete", "")
 	b.users.broken.Store(true)
 	asked := b.users.asked.Load()

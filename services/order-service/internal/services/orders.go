@@ -160,7 +160,7 @@ func newPending(userID uuid.UUID, currency string, items []models.Item) (models.
 	return order, nil
 }
 
-// canonical returns what was ordered, in one spelling, for package idempotency.
+// canonical returns the order in a canonical form, for package idempotency.
 func canonical(o models.Order) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s %s", o.UserID, o.Currency)

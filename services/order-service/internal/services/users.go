@@ -21,7 +21,7 @@ var (
 	ErrUsersCircuitOpen = fault.New(fault.Unavailable, "user_service_circuit_open", "user-service is unavailable (circuit open)")
 )
 
-// checkUser succeeds only if user-service says that the user exists. Otherwise the error
+// checkUser succeeds only if user-service has the user. Otherwise the error
 // is ErrUnknownUser, or, with the time after which a retry makes sense,
 // ErrUsersUnavailable, or ErrUsersCircuitOpen if no call was made.
 func checkUser(ctx context.Context, users *serviceclient.Client, id uuid.UUID) error {
@@ -33,7 +33,7 @@ func checkUser(ctx context.Context, users *serviceclient.Client, id uuid.UUID) e
 		err = fmt.Errorf("asked for user %s, got %s", id, user.ID)
 	case serviceclient.CodeOf(err) == contracts.CodeUserNotFound:
 		return ErrUnknownUser
-	case ctx.Err() != nil: // the caller's time is up, which says nothing about user-service
+	case ctx.Err() != nil: // the caller's deadline, not an outage of user-service
 		return fmt.Errorf("check user: %w", ctx.Err())
 	case errors.Is(err, breaker.ErrOpen):
 		return ErrUsersCircuitOpen.With(err).WithRetryAfter(retryAfter(err))
