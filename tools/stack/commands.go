@@ -8,39 +8,41 @@ import (
 	"io"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 
-	"github.com/go-troika/troika/tools/stack/internal/checkout"
-	"github.com/go-troika/troika/tools/stack/internal/world"
+	"github.com/go-troika/troika/tools/stack/internal/stack"
 )
+
+type command struct {
+	name, args, summary string
+	run                 func(*app, context.Context, []string) error
+}
 
 func commands() []command {
 	return []command{
-		{"up", "[--detach] [--scale SERVICE=N]… [--infra-only] [--ports free] [--redis-via HOST:PORT] [--json]", "run the stack until Ctrl-C, or in the background", (*app).up, true},
-		{"down", "", "stop the stack and remove its data", (*app).down, false},
-		{"demo", "", "play the story of the three services, in five checked steps", (*app).demo, true},
-		{"test", "[--run PATTERN] [--short] [PACKAGES]", "run all tests with the race detector on a private Postgres and Redis", (*app).test, false},
-		{"status", "[--json]", "show every part: state, pid, port, memory, time to ready", (*app).status, false},
-		{"logs", "[-f] [NAME]", "show what the parts print", (*app).logs, false},
-		{"chaos", "kill|stop|pause|resume|start NAME", "disturb a part: user-service, user-service-2, postgres, redis", (*app).chaos, false},
-		{"events", "status|dead|waiting|redrive|discard|replay|pause|resume|partitions SERVICE [--id ID|--event NAME|--all] [--reason TEXT] [--service S] [--since TIME|--position N] [--partition N] [--unseen] [--count N] [--url URL]", "look after the events that a service consumes, or (partitions) divides its own into", (*app).events, false},
-		{"token", "--service CALLER --audience CALLEE", "print a service token", (*app).token, false},
-		{"infra", "[--detach]", "run Postgres and Redis alone, for go test by hand", (*app).infra, false},
-		{"doctor", "", "say what this machine has and which world would run", (*app).doctor, false},
+		{"up", "[--detach] [--scale SERVICE=N]… [--infra-only] [--ports free] [--redis-via HOST:PORT] [--json]",
+			"run the stack until Ctrl-C, or in the background", (*app).up},
+		{"down", "", "stop the stack and remove its data", (*app).down},
+		{"demo", "", "create a user, break user-service and restore it, in five checked steps", (*app).demo},
+		{"test", "[--run PATTERN] [--short] [PACKAGES]",
+			"run all tests with the race detector on a private Postgres and Redis", (*app).test},
+		{"status", "[--json]", "show every part: state, pid, port, memory, time to ready", (*app).status},
+		{"logs", "[-f] [NAME]", "show what the parts print", (*app).logs},
+		{"chaos", "kill|stop|pause|resume|start NAME",
+			"disturb a part: user-service, user-service-2, postgres, redis", (*app).chaos},
+		{"events", strings.Join(eventVerbs, "|") + " SERVICE [--id ID|--event NAME|--all] [--reason TEXT] " +
+			"[--service S] [--since TIME|--position N] [--partition N] [--unseen] [--count N] [--url URL]",
+			"look after the events that a service consumes, or (partitions) divides its own into", (*app).events},
+		{"token", "--service CALLER --audience CALLEE", "print a service token", (*app).token},
+		{"infra", "[--detach]", "run Postgres and Redis alone, for go test by hand", (*app).infra},
+		{"doctor", "", "show what this machine has and which world would run", (*app).doctor},
 	}
-}
-
-type command struct {
-	name, args, what string
-	run              func(*app, context.Context, []string) error
-	needsServices    bool
 }
 
 func usage(out io.Writer) {
 	fmt.Fprint(out, "usage: stack COMMAND [FLAGS]\n\n")
 	for _, c := range commands() {
-		fmt.Fprintf(out, "  %s\n      %s\n", strings.TrimSpace(c.name+" "+c.args), c.what)
+		fmt.Fprintf(out, "  %s\n      %s\n", strings.TrimSpace(c.name+" "+c.args), c.summary)
 	}
 	fmt.Fprint(out, `
 every command takes
@@ -78,39 +80,16 @@ func (a *app) parse(fs *flag.FlagSet, args []string, min, max int) ([]string, er
 		}
 		rest, args = append(rest, fs.Arg(0)), fs.Args()[1:]
 	}
+	var problem string
 	switch {
-	case !slices.Contains([]string{world.Auto, world.Local, world.Docker}, a.world):
-		return nil, fmt.Errorf("%s: world %q is none of auto, local, docker: %w", fs.Name(), a.world, errUsage)
+	case !slices.Contains([]string{stack.Auto, stack.Local, stack.Docker}, a.world):
+		problem = fmt.Sprintf("world %q is none of auto, local, docker", a.world)
 	case a.name != "" && !stackName.MatchString(a.name):
-		return nil, fmt.Errorf("%s: name %q is not 1 to 32 lower-case letters, digits and hyphens: %w", fs.Name(), a.name, errUsage)
+		problem = fmt.Sprintf("name %q is not 1 to 32 lower-case letters, digits and hyphens", a.name)
 	case len(rest) < min || len(rest) > max:
-		return nil, fmt.Errorf("%s: wrong number of arguments, %d: %w", fs.Name(), len(rest), errUsage)
+		problem = fmt.Sprintf("wrong number of arguments, %d", len(rest))
+	default:
+		return rest, nil
 	}
-	return rest, nil
-}
-
-// scales is the value of --scale, given once for each service.
-type scales map[string]int
-
-// String implements [flag.Value].
-func (s scales) String() string { return "" }
-
-// Set implements [flag.Value].
-func (s scales) Set(text string) error {
-	service, count, _ := strings.Cut(text, "=")
-	n, err := strconv.Atoi(count)
-	if err != nil || n < 1 || n > 50 {
-		return errors.New("want SERVICE=N with N from 1 to 50")
-	}
-	s[service] = n
-	return nil
-}
-
-func (s scales) check(services []checkout.Service) error {
-	for name := range s {
-		if !slices.ContainsFunc(services, func(c checkout.Service) bool { return c.Name == name }) {
-			return fmt.Errorf("--scale: no service %q: %w", name, errUsage)
-		}
-	}
-	return nil
+	return nil, fmt.Errorf("%s: %s: %w", fs.Name(), problem, errUsage)
 }

@@ -1,7 +1,7 @@
 package main
 
 import (
-	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -12,18 +12,15 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/go-troika/troika/tools/stack/internal/demo"
-	"github.com/go-troika/troika/tools/stack/internal/world"
+	"github.com/go-troika/troika/tools/stack/internal/stack"
 )
 
-// demo runs a stack of its own, plays the story on it, and on a terminal leaves
-// it up for a look around.
+// demo starts a stack, runs the story on it, and on a terminal leaves it up until Ctrl-C.
 func (a *app) demo(ctx context.Context, args []string) error {
 	if _, err := a.parse(a.flags("demo"), args, 0, 0); err != nil {
 		return err
 	}
-	if a.name == "" {
-		a.name = nameDemo
-	}
+	a.name = cmp.Or(a.name, nameDemo)
 	if a.attached(ctx) != nil {
 		return a.alreadyUp()
 	}
@@ -37,39 +34,36 @@ func (a *app) demo(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(a.out, "all ready after %s; the breaker's cooldown is %s here, 30s otherwise\n", world.Short(time.Since(began)), demo.Cooldown)
-	if err = a.play(ctx, s); err == nil && a.environ.Get("CI") == "" && isTerminal(os.Stdout) {
-		status, _ := s.Status(ctx)
-		fmt.Fprintln(a.out)
-		status.Print(a.out)
-		fmt.Fprint(a.out, "\nstill up, until Ctrl-C. Each service shows its API at /docs. In another terminal:\n"+
-			"  bin/stack status | logs -f | chaos kill user-service | token --audience user-service\n")
-		a.hold(ctx, s)
-		return a.stop(s, nil)
+	fmt.Fprintf(a.out, "all ready after %s; the breaker's cooldown is %s here, 30s otherwise\n",
+		stack.Short(time.Since(began)), demo.Cooldown)
+	if err = a.play(ctx, s); err != nil || a.environ.Get("CI") != "" || !isTerminal(os.Stdout) {
+		return errors.Join(err, s.stop())
 	}
-	if err == nil {
-		return s.close()
-	}
-	return errors.Join(err, s.close())
+	status, _ := s.Status(ctx)
+	fmt.Fprintln(a.out)
+	status.Print(a.out)
+	fmt.Fprint(a.out, "\nstill up, until Ctrl-C. Each service shows its API at /docs. In another terminal:\n"+
+		"  bin/stack status | logs -f | chaos kill user-service | token --audience user-service\n")
+	a.hold(ctx, s)
+	return a.stop(s, nil)
 }
 
-// play tells the story; should it fail, the log lines of the failed request
-// come with the error.
-func (a *app) play(ctx context.Context, w world.World) error {
+// play runs the story. If it fails, it prints the log lines of the failed request.
+func (a *app) play(ctx context.Context, s stack.Handle) error {
 	sign, err := a.signer("gateway")
 	if err != nil {
 		return err
 	}
-	err = (&demo.Story{World: w, Token: sign, Out: a.out}).Play(ctx)
+	err = (&demo.Story{Stack: s, Sign: sign, Out: a.out}).Play(ctx)
 	failure := new(demo.Failure)
 	if !errors.As(err, &failure) || failure.Trace == "" {
 		return err
 	}
-	var logs bytes.Buffer
-	_ = w.Logs(ctx, &logs, false, "")
+	var logs strings.Builder
+	_ = s.Logs(ctx, &logs, false, "")
 	for line := range strings.Lines(logs.String()) {
 		if strings.Contains(line, strings.ReplaceAll(failure.Trace, "-", "")) {
-			fmt.Fprintf(a.err, "%.1000s\n", strings.TrimSpace(strings.ReplaceAll(line, "\x1b[2K", "")))
+			fmt.Fprintf(a.err, "%.1000s\n", strings.TrimSpace(line))
 		}
 	}
 	return err

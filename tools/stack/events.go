@@ -6,46 +6,34 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"flag"
 	"fmt"
-	"io"
 	"net/http"
 	"slices"
 	"time"
 
-	"github.com/go-troika/troika/pkg/serviceauth"
+	"github.com/go-troika/troika/tools/stack/internal/client"
 )
 
-// eventVerbs lists what "stack events" understands.
+// eventVerbs lists the verbs of "stack events".
 var eventVerbs = []string{"status", "dead", "waiting", "redrive", "discard", "replay", "pause", "resume", "partitions"}
-
-// eventFlags are the flags of "stack events"; which count depends on the verb.
-type eventFlags struct {
-	url, id, event, reason string
-	service, since         string
-	partition              string
-	all, unseen            bool
-	position               int64
-	count                  int
-}
 
 // eventTimeout bounds one request of "stack events".
 const eventTimeout = 40 * time.Second
 
 // events looks after the events that a service consumes and publishes; see docs/events.md.
 func (a *app) events(ctx context.Context, args []string) error {
-	var f eventFlags
 	fs := a.flags("events")
-	fs.StringVar(&f.url, "url", "", "")
-	fs.StringVar(&f.id, "id", "", "")
-	fs.StringVar(&f.event, "event", "", "")
-	fs.BoolVar(&f.all, "all", false, "")
-	fs.StringVar(&f.reason, "reason", "", "")
-	fs.StringVar(&f.service, "service", "", "")
-	fs.StringVar(&f.since, "since", "", "")
-	fs.StringVar(&f.partition, "partition", "", "")
-	fs.Int64Var(&f.position, "position", -1, "")
-	fs.BoolVar(&f.unseen, "unseen", false, "")
-	fs.IntVar(&f.count, "count", 0, "")
+	url := fs.String("url", "", "")
+	fields := flag.NewFlagSet("", flag.ContinueOnError) // those of the request's body
+	for _, name := range []string{"id", "event", "reason", "service", "since", "partition"} {
+		fields.String(name, "", "")
+	}
+	fields.Bool("all", false, "")
+	fields.Bool("unseen", false, "")
+	fields.Int64("position", 0, "")
+	fields.Int("count", 0, "")
+	fields.VisitAll(func(f *flag.Flag) { fs.Var(f.Value, f.Name, "") })
 	rest, err := a.parse(fs, args, 2, 2)
 	if err != nil {
 		return err
@@ -54,56 +42,35 @@ func (a *app) events(ctx context.Context, args []string) error {
 	if !slices.Contains(eventVerbs, verb) {
 		return fmt.Errorf("events: no verb %q: %w", verb, errUsage)
 	}
-	if f.url == "" {
-		if f.url, err = a.urlOf(ctx, service); err != nil {
+	if *url == "" {
+		if *url, err = a.adminURL(ctx, service); err != nil {
 			return err
 		}
 	}
-	return a.askEvents(ctx, service, f.request(verb), f.url)
-}
-
-// eventRequest is what a verb asks of the service.
-type eventRequest struct {
-	method, path string
-	body         map[string]any
-}
-
-func (f eventFlags) request(verb string) eventRequest {
 	switch verb {
 	case "status":
-		return eventRequest{method: http.MethodGet, path: "/events/status"}
+		return a.sendEvents(ctx, service, http.MethodGet, *url+"/events/status", nil)
 	case "dead", "waiting":
-		return eventRequest{method: http.MethodGet, path: "/events/parked?state=" + verb}
+		return a.sendEvents(ctx, service, http.MethodGet, *url+"/events/parked?state="+verb, nil)
 	case "pause", "resume":
-		return eventRequest{method: http.MethodPost, path: "/events/" + verb}
+		return a.sendEvents(ctx, service, http.MethodPost, *url+"/events/"+verb, nil)
 	}
 	body := map[string]any{}
-	for name, value := range map[string]string{"id": f.id, "event": f.event, "reason": f.reason, "service": f.service, "since": f.since, "partition": f.partition} {
-		if value != "" {
-			body[name] = value
+	fs.Visit(func(f *flag.Flag) {
+		if fields.Lookup(f.Name) != nil {
+			body[f.Name] = f.Value.(flag.Getter).Get()
 		}
-	}
-	if f.position >= 0 {
-		body["position"] = f.position
-	}
-	if f.count > 0 {
-		body["count"] = f.count
-	}
-	for name, set := range map[string]bool{"all": f.all, "unseen": f.unseen} {
-		if set {
-			body[name] = true
-		}
-	}
-	return eventRequest{method: http.MethodPost, path: "/events/" + verb, body: body}
+	})
+	return a.sendEvents(ctx, service, http.MethodPost, *url+"/events/"+verb, body)
 }
 
-// urlOf returns the address of the admin port of an instance of a service.
-func (a *app) urlOf(ctx context.Context, service string) (string, error) {
-	w, err := a.running(ctx)
+// adminURL returns the address of the admin port of an instance of a service.
+func (a *app) adminURL(ctx context.Context, service string) (string, error) {
+	s, err := a.running(ctx)
 	if err != nil {
 		return "", err
 	}
-	status, err := w.Status(ctx)
+	status, err := s.Status(ctx)
 	if err != nil {
 		return "", err
 	}
@@ -119,44 +86,25 @@ func (a *app) urlOf(ctx context.Context, service string) (string, error) {
 	return "", fmt.Errorf("%s has no admin port here now; --url gives its address", service)
 }
 
-// askEvents sends the request as the operator and prints the answer.
-func (a *app) askEvents(ctx context.Context, service string, r eventRequest, url string) error {
+// sendEvents sends a request as the operator and prints the response.
+func (a *app) sendEvents(ctx context.Context, service, method, url string, body any) error {
 	ctx, cancel := context.WithTimeout(ctx, eventTimeout)
 	defer cancel()
 	sign, err := a.signer("gateway")
 	if err != nil {
 		return err
 	}
-	token, err := sign(service)
-	if err != nil {
-		return err
-	}
-	body, err := json.Marshal(r.body)
-	if err != nil {
-		return err
-	}
-	req, err := http.NewRequestWithContext(ctx, r.method, url+r.path, bytes.NewReader(body))
-	if err != nil {
-		return err
-	}
-	req.Header.Set(serviceauth.Header, token)
-	req.Header.Set("Content-Type", "application/json")
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return err
-	}
-	defer resp.Body.Close()
-	answer, err := io.ReadAll(resp.Body)
+	resp, text, err := client.Send(ctx, sign, service, method, url, body)
 	if err != nil {
 		return err
 	}
 	var pretty bytes.Buffer
-	if json.Indent(&pretty, answer, "", "  ") == nil {
-		answer = pretty.Bytes()
+	if json.Indent(&pretty, text, "", "  ") == nil {
+		text = pretty.Bytes()
 	}
 	if resp.StatusCode >= 300 {
-		return errors.New(resp.Status + "\n" + string(answer))
+		return errors.New(resp.Status + "\n" + string(text))
 	}
-	fmt.Fprintf(a.out, "%s\n", cmp.Or(string(answer), "done"))
+	fmt.Fprintf(a.out, "%s\n", cmp.Or(string(text), "done"))
 	return nil
 }

@@ -8,16 +8,17 @@ import (
 
 	"github.com/go-troika/troika/pkg/env"
 	"github.com/go-troika/troika/pkg/serviceauth"
+	"github.com/go-troika/troika/tools/stack/internal/client"
 	"github.com/go-troika/troika/tools/stack/internal/docker"
 	"github.com/go-troika/troika/tools/stack/internal/local"
 	"github.com/go-troika/troika/tools/stack/internal/machine"
-	"github.com/go-troika/troika/tools/stack/internal/world"
+	"github.com/go-troika/troika/tools/stack/internal/stack"
 )
 
-// running returns the stack that the command is about.
-func (a *app) running(ctx context.Context) (world.World, error) {
-	if w := a.attached(ctx); w != nil {
-		return w, nil
+// running returns the stack that --name means.
+func (a *app) running(ctx context.Context) (stack.Handle, error) {
+	if s := a.attached(ctx); s != nil {
+		return s, nil
 	}
 	if a.name != "" {
 		return nil, fmt.Errorf("no stack %s is up", a.name)
@@ -29,17 +30,17 @@ func (a *app) down(ctx context.Context, args []string) error {
 	if _, err := a.parse(a.flags("down"), args, 0, 0); err != nil {
 		return err
 	}
-	w := a.attached(ctx)
-	if w == nil {
+	s := a.attached(ctx)
+	if s == nil {
 		fmt.Fprintln(a.out, "nothing is up")
 		return nil
 	}
-	status, err := w.Status(ctx)
+	status, err := s.Status(ctx)
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(a.out, "stopping stack %s (%s)\n", status.Name, world.Describe(status.World))
-	return w.Down(ctx)
+	fmt.Fprintf(a.out, "stopping stack %s (%s)\n", status.Name, stack.Describe(status.World))
+	return s.Down(ctx)
 }
 
 func (a *app) status(ctx context.Context, args []string) error {
@@ -48,11 +49,11 @@ func (a *app) status(ctx context.Context, args []string) error {
 	if _, err := a.parse(fs, args, 0, 0); err != nil {
 		return err
 	}
-	w, err := a.running(ctx)
+	s, err := a.running(ctx)
 	if err != nil {
 		return err
 	}
-	status, err := w.Status(ctx)
+	status, err := s.Status(ctx)
 	if err != nil {
 		return err
 	}
@@ -70,11 +71,11 @@ func (a *app) logs(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	w, err := a.running(ctx)
+	s, err := a.running(ctx)
 	if err != nil {
 		return err
 	}
-	return w.Logs(ctx, a.out, *follow, append(rest, "")[0])
+	return s.Logs(ctx, a.out, *follow, append(rest, "")[0])
 }
 
 func (a *app) chaos(ctx context.Context, args []string) error {
@@ -82,14 +83,14 @@ func (a *app) chaos(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	if !slices.Contains(world.Verbs, rest[0]) {
+	if !slices.Contains(stack.Verbs, rest[0]) {
 		return fmt.Errorf("chaos: no verb %q: %w", rest[0], errUsage)
 	}
-	w, err := a.running(ctx)
+	s, err := a.running(ctx)
 	if err != nil {
 		return err
 	}
-	return w.Chaos(ctx, rest[0], rest[1])
+	return s.Chaos(ctx, rest[0], rest[1])
 }
 
 func (a *app) token(_ context.Context, args []string) error {
@@ -100,7 +101,7 @@ func (a *app) token(_ context.Context, args []string) error {
 		return err
 	}
 	if *audience == "" {
-		return fmt.Errorf("token: --audience names the service that is called: %w", errUsage)
+		return fmt.Errorf("token: --audience, the service to call, is missing: %w", errUsage)
 	}
 	sign, err := a.signer(*service)
 	if err != nil {
@@ -114,9 +115,9 @@ func (a *app) token(_ context.Context, args []string) error {
 	return nil
 }
 
-// signer signs tokens for service with the secret that the stack's services
-// have: the environment's, or the demo's.
-func (a *app) signer(service string) (func(audience string) (string, error), error) {
+// signer signs tokens for service with the secret of the stack's services: the
+// environment's, or the demo's.
+func (a *app) signer(service string) (client.Signer, error) {
 	var defaults []string
 	if !local.HasSecret(a.environ) {
 		defaults = []string{"SERVICE_SECRET=" + serviceauth.DemoSecret}
@@ -135,39 +136,38 @@ func (a *app) signer(service string) (func(audience string) (string, error), err
 	return serviceauth.NewSigner(keys, service).Token, nil
 }
 
+// doctor prints whether the parts of a stack are on this machine.
 func (a *app) doctor(ctx context.Context, args []string) error {
 	if _, err := a.parse(a.flags("doctor"), args, 0, 0); err != nil {
 		return err
 	}
-	var missing []machine.MissingPart
+	var missing machine.Missing
 	for _, part := range []machine.Part{machine.Postgres, machine.Redis, machine.Compiler} {
-		found, tried, ok := machine.Look(ctx, part, a.environ)
-		if ok {
+		found, tried := machine.Find(ctx, part, a.environ)
+		if found.Path != "" {
 			fmt.Fprintf(a.out, "ok       %s: %s %s\n", part.Title, found.Path, found.Version)
 			continue
 		}
 		fmt.Fprintf(a.out, "missing  %s\n", part.Title)
 		missing = append(missing, machine.MissingPart{Part: part, Tried: tried})
 	}
-	engine := docker.Engine(ctx, a.root)
-	if engine == nil {
-		fmt.Fprintln(a.out, "ok       a Docker engine that takes compose.yaml")
+	world := stack.Local
+	if err := docker.Engine(ctx, a.root); err != nil {
+		fmt.Fprintf(a.out, "missing  Docker: %v\n", err)
 	} else {
-		fmt.Fprintf(a.out, "missing  Docker: %v\n", engine)
+		fmt.Fprintln(a.out, "ok       a Docker engine that takes compose.yaml")
+		if a.world != stack.Local {
+			world = stack.Docker
+		}
 	}
 	for _, s := range a.services {
-		var ports machine.Ports
-		if port, err := ports.Take(s.Port); err != nil || port != s.Port {
+		if !machine.IsFree(s.Port) {
 			fmt.Fprintf(a.out, "busy     port %d: %s will take another\n", s.Port, s.Name)
 		}
 	}
-	if len(missing) > 0 {
-		fmt.Fprintln(a.out, &machine.Missing{Parts: missing})
+	if missing != nil {
+		fmt.Fprintln(a.out, missing)
 	}
-	kind := world.Local
-	if engine == nil && a.world != world.Local {
-		kind = world.Docker
-	}
-	fmt.Fprintf(a.out, "stack up would run %s\n", world.Describe(kind))
+	fmt.Fprintf(a.out, "stack up would run %s\n", stack.Describe(world))
 	return nil
 }

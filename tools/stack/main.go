@@ -1,6 +1,6 @@
-// Command stack drives the whole system on one machine: it runs it, shows it,
-// disturbs it, plays the demo and runs the tests. It runs containers when a
-// Docker engine answers and local processes otherwise, and says which.
+// Command stack drives the whole system on one machine: it runs it, shows its status,
+// injects faults, runs the demo and the tests. It runs containers when a
+// Docker engine answers and local processes otherwise, and prints which.
 package main
 
 import (
@@ -19,7 +19,7 @@ import (
 	"github.com/go-troika/troika/tools/stack/internal/checkout"
 	"github.com/go-troika/troika/tools/stack/internal/machine"
 	"github.com/go-troika/troika/tools/stack/internal/process"
-	"github.com/go-troika/troika/tools/stack/internal/world"
+	"github.com/go-troika/troika/tools/stack/internal/stack"
 )
 
 // reaperCommand is how the process supervisor calls this program again.
@@ -30,7 +30,7 @@ func main() {
 		process.Reap(os.Stdin)
 		return
 	}
-	os.Exit(run(os.Args[1:], os.Environ(), os.Stdout, os.Stderr))
+	os.Exit(run(os.Args[1:]))
 }
 
 // app is one invocation.
@@ -39,6 +39,7 @@ type app struct {
 	world    string // auto, local or docker
 	environ  machine.Environ
 	root     string
+	self     string // the path of this program
 	services []checkout.Service
 	out, err io.Writer
 	say      io.Writer // progress: out, unless out is for machines
@@ -46,7 +47,7 @@ type app struct {
 
 var (
 	errUsage    = errors.New("see stack help")
-	errReported = errors.New("failed") // and the command has told of it already
+	errReported = errors.New("failed") // and the command has printed why
 )
 
 // Variables that invocations of this program set for each other.
@@ -56,13 +57,15 @@ const (
 	endWithMark = "STACK_END_WITH"
 )
 
-// run is main without the process: it answers the exit code.
-func run(args []string, environ machine.Environ, out, errs io.Writer) int {
-	ctx, stop := untilSignal(errs)
+// run returns the exit code.
+func run(args []string) int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
+	context.AfterFunc(ctx, stop) // the second signal ends the process at once; the reaper then tidies up
+	environ := machine.Environ(os.Environ())
 	a := &app{
-		name: environ.Get("STACK_NAME"), world: cmp.Or(environ.Get("STACK_WORLD"), world.Auto),
-		environ: environ, out: out, err: errs, say: out,
+		name: environ.Get("STACK_NAME"), world: cmp.Or(environ.Get("STACK_WORLD"), stack.Auto),
+		environ: environ, out: os.Stdout, err: os.Stderr, say: os.Stdout,
 	}
 	err := a.dispatch(ctx, args)
 	invalid := new(env.Error)
@@ -70,57 +73,46 @@ func run(args []string, environ machine.Environ, out, errs io.Writer) int {
 	case err == nil, errors.Is(err, flag.ErrHelp):
 		return 0
 	case errors.Is(err, errUsage), errors.As(err, &invalid):
-		fmt.Fprintln(errs, "stack:", err)
+		fmt.Fprintln(a.err, "stack:", err)
 		return 2
 	case ctx.Err() != nil && errors.Is(err, context.Canceled):
 		return 130
-	default:
-		if !errors.Is(err, errReported) {
-			fmt.Fprintln(errs, "stack:", err)
-		}
-		return 1
+	case !errors.Is(err, errReported):
+		fmt.Fprintln(a.err, "stack:", err)
 	}
+	return 1
 }
 
-func (a *app) dispatch(ctx context.Context, args []string) (err error) {
+func (a *app) dispatch(ctx context.Context, args []string) error {
 	if len(args) == 0 || args[0] == "help" || args[0] == "-h" || args[0] == "--help" {
 		usage(a.out)
 		return nil
 	}
 	for _, c := range commands() {
-		if c.name != args[0] {
-			continue
+		if c.name == args[0] {
+			if err := a.prepare(); err != nil {
+				return err
+			}
+			return c.run(a, ctx, args[1:])
 		}
-		dir, err := os.Getwd()
-		if err != nil {
-			return err
-		}
-		if a.root, err = checkout.Find(dir); err != nil {
-			return err
-		}
-		if a.environ, err = a.environ.WithDefaults(filepath.Join(a.root, "build.env")); err != nil {
-			return err
-		}
-		if a.services, err = checkout.Services(a.root); err != nil && c.needsServices {
-			return err
-		}
-		return c.run(a, ctx, args[1:])
 	}
 	return fmt.Errorf("no command %q: %w", args[0], errUsage)
 }
 
-// untilSignal returns a context that the first SIGINT, SIGTERM or SIGHUP ends.
-// The second ends the process at once; the reaper then tidies up.
-func untilSignal(errs io.Writer) (context.Context, func()) {
-	ctx, cancel := context.WithCancel(context.Background())
-	signals := make(chan os.Signal, 2)
-	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
-	go func() {
-		<-signals
-		cancel()
-		<-signals
-		fmt.Fprintln(errs, "stopping at once")
-		os.Exit(130)
-	}()
-	return ctx, func() { signal.Stop(signals); cancel() }
+func (a *app) prepare() error {
+	dir, err := os.Getwd()
+	if err != nil {
+		return err
+	}
+	if a.self, err = os.Executable(); err != nil {
+		return err
+	}
+	if a.root, err = checkout.Find(dir); err != nil {
+		return err
+	}
+	if a.environ, err = a.environ.WithDefaults(filepath.Join(a.root, "build.env")); err != nil {
+		return err
+	}
+	a.services, err = checkout.Services(a.root)
+	return err
 }

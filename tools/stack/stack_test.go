@@ -15,7 +15,7 @@ import (
 	"github.com/go-troika/troika/pkg/env"
 	"github.com/go-troika/troika/pkg/serviceauth"
 	"github.com/go-troika/troika/tools/stack/internal/process"
-	"github.com/go-troika/troika/tools/stack/internal/world"
+	"github.com/go-troika/troika/tools/stack/internal/stack"
 )
 
 // binary is the driver, built once for all tests.
@@ -43,8 +43,8 @@ type result struct {
 	code     int
 }
 
-// stack runs the driver to its end with further variables.
-func stack(t *testing.T, variables []string, args ...string) result {
+// drive runs the driver to its end with further variables.
+func drive(t *testing.T, variables []string, args ...string) result {
 	t.Helper()
 	var out, errs strings.Builder
 	cmd := command(t, variables, args...)
@@ -65,7 +65,7 @@ func command(t *testing.T, variables []string, args ...string) *exec.Cmd {
 
 // infra runs Postgres and Redis in the foreground under a name of their own and
 // answers the driver's process and the stack's status.
-func infra(t *testing.T) (*exec.Cmd, world.Status) {
+func infra(t *testing.T) (*exec.Cmd, stack.Status) {
 	t.Helper()
 	name := "t-" + strings.ToLower(rand.Text()[:8])
 	cmd := command(t, nil, "infra", "--name", name)
@@ -81,9 +81,9 @@ func infra(t *testing.T) (*exec.Cmd, world.Status) {
 			t.Log(errs.String())
 		}
 	})
-	var status world.Status
+	var status stack.Status
 	eventually(t, "the stack is ready", func() bool {
-		r := stack(t, nil, "status", "--json", "--name", name)
+		r := drive(t, nil, "status", "--json", "--name", name)
 		return json.Unmarshal([]byte(r.out), &status) == nil && status.Ready
 	})
 	return cmd, status
@@ -100,7 +100,7 @@ func eventually(t *testing.T, what string, ok func() bool) {
 }
 
 // pids are the stack's servers and all their children.
-func pids(status world.Status) []int {
+func pids(status stack.Status) []int {
 	var all []int
 	for _, p := range status.Parts {
 		all = append(all, process.Tree(p.PID)...)
@@ -109,7 +109,7 @@ func pids(status world.Status) []int {
 }
 
 // gone waits until no process and no folder of the stack is left.
-func gone(t *testing.T, status world.Status, pids []int) {
+func gone(t *testing.T, status stack.Status, pids []int) {
 	t.Helper()
 	for _, pid := range pids {
 		eventually(t, "every process is gone", func() bool { return !process.Alive(pid) })
@@ -127,7 +127,7 @@ func TestKilledStackLeavesNothing(t *testing.T) {
 	if len(all) < 5 {
 		t.Fatalf("processes %v, want Redis and Postgres with its children", all)
 	}
-	if r := stack(t, nil, "chaos", "pause", "postgres", "--name", status.Name); r.code != 0 {
+	if r := drive(t, nil, "chaos", "pause", "postgres", "--name", status.Name); r.code != 0 {
 		t.Fatal(r)
 	}
 	if err := cmd.Process.Kill(); err != nil {
@@ -154,14 +154,14 @@ func TestChaos(t *testing.T) {
 	_, status := infra(t)
 	chaos := func(verb, name string) {
 		t.Helper()
-		if r := stack(t, nil, "chaos", verb, name, "--name", status.Name); r.code != 0 {
+		if r := drive(t, nil, "chaos", verb, name, "--name", status.Name); r.code != 0 {
 			t.Fatalf("chaos %s %s: %+v", verb, name, r)
 		}
 	}
-	expect := func(name, state string) world.Part {
+	expect := func(name, state string) stack.Part {
 		t.Helper()
-		var now world.Status
-		r := stack(t, nil, "status", "--json", "--name", status.Name)
+		var now stack.Status
+		r := drive(t, nil, "status", "--json", "--name", status.Name)
 		if err := json.Unmarshal([]byte(r.out), &now); err != nil {
 			t.Fatal(err)
 		}
@@ -172,29 +172,29 @@ func TestChaos(t *testing.T) {
 		return parts[0]
 	}
 	for _, name := range []string{"redis", "postgres"} {
-		before := expect(name, world.Ready)
-		chaos(world.Pause, name)
-		expect(name, world.Paused)
-		chaos(world.Resume, name)
-		expect(name, world.Ready)
-		chaos(world.Kill, name)
-		expect(name, world.Exited)
-		if r := stack(t, nil, "chaos", "kill", name, "--name", status.Name); r.code != 1 {
+		before := expect(name, stack.Ready)
+		chaos(stack.Pause, name)
+		expect(name, stack.Paused)
+		chaos(stack.Resume, name)
+		expect(name, stack.Ready)
+		chaos(stack.Kill, name)
+		expect(name, stack.Exited)
+		if r := drive(t, nil, "chaos", "kill", name, "--name", status.Name); r.code != 1 {
 			t.Errorf("killing what is dead: %+v", r)
 		}
-		chaos(world.Start, name)
-		if after := expect(name, world.Ready); after.Port != before.Port || after.PID == before.PID {
+		chaos(stack.Start, name)
+		if after := expect(name, stack.Ready); after.Port != before.Port || after.PID == before.PID {
 			t.Errorf("%s came back as %+v, was %+v", name, after, before)
 		}
-		chaos(world.Stop, name)
-		expect(name, world.Exited)
-		chaos(world.Start, name)
-		expect(name, world.Ready)
+		chaos(stack.Stop, name)
+		expect(name, stack.Exited)
+		chaos(stack.Start, name)
+		expect(name, stack.Ready)
 	}
-	if r := stack(t, nil, "chaos", "kill", "nobody", "--name", status.Name); r.code != 1 || !strings.Contains(r.err, "redis, postgres") {
+	if r := drive(t, nil, "chaos", "kill", "nobody", "--name", status.Name); r.code != 1 || !strings.Contains(r.err, "redis, postgres") {
 		t.Errorf("chaos on nobody: %+v", r)
 	}
-	if r := stack(t, nil, "logs", "redis", "--name", status.Name); !strings.Contains(r.out, "Ready to accept connections") {
+	if r := drive(t, nil, "logs", "redis", "--name", status.Name); !strings.Contains(r.out, "Ready to accept connections") {
 		t.Errorf("logs: %+v", r)
 	}
 }
@@ -202,23 +202,23 @@ func TestChaos(t *testing.T) {
 func TestDetachAndDown(t *testing.T) {
 	t.Parallel()
 	name := []string{"--name", "t-" + strings.ToLower(rand.Text()[:8])}
-	up := stack(t, nil, append([]string{"infra", "--detach"}, name...)...)
+	up := drive(t, nil, append([]string{"infra", "--detach"}, name...)...)
 	if up.code != 0 || !strings.Contains(up.out, "export TEST_POSTGRES_URL='postgres://") || !strings.Contains(up.out, "export TEST_REDIS_URL='redis://") {
 		t.Fatalf("infra --detach: %+v", up)
 	}
-	if again := stack(t, nil, append([]string{"infra"}, name...)...); again.code != 1 || !strings.Contains(again.err, "is up already") {
+	if again := drive(t, nil, append([]string{"infra"}, name...)...); again.code != 1 || !strings.Contains(again.err, "is up already") {
 		t.Errorf("a second stack of that name: %+v", again)
 	}
-	var status world.Status
-	if err := json.Unmarshal([]byte(stack(t, nil, append([]string{"status", "--json"}, name...)...).out), &status); err != nil {
+	var status stack.Status
+	if err := json.Unmarshal([]byte(drive(t, nil, append([]string{"status", "--json"}, name...)...).out), &status); err != nil {
 		t.Fatal(err)
 	}
 	all := pids(status)
-	if down := stack(t, nil, append([]string{"down"}, name...)...); down.code != 0 {
+	if down := drive(t, nil, append([]string{"down"}, name...)...); down.code != 0 {
 		t.Errorf("down: %+v", down)
 	}
 	gone(t, status, all)
-	if down := stack(t, nil, append([]string{"down"}, name...)...); down.code != 0 || !strings.Contains(down.out, "nothing is up") {
+	if down := drive(t, nil, append([]string{"down"}, name...)...); down.code != 0 || !strings.Contains(down.out, "nothing is up") {
 		t.Errorf("down twice: %+v", down)
 	}
 }
@@ -228,11 +228,11 @@ func TestDetachedStackEndsWithItsGuardian(t *testing.T) {
 	t.Parallel()
 	guardian := t.TempDir()
 	name := []string{"--name", "t-" + strings.ToLower(rand.Text()[:8])}
-	if r := stack(t, []string{"STACK_END_WITH=" + guardian}, append([]string{"infra", "--detach"}, name...)...); r.code != 0 {
+	if r := drive(t, []string{"STACK_END_WITH=" + guardian}, append([]string{"infra", "--detach"}, name...)...); r.code != 0 {
 		t.Fatalf("%+v", r)
 	}
-	var status world.Status
-	if err := json.Unmarshal([]byte(stack(t, nil, append([]string{"status", "--json"}, name...)...).out), &status); err != nil {
+	var status stack.Status
+	if err := json.Unmarshal([]byte(drive(t, nil, append([]string{"status", "--json"}, name...)...).out), &status); err != nil {
 		t.Fatal(err)
 	}
 	all := pids(status)
@@ -245,7 +245,7 @@ func TestDetachedStackEndsWithItsGuardian(t *testing.T) {
 func TestMissingPartsAreListed(t *testing.T) {
 	t.Parallel()
 	for _, args := range [][]string{{"infra"}, {"infra", "--detach"}, {"test", "--short"}} {
-		r := stack(t, []string{"PG_BINDIR=/nonexistent", "STACK_NO_INSTALL=1", "STACK_NAME=t-" + strings.ToLower(rand.Text()[:8]), "TEST_REDIS_URL="}, args...)
+		r := drive(t, []string{"PG_BINDIR=/nonexistent", "STACK_NO_INSTALL=1", "STACK_NAME=t-" + strings.ToLower(rand.Text()[:8]), "TEST_REDIS_URL="}, args...)
 		said := r.out + r.err
 		if r.code != 1 || !strings.Contains(said, "PG_BINDIR=/nonexistent: no postgres") || !strings.Contains(said, "brew install") {
 			t.Errorf("%v: %+v", args, r)
@@ -259,12 +259,12 @@ func TestMistakesOnTheCommandLine(t *testing.T) {
 		"launch", "up --sideways", "up --scale", "up --scale user-service=none", "up --scale nobody=2", "up --ports some", "up --redis-via nowhere --world local", "up --redis-via :1 --world docker",
 		"status now", "chaos kill", "chaos slap redis", "logs a b", "token", "down --world mars", "status --name No!",
 	} {
-		r := stack(t, nil, strings.Fields(line)...)
+		r := drive(t, nil, strings.Fields(line)...)
 		if r.code != 2 || r.err == "" || strings.Count(r.err, "\n") != 1 {
 			t.Errorf("stack %s: %+v, want one line and exit code 2", line, r)
 		}
 	}
-	if r := stack(t, nil, "help"); r.code != 0 || !strings.Contains(r.out, "chaos kill|stop|pause|resume|start NAME") {
+	if r := drive(t, nil, "help"); r.code != 0 || !strings.Contains(r.out, "chaos kill|stop|pause|resume|start NAME") {
 		t.Errorf("help: %+v", r)
 	}
 }
@@ -279,7 +279,7 @@ func TestToken(t *testing.T) {
 		{nil, serviceauth.DemoSecret},
 		{[]string{"SERVICE_SECRET=" + own}, own},
 	} {
-		r := stack(t, test.variables, "token", "--service", "gateway", "--audience", "user-service")
+		r := drive(t, test.variables, "token", "--service", "gateway", "--audience", "user-service")
 		keys, err := serviceauth.ParseKeys(serviceauth.Config{Secret: env.NewSecret(test.secret)}, "development")
 		if err != nil {
 			t.Fatal(err)
@@ -290,7 +290,7 @@ func TestToken(t *testing.T) {
 			t.Errorf("token %+v: caller %q, %v", r, caller, err)
 		}
 	}
-	if r := stack(t, []string{"APP_ENV=production"}, "token", "--audience", "user-service"); r.code == 0 {
+	if r := drive(t, []string{"APP_ENV=production"}, "token", "--audience", "user-service"); r.code == 0 {
 		t.Errorf("the demo's secret signs in production: %+v", r)
 	}
 }

@@ -5,21 +5,18 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"slices"
+	"os/exec"
 	"strings"
-	"syscall"
-	"time"
 
 	"github.com/go-troika/troika/tools/stack/internal/checkout"
 	"github.com/go-troika/troika/tools/stack/internal/docker"
 	"github.com/go-troika/troika/tools/stack/internal/local"
 	"github.com/go-troika/troika/tools/stack/internal/machine"
-	"github.com/go-troika/troika/tools/stack/internal/process"
-	"github.com/go-troika/troika/tools/stack/internal/world"
+	"github.com/go-troika/troika/tools/stack/internal/stack"
 )
 
-// test runs the workspace's tests. Every test has what it needs, or the command
-// fails: nothing is skipped because a server is missing.
+// test runs the workspace's tests. Every test has the servers it needs, or the command
+// fails: no test is skipped because a server is missing.
 func (a *app) test(ctx context.Context, args []string) error {
 	flags := []string{"-race", "-timeout=30m"}
 	fs := a.flags("test")
@@ -39,43 +36,36 @@ func (a *app) test(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	self, err := os.Executable()
-	if err != nil {
-		return err
-	}
-	stack, err := local.New(local.Options{
+	l, err := local.New(ctx, local.Options{
 		Name: fmt.Sprintf("test-%d", os.Getpid()), Root: a.root,
-		Environ: a.environ, Reaper: []string{self, reaperCommand}, Out: a.out,
+		Environ: a.environ, Reaper: []string{a.self, reaperCommand}, Out: a.out,
 	})
 	if err != nil {
 		return err
 	}
-	err = a.testOn(ctx, stack, self, flags, suites)
-	return errors.Join(err, stack.Down(context.WithoutCancel(ctx)))
+	return errors.Join(a.testOn(ctx, l, flags, suites), l.Down(ctx))
 }
 
-// suites are the packages to test, after flags of their own. What drives whole
-// stacks comes last and alone, one package at a time, so that nothing competes with
-// what it times.
-func (a *app) suites(patterns []string) ([][]string, error) {
+// suites returns the packages to test, after flags of their own. Those that start whole
+// stacks come last, one at a time, so that nothing competes with what they time.
+func (a *app) suites(patterns []string) ([]string, error) {
 	if len(patterns) > 0 {
-		return [][]string{patterns}, nil
+		return []string{strings.Join(patterns, " ")}, nil
 	}
 	modules, err := checkout.Modules(a.root)
 	if err != nil {
 		return nil, err
 	}
-	suites := [][]string{slices.DeleteFunc(slices.Clone(modules), drivesStacks)}
+	var first []string
+	last := []string{"-p=1"}
 	for _, module := range modules {
-		if drivesStacks(module) {
-			suites = append(suites, []string{"-p=1", module})
+		if strings.Contains(module, "/e2e/") || strings.Contains(module, "/lab/") || strings.Contains(module, "/tools/") {
+			last = append(last, module)
+		} else {
+			first = append(first, module)
 		}
 	}
-	return suites, nil
-}
-
-func drivesStacks(module string) bool {
-	return strings.HasPrefix(module, "./e2e/") || strings.HasPrefix(module, "./lab/") || strings.HasPrefix(module, "./tools/")
+	return []string{strings.Join(first, " "), strings.Join(last, " ")}, nil
 }
 
 // testAll runs go test for each suite, one after the other, and reports whether any failed.
@@ -84,56 +74,47 @@ const testAll = `failed=0; for suite; do go test -json $TEST_FLAGS $suite || fai
 // countTests prints the last line, from variables that gotestsum sets.
 const countTests = `sh -c 'echo "$((TESTS_TOTAL - TESTS_FAILED - TESTS_SKIPPED)) passed, $TESTS_FAILED failed, $TESTS_SKIPPED skipped"'`
 
-func (a *app) testOn(ctx context.Context, stack *local.Stack, self string, flags []string, suites [][]string) error {
-	if _, err := machine.Ensure(ctx, stack.Supervisor(), a.out, a.environ, machine.Compiler); err != nil {
+func (a *app) testOn(ctx context.Context, l *local.Stack, flags, suites []string) error {
+	if _, err := machine.Ensure(ctx, l.Supervisor(), a.out, a.environ, machine.Compiler); err != nil {
 		return err
 	}
 	set := map[string]string{
-		"STACK_BIN": self, "TEST_WORLDS": a.testWorlds(ctx), endWithMark: stack.Dir().Path,
+		"STACK_BIN": a.self, "TEST_WORLDS": a.testWorlds(ctx), endWithMark: l.Dir(),
 		"CGO_ENABLED": "1", "TEST_FLAGS": strings.Join(flags, " "),
 	}
 	if a.environ.Get("TEST_POSTGRES_URL") == "" || a.environ.Get("TEST_REDIS_URL") == "" {
-		if err := stack.Up(ctx); err != nil {
+		if err := l.Up(ctx); err != nil {
 			return err
 		}
-		set["TEST_POSTGRES_URL"], set["TEST_REDIS_URL"] = stack.Infra()
+		set["TEST_POSTGRES_URL"], set["TEST_REDIS_URL"] = l.Infra()
 	} else {
 		fmt.Fprintln(a.out, "Postgres and Redis: those of TEST_POSTGRES_URL and TEST_REDIS_URL")
 	}
 	fmt.Fprintln(a.out, "compiling with the race detector (several minutes of CPU from an empty cache, seconds when nothing changed)")
-	args := []string{
-		"tool", "gotestsum", "--format=pkgname", "--format-icons=text", "--format-hide-empty-pkg",
-		"--post-run-command", countTests, "--raw-command", "--", "sh", "-c", testAll, "sh",
-	}
-	for _, suite := range suites {
-		args = append(args, strings.Join(suite, " "))
-	}
-	p, err := stack.Supervisor().Start(process.Spec{Path: "go", Args: args, Dir: a.root, Env: a.environ.With(set), Out: a.out})
-	if err != nil {
-		return err
-	}
-	stop := context.AfterFunc(ctx, func() { p.Stop(syscall.SIGTERM, 10*time.Second) })
-	defer stop()
-	if err := p.Wait(ctx, 10*time.Second); err != nil {
+	cmd := exec.Command("go", "tool", "gotestsum", "--format=pkgname", "--format-icons=text", "--format-hide-empty-pkg",
+		"--post-run-command", countTests, "--raw-command", "--", "sh", "-c", testAll, "sh")
+	cmd.Args = append(cmd.Args, suites...)
+	cmd.Dir, cmd.Env, cmd.Stdout, cmd.Stderr = a.root, a.environ.With(set), a.out, a.out
+	if err := l.Supervisor().Run(ctx, cmd); err != nil {
 		return errors.Join(ctx.Err(), errReported)
 	}
 	return nil
 }
 
-// testWorlds says which worlds the end-to-end tests run in.
+// testWorlds returns the value of TEST_WORLDS for the end-to-end tests.
 func (a *app) testWorlds(ctx context.Context) string {
 	if set := a.environ.Get("TEST_WORLDS"); set != "" {
 		fmt.Fprintf(a.out, "end-to-end tests run in: %s (TEST_WORLDS)\n", set)
 		return set
 	}
-	if a.world == world.Local {
+	if a.world == stack.Local {
 		fmt.Fprintln(a.out, "end-to-end tests run on local processes; the container world is not run, as asked")
-		return world.Local
+		return stack.Local
 	}
 	if err := docker.Engine(ctx, a.root); err != nil {
 		fmt.Fprintf(a.out, "end-to-end tests run on local processes; the container world is not run: %v\n", err)
-		return world.Local
+		return stack.Local
 	}
 	fmt.Fprintln(a.out, "end-to-end tests run on local processes and on containers")
-	return world.Local + "," + world.Docker
+	return stack.Local + "," + stack.Docker
 }

@@ -1,21 +1,23 @@
 package main
 
 import (
+	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/go-troika/troika/tools/stack/internal/checkout"
-	"github.com/go-troika/troika/tools/stack/internal/control"
-	"github.com/go-troika/troika/tools/stack/internal/docker"
-	"github.com/go-troika/troika/tools/stack/internal/world"
+	"github.com/go-troika/troika/tools/stack/internal/local"
+	"github.com/go-troika/troika/tools/stack/internal/stack"
 )
 
-// Names of stacks when --name says nothing.
+// Names of stacks without --name.
 const (
 	nameUp    = "troika"
 	nameDemo  = "troika-demo"
@@ -31,7 +33,7 @@ type upFlags struct {
 }
 
 func (a *app) up(ctx context.Context, args []string) error {
-	f := upFlags{launchOptions: launchOptions{services: a.services, scale: scales{}}}
+	f := upFlags{launchOptions: launchOptions{services: a.services, scale: map[string]int{}}}
 	var ports string
 	fs := a.flags("up")
 	fs.BoolVar(&f.detach, "detach", false, "")
@@ -39,31 +41,38 @@ func (a *app) up(ctx context.Context, args []string) error {
 	fs.BoolVar(&f.json, "json", false, "")
 	fs.StringVar(&ports, "ports", "own", "")
 	fs.StringVar(&f.redisVia, "redis-via", "", "")
-	fs.Var(f.scale, "scale", "")
+	fs.Func("scale", "", f.setScale)
 	if _, err := a.parse(fs, args, 0, 0); err != nil {
 		return err
 	}
-	if !slices.Contains([]string{"own", "free"}, ports) {
+	if ports != "own" && ports != "free" {
 		return fmt.Errorf("up: --ports %q is neither own nor free: %w", ports, errUsage)
 	}
-	if _, _, err := net.SplitHostPort(f.redisVia); f.redisVia != "" && (err != nil || a.world != world.Local) {
+	if _, _, err := net.SplitHostPort(f.redisVia); f.redisVia != "" && (err != nil || a.world != stack.Local) {
 		return fmt.Errorf("up: --redis-via wants HOST:PORT and --world local: %w", errUsage)
-	}
-	if err := f.scale.check(a.services); err != nil {
-		return err
 	}
 	f.freePorts = ports == "free"
 	if f.json {
 		a.say = a.err
 	}
-	return a.start(ctx, f, slices.DeleteFunc(append([]string{"up"}, args...), isDetach))
+	return a.start(ctx, f, nameUp)
 }
 
-func isDetach(arg string) bool {
-	return arg == "--detach" || arg == "-detach" || arg == "--detach=true"
+// setScale sets the replicas of one service, from SERVICE=N.
+func (f *upFlags) setScale(text string) error {
+	name, count, _ := strings.Cut(text, "=")
+	if !slices.ContainsFunc(f.services, func(s checkout.Service) bool { return s.Name == name }) {
+		return fmt.Errorf("no service %q", name)
+	}
+	n, err := strconv.Atoi(count)
+	if err != nil || n < 1 || n > 50 {
+		return errors.New("want SERVICE=N with N from 1 to 50")
+	}
+	f.scale[name] = n
+	return nil
 }
 
-// infra is up --infra-only that prints what tests read.
+// infra is up --infra-only that prints the variables that tests read.
 func (a *app) infra(ctx context.Context, args []string) error {
 	f := upFlags{infraOnly: true}
 	fs := a.flags("infra")
@@ -71,21 +80,15 @@ func (a *app) infra(ctx context.Context, args []string) error {
 	if _, err := a.parse(fs, args, 0, 0); err != nil {
 		return err
 	}
-	if a.name == "" {
-		a.name = nameInfra
-	}
 	a.say = a.err
-	return a.start(ctx, f, []string{"infra"})
+	return a.start(ctx, f, nameInfra)
 }
 
-// start runs a stack in the world that is to be had. again is the command line
-// that does the same in the foreground.
-func (a *app) start(ctx context.Context, f upFlags, again []string) error {
-	if a.name == "" {
-		a.name = nameUp
-	}
+// start runs a stack until ctx ends, or leaves it in the background.
+func (a *app) start(ctx context.Context, f upFlags, defaultName string) error {
+	a.name = cmp.Or(a.name, defaultName)
 	if f.infraOnly {
-		a.world, f.services = world.Local, nil // containers publish no such ports
+		a.world, f.services = stack.Local, nil // containers publish no such ports
 	}
 	if a.attached(ctx) != nil {
 		return a.alreadyUp()
@@ -94,42 +97,40 @@ func (a *app) start(ctx context.Context, f upFlags, again []string) error {
 	if err != nil {
 		return err
 	}
-	if d == nil && f.detach {
-		if err := a.detach(ctx, again...); err != nil {
+	if d == nil && f.detach && !a.detached() {
+		s, err := a.detach(ctx)
+		if err != nil {
 			return err
 		}
-		return a.show(ctx, f, a.attached(ctx))
+		return a.show(ctx, f, s)
 	}
 	s, err := a.launch(ctx, d, f.launchOptions)
 	if err != nil {
 		return err
 	}
-	detached := a.environ.Get(detachedMark) != ""
-	if !detached { // or the waiting invocation shows it
-		err = a.show(ctx, f, s)
+	if a.detached() { // the waiting invocation shows it
+		err = s.leave()
+	} else if err = a.show(ctx, f, s); err == nil && f.detach {
+		return s.leave()
 	}
-	if err == nil && (detached || f.detach) {
-		err = s.settle()
-	}
-	if err == nil && !f.detach {
+	if err == nil {
 		a.hold(ctx, s)
-	}
-	if f.detach && err == nil {
-		return nil
 	}
 	return a.stop(s, err)
 }
 
-// show prints the started stack and how it is ended.
-func (a *app) show(ctx context.Context, f upFlags, w world.World) error {
-	status, err := w.Status(ctx)
+// show prints the started stack and how to stop it.
+func (a *app) show(ctx context.Context, f upFlags, s stack.Handle) error {
+	status, err := s.Status(ctx)
 	switch {
 	case err != nil:
 		return err
 	case f.json:
 		return a.printJSON(status)
 	case f.infraOnly:
-		a.printExports(status)
+		for _, p := range status.Parts {
+			fmt.Fprintf(a.out, "export TEST_%s_URL='%s'\n", strings.ToUpper(p.Name), p.URL)
+		}
 	default:
 		status.Print(a.out)
 	}
@@ -141,38 +142,37 @@ func (a *app) show(ctx context.Context, f upFlags, w world.World) error {
 	return nil
 }
 
-// stop ends a stack and says so.
 func (a *app) stop(s *session, err error) error {
 	began := time.Now()
 	fmt.Fprintln(a.say, "stopping")
-	err = errors.Join(err, s.close())
-	fmt.Fprintf(a.say, "stopped in %s; nothing is left behind\n", world.Short(time.Since(began)))
+	err = errors.Join(err, s.stop())
+	fmt.Fprintf(a.say, "stopped in %s; nothing is left behind\n", stack.Short(time.Since(began)))
 	return err
 }
 
-func (a *app) printExports(status world.Status) {
-	for _, p := range status.Parts {
-		fmt.Fprintf(a.out, "export TEST_%s_URL='%s'\n", strings.ToUpper(p.Name), p.URL)
-	}
+func (a *app) printJSON(status stack.Status) error {
+	text, err := json.MarshalIndent(status, "", "  ")
+	fmt.Fprintf(a.out, "%s\n", text)
+	return err
 }
 
-// attached returns the running stack that --name means, or without one the
-// first that runs of those this program starts; nil if there is none.
-func (a *app) attached(ctx context.Context) world.World {
+// attached returns the running stack of the name in --name, or without one the
+// first that runs of those with the names of this program; nil if there is none.
+func (a *app) attached(ctx context.Context) stack.Handle {
 	candidates := []string{a.name}
 	if a.name == "" {
 		candidates = names
 	}
 	for _, name := range candidates {
-		if c, ok := control.Attach(ctx, checkout.RunPath(a.root, name)); ok && a.world != world.Docker {
+		if c, ok := local.Attach(ctx, checkout.RunPath(a.root, name)); ok && a.world != stack.Docker {
 			return c
 		}
 	}
 	for _, name := range candidates {
-		d := &docker.Stack{Name: name, Root: a.root, Services: a.services, Environ: a.environ, Out: a.say}
-		if a.world == world.Local {
+		if a.world == stack.Local {
 			break
 		}
+		d := a.dockerStack(name)
 		if status, err := d.Status(ctx); err == nil && status.Running() {
 			return d
 		}

@@ -1,9 +1,8 @@
-// Package checkout knows the repository the driver works on: where it is, which
-// services and modules it holds, and where a running stack keeps its files.
+// Package checkout finds the repository the driver works on, its services and modules,
+// and the folder where a running stack keeps its files.
 package checkout
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -15,9 +14,6 @@ import (
 
 	"github.com/go-troika/troika/pkg/env"
 )
-
-// Prefix is the module path that all modules of the repository share.
-const Prefix = "github.com/go-troika/troika/"
 
 // Find returns the root of the checkout that dir lies in: the nearest folder
 // upwards that holds go.work and services.
@@ -38,14 +34,14 @@ func Find(dir string) (string, error) {
 	}
 }
 
-// Service is what a service.yaml says of its service.
+// Service is the content of a service.yaml.
 type Service struct {
 	Name      string `yaml:"name"`
 	Port      int    `yaml:"port"`
 	AdminPort int    `yaml:"adminPort"`
 }
 
-// ParseService reads a service.yaml. Keys it has no use for are passed over.
+// ParseService reads a service.yaml. It ignores other keys.
 func ParseService(text []byte) (Service, error) {
 	var s Service
 	if err := yaml.Unmarshal(text, &s); err != nil {
@@ -63,10 +59,10 @@ func ParseService(text []byte) (Service, error) {
 	return s, errors.Join(errs...)
 }
 
-// Variable returns the service's name as it stands in variables: USER_SERVICE.
+// Variable returns the service's name as the prefix of a variable: USER_SERVICE.
 func (s Service) Variable() string { return strings.ToUpper(s.Role()) }
 
-// Role returns the service's name as Postgres knows it: user_service.
+// Role returns the service's name as that of a Postgres role: user_service.
 func (s Service) Role() string { return strings.ReplaceAll(s.Name, "-", "_") }
 
 // Services reads every services/*/service.yaml below root.
@@ -93,22 +89,14 @@ func Services(root string) ([]Service, error) {
 	return all, nil
 }
 
-// Modules returns the folders that go.work lists, as package patterns such as
-// ./pkg/... .
+// Modules returns a pattern for the packages of each module of the workspace, such as
+// github.com/go-troika/troika/pkg/... .
 func Modules(root string) ([]string, error) {
-	cmd := exec.Command("go", "work", "edit", "-json")
+	cmd := exec.Command("go", "list", "-m", "-f", "{{.Path}}/...")
 	cmd.Dir = root
 	out, err := cmd.Output()
 	if err != nil {
-		return nil, fmt.Errorf("read go.work: %w", err)
+		return nil, fmt.Errorf("list the modules of %s: %w", root, err)
 	}
-	var work struct{ Use []struct{ DiskPath string } }
-	if err := json.Unmarshal(out, &work); err != nil {
-		return nil, fmt.Errorf("read go.work: %w", err)
-	}
-	var patterns []string
-	for _, use := range work.Use {
-		patterns = append(patterns, "./"+filepath.ToSlash(filepath.Clean(use.DiskPath))+"/...")
-	}
-	return patterns, nil
+	return strings.Fields(string(out)), nil
 }

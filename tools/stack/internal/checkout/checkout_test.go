@@ -1,6 +1,7 @@
 package checkout_test
 
 import (
+	"context"
 	"errors"
 	"os"
 	"path/filepath"
@@ -84,23 +85,19 @@ func TestServicesAndModulesOfThisCheckout(t *testing.T) {
 	}
 }
 
-func nothing(string) {}
-
 func TestClaimIsExclusive(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "run")
-	guarded := map[string]bool{}
-	first, err := checkout.Claim(path, func(p string) { guarded[p] = true }, func(p string) { delete(guarded, p) })
+	first, err := checkout.Claim(t.Context(), path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(map[string]bool{path: true}, guarded); diff != "" {
-		t.Errorf("guarded (-want +got):\n%s", diff)
-	}
-	if _, err := checkout.Claim(path, nothing, nothing); !errors.Is(err, checkout.ErrRunning) {
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	if _, err := checkout.Claim(ctx, path); !errors.Is(err, checkout.ErrRunning) {
 		t.Errorf("second claim: %v", err)
 	}
-	if !checkout.OwnedByUs(path) || checkout.OwnedByUs(filepath.Join(path, "lock")) {
+	if !checkout.OwnedByUs(path) || checkout.OwnedByUs(filepath.Join(path, "nothing")) {
 		t.Error("OwnedByUs is wrong")
 	}
 	if err := first.Remove(); err != nil {
@@ -110,27 +107,43 @@ func TestClaimIsExclusive(t *testing.T) {
 	if err != nil || left != nil {
 		t.Errorf("left behind: %v, %v", left, err)
 	}
-	again, err := checkout.Claim(path, nothing, nothing)
+	again, err := checkout.Claim(t.Context(), path)
 	if err != nil {
 		t.Fatal("claim after Remove:", err)
 	}
 	_ = again.Remove()
 }
 
-// An owner that was killed leaves a folder whose lock nobody holds, and a reaper
-// that removes it.
+func TestClaimEmptiesAnAbandonedFolder(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "run")
+	abandoned := filepath.Join(path, "postgres", "data")
+	if err := os.MkdirAll(abandoned, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	d, err := checkout.Claim(t.Context(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(abandoned); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the data of the killed stack: %v, want that they are gone", err)
+	}
+	if err := d.Remove(); err != nil {
+		t.Error(err)
+	}
+}
+
+// The reaper of a killed stack holds the folder's lock until it has removed the folder.
 func TestClaimWaitsForTheReaper(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "run")
-	if err := os.Mkdir(path, 0o700); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(filepath.Join(path, "lock"), nil, 0o600); err != nil {
+	killed, err := checkout.Claim(t.Context(), path)
+	if err != nil {
 		t.Fatal(err)
 	}
 	reaped := make(chan error, 1)
-	time.AfterFunc(100*time.Millisecond, func() { reaped <- os.RemoveAll(path) })
-	d, err := checkout.Claim(path, nothing, nothing)
+	time.AfterFunc(100*time.Millisecond, func() { reaped <- killed.Remove() })
+	d, err := checkout.Claim(t.Context(), path)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,6 +1,7 @@
 package checkout
 
 import (
+	"context"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -22,7 +23,7 @@ const reaperTime = 11 * time.Second
 // invocation finds it; it lies outside the checkout.
 type RunDir struct {
 	Path string
-	lock *os.File
+	Lock *os.File // the folder itself, locked
 }
 
 // RunPath returns the path of the run folder of the calling user's named stack
@@ -49,86 +50,76 @@ func runBase() string {
 	}
 }
 
-// Socket returns the path of the control socket.
-func (d *RunDir) Socket() string { return SocketIn(d.Path) }
-
 // SocketIn returns the path of the control socket in a run folder.
 func SocketIn(path string) string { return filepath.Join(path, "control.sock") }
 
-// Claim makes the run folder of the named stack and holds it by a lock until the
-// process ends. A folder without a living owner is cleared first; with one,
-// the answer is [ErrRunning]. guard and release are told of every path before it
-// exists and when it does no longer.
-func Claim(path string, guard, release func(string)) (*RunDir, error) {
-	fresh := fmt.Sprintf("%s.%d", path, os.Getpid())
-	guard(fresh)
-	defer release(fresh)
-	d := &RunDir{Path: path}
-	if err := d.prepare(fresh); err != nil {
+// Claim makes the run folder at path, or takes over one that a killed stack left, and
+// locks it until the process and its reaper end. It waits for the reaper of a killed
+// stack. The error is [ErrRunning] if the folder stays locked.
+func Claim(ctx context.Context, path string) (*RunDir, error) {
+	ctx, cancel := context.WithTimeout(ctx, reaperTime)
+	defer cancel()
+	for {
+		if err := os.Mkdir(path, 0o711); err != nil && !errors.Is(err, fs.ErrExist) {
+			return nil, err
+		}
+		lock, err := lockDir(path)
+		if err == nil {
+			d := &RunDir{Path: path, Lock: lock}
+			return d, d.empty()
+		}
+		if !errors.Is(err, syscall.EWOULDBLOCK) && !errors.Is(err, fs.ErrNotExist) {
+			return nil, err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, ErrRunning
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}
+
+// lockDir locks the folder at path. The error is [fs.ErrNotExist] if it was removed
+// meanwhile.
+func lockDir(path string) (*os.File, error) {
+	if _, err := os.Lstat(path); err == nil && !OwnedByUs(path) {
+		return nil, fmt.Errorf("%s is not a folder of this user", path)
+	}
+	lock, err := os.Open(path)
+	if err != nil {
 		return nil, err
 	}
-	for range 2 {
-		err := os.Rename(fresh, path)
-		if err == nil {
-			guard(path)
-			return d, nil
+	err = syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+	if err == nil {
+		var locked, there os.FileInfo
+		if locked, err = lock.Stat(); err == nil {
+			there, err = os.Lstat(path)
 		}
-		if !errors.Is(err, fs.ErrExist) && !errors.Is(err, syscall.ENOTEMPTY) {
-			return nil, errors.Join(err, os.RemoveAll(fresh))
+		if err == nil && os.SameFile(locked, there) {
+			return lock, nil
 		}
-		if err := clearAbandoned(path); err != nil {
-			return nil, errors.Join(err, os.RemoveAll(fresh))
-		}
+		err = errors.Join(err, fs.ErrNotExist)
 	}
-	return nil, errors.Join(ErrRunning, os.RemoveAll(fresh))
+	return nil, errors.Join(err, lock.Close())
 }
 
-// prepare makes the folder under a name of its own and takes its lock there.
-func (d *RunDir) prepare(fresh string) error {
-	if err := os.Mkdir(fresh, 0o711); err != nil { // 711: Postgres' user passes through
-		return err
+// empty removes what a killed stack left in the folder.
+func (d *RunDir) empty() error {
+	entries, err := os.ReadDir(d.Path)
+	for _, e := range entries {
+		err = errors.Join(err, os.RemoveAll(filepath.Join(d.Path, e.Name())))
 	}
-	if err := os.Chmod(fresh, 0o711); err != nil { // whatever the umask
-		return err
-	}
-	if err := os.Mkdir(filepath.Join(fresh, "logs"), 0o700); err != nil {
-		return err
-	}
-	lock, err := os.OpenFile(filepath.Join(fresh, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
-	if err != nil {
-		return err
-	}
-	d.lock = lock
-	return syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
-}
-
-// clearAbandoned removes a folder whose owner is dead. It first leaves the
-// owner's reaper, which may be at work, the time to do so itself.
-func clearAbandoned(path string) error {
-	for deadline := time.Now().Add(reaperTime); time.Now().Before(deadline); <-time.After(20 * time.Millisecond) {
-		lock, err := os.Open(filepath.Join(path, "lock"))
-		if errors.Is(err, fs.ErrNotExist) {
-			return os.RemoveAll(path) // nothing is started before the lock is there
-		}
-		if err != nil {
-			return err
-		}
-		err = syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
-		_ = lock.Close()
-		if err != nil {
-			return ErrRunning
-		}
-	}
-	return os.RemoveAll(path)
+	// 711 whatever the umask: Postgres' user passes through.
+	return errors.Join(err, os.Chmod(d.Path, 0o711), os.Mkdir(filepath.Join(d.Path, "logs"), 0o700))
 }
 
 // Remove deletes the folder and all in it.
 func (d *RunDir) Remove() error {
-	return errors.Join(os.RemoveAll(d.Path), d.lock.Close())
+	return errors.Join(os.RemoveAll(d.Path), d.Lock.Close())
 }
 
-// OwnedByUs reports whether path is a folder that belongs to the calling user, so
-// that nobody else's socket is taken for a stack's.
+// OwnedByUs reports whether path is a folder of the calling user. Another user could
+// have made one to be taken for a stack's.
 func OwnedByUs(path string) bool {
 	info, err := os.Lstat(path)
 	if err != nil || !info.IsDir() {

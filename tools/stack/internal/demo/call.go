@@ -1,126 +1,102 @@
 package demo
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
-	"io"
-	"net/http"
+	"strconv"
 	"strings"
 	"time"
 
-	"github.com/go-troika/troika/pkg/serviceauth"
+	"github.com/go-troika/troika/tools/stack/internal/client"
 )
 
-// Failure is a step that came out otherwise than expected.
+// Failure is an unexpected outcome of a step.
 type Failure struct {
-	Expected, Came string
-	Trace          string // of the request, in the form of X-Trace-ID
+	Expected, Got string
+	Trace         string // of the request, in the form of X-Trace-ID
 }
 
-// Error is the failure on two or three lines.
+// Error returns the failure on two or three lines.
 func (f *Failure) Error() string {
-	text := fmt.Sprintf("  expected: %s\n  came:     %s", f.Expected, f.Came)
+	text := fmt.Sprintf("  expected: %s\n  got:      %s", f.Expected, f.Got)
 	if f.Trace != "" {
 		text += "\n  trace:    " + f.Trace
 	}
 	return text
 }
 
-// answer is what a service answered.
-type answer struct {
-	request string
-	status  int
-	header  http.Header
-	body    map[string]any
-	raw     string
-	took    time.Duration
-	trace   string
+// response is a service's response to a request.
+type response struct {
+	request    string // its method and path
+	status     int
+	retryAfter int // seconds
+	trace      string
+	raw        string
+	took       time.Duration
+	body       struct {
+		ID              string
+		Status          any // of an order; a number in a problem
+		DisplayName     string
+		CompletedOrders int
+		Code            string
+	}
 }
 
-func (a answer) text(key string) string {
-	text, _ := a.body[key].(string)
-	return text
-}
-
-func (a answer) number(key string) float64 {
-	number, _ := a.body[key].(float64)
-	return number
-}
-
-func (a answer) failure(expected string) error {
+func (r response) failure(expected string) error {
 	return &Failure{
-		Expected: a.request + ": " + expected,
-		Came:     fmt.Sprintf("%d %s", a.status, a.raw),
-		Trace:    a.trace,
+		Expected: r.request + ": " + expected,
+		Got:      fmt.Sprintf("%d %s", r.status, r.raw),
+		Trace:    r.trace,
 	}
 }
 
-func (a answer) want(status int) error {
-	if a.status != status {
-		return a.failure(fmt.Sprint(status))
+// expect sends a request and fails unless the response has this status.
+func (s *Story) expect(ctx context.Context, status int, method, service, path string, body any) (response, error) {
+	r, err := s.call(ctx, method, service, path, body)
+	if err == nil && r.status != status {
+		err = r.failure(fmt.Sprint(status))
 	}
-	return nil
+	return r, err
 }
 
-func (s *Story) expect(ctx context.Context, status int, method, service, path string, body any) (answer, error) {
-	a, err := s.call(ctx, method, service, path, body)
-	if err != nil {
-		return a, err
-	}
-	return a, a.want(status)
-}
-
-// call sends a request as gateway does. Only a request that gets no answer is an
-// error.
-func (s *Story) call(ctx context.Context, method, service, path string, body any) (answer, error) {
+// call sends a request. Only a request without a response is an error.
+func (s *Story) call(ctx context.Context, method, service, path string, body any) (response, error) {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	var payload bytes.Buffer
-	if body != nil {
-		if err := json.NewEncoder(&payload).Encode(body); err != nil {
-			return answer{}, err
-		}
-	}
-	req, err := http.NewRequestWithContext(ctx, method, s.urls[service]+path, &payload)
-	if err != nil {
-		return answer{}, err
-	}
-	token, err := s.Token(service)
-	if err != nil {
-		return answer{}, err
-	}
-	req.Header.Set(serviceauth.Header, token)
-	if body != nil {
-		req.Header.Set("Content-Type", "application/json")
-	}
-	a := answer{request: method + " " + path}
+	r := response{request: method + " " + path}
 	began := time.Now()
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return a, &Failure{Expected: a.request + ": an answer of " + service, Came: err.Error()}
+	resp, text, err := client.Send(ctx, s.Sign, service, method, s.urls[service]+path, body)
+	r.took, r.raw = time.Since(began), strings.TrimSpace(string(text))
+	if resp != nil {
+		r.status, r.trace = resp.StatusCode, resp.Header.Get("X-Trace-ID")
+		r.retryAfter, _ = strconv.Atoi(resp.Header.Get("Retry-After"))
 	}
-	defer resp.Body.Close()
-	raw, err := io.ReadAll(resp.Body)
-	a.took = time.Since(began)
-	a.status, a.header, a.trace = resp.StatusCode, resp.Header, resp.Header.Get("X-Trace-ID")
-	a.raw = strings.TrimSpace(string(raw))
-	if err == nil && len(raw) > 0 {
-		err = json.Unmarshal(raw, &a.body)
+	if err == nil && len(text) > 0 {
+		err = json.Unmarshal(text, &r.body)
 	}
 	if err != nil {
-		return a, &Failure{Expected: a.request + ": a JSON object", Came: a.raw + ": " + err.Error(), Trace: a.trace}
+		return r, &Failure{Expected: r.request + ": JSON from " + service, Got: r.raw + " " + err.Error(), Trace: r.trace}
 	}
-	return a, nil
+	return r, nil
 }
 
-// rest is the pause between two looks at something that takes its time.
-func rest(ctx context.Context) error {
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-time.After(5 * time.Millisecond):
-		return nil
+// until repeats a request until the response is as wanted.
+func (s *Story) until(
+	ctx context.Context, expected string, send func(context.Context) (response, error), ok func(response) bool,
+) (response, error) {
+	for limit := time.Now().Add(s.Patience); ; {
+		r, err := send(ctx)
+		if err != nil || ok(r) {
+			return r, err
+		}
+		if time.Now().After(limit) {
+			return r, r.failure(expected + " within " + s.Patience.String())
+		}
+		select {
+		case <-ctx.Done():
+			return r, ctx.Err()
+		case <-time.After(5 * time.Millisecond):
+		}
 	}
 }

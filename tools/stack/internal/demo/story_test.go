@@ -15,7 +15,7 @@ import (
 
 	"github.com/go-troika/troika/pkg/serviceauth"
 	"github.com/go-troika/troika/tools/stack/internal/demo"
-	"github.com/go-troika/troika/tools/stack/internal/world"
+	"github.com/go-troika/troika/tools/stack/internal/stack"
 )
 
 // fake is a system of three services in one server, as the story sees it. Its
@@ -79,10 +79,10 @@ func (f *fake) answer(rw http.ResponseWriter, status int, body map[string]any) {
 	_ = json.NewEncoder(rw).Encode(body)
 }
 
-func (f *fake) Status(context.Context) (world.Status, error) {
-	var s world.Status
+func (f *fake) Status(context.Context) (stack.Status, error) {
+	var s stack.Status
 	for _, name := range []string{demo.User, demo.Order, demo.Profile} {
-		s.Parts = append(s.Parts, world.Part{Name: name, Service: name, URL: f.url})
+		s.Parts = append(s.Parts, stack.Part{Name: name, Service: name, URL: f.url})
 	}
 	return s, nil
 }
@@ -93,7 +93,7 @@ func (f *fake) Chaos(_ context.Context, verb, name string) error {
 	if name != demo.User {
 		return fmt.Errorf("chaos on %s", name)
 	}
-	f.killed = verb == world.Kill
+	f.killed = verb == stack.Kill
 	return nil
 }
 
@@ -107,7 +107,7 @@ func play(t *testing.T, f *fake) (string, error) {
 	f.url = server.URL
 	var out strings.Builder
 	token := func(audience string) (string, error) { return "for-" + audience, nil }
-	err := (&demo.Story{World: f, Token: token, Out: &out, Patience: 200 * time.Millisecond}).Play(t.Context())
+	err := (&demo.Story{Stack: f, Sign: token, Out: &out, Patience: 200 * time.Millisecond}).Play(t.Context())
 	return out.String(), err
 }
 

@@ -11,13 +11,14 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
 
 	"github.com/go-troika/troika/tools/stack/internal/checkout"
 	"github.com/go-troika/troika/tools/stack/internal/machine"
-	"github.com/go-troika/troika/tools/stack/internal/world"
+	"github.com/go-troika/troika/tools/stack/internal/stack"
 )
 
 // pullLimit bounds the wait for images that are not on the machine yet.
@@ -28,87 +29,44 @@ type Stack struct {
 	Name      string
 	Root      string // the checkout, where compose.yaml is
 	Services  []checkout.Service
-	Scale     map[string]int    // replicas per service
+	Scale     map[string]int    // replicas by service
 	Environ   machine.Environ   // of the caller
-	Variables map[string]string // what compose.yaml lets the environment set
+	Variables map[string]string // set for compose.yaml besides
 	Out       io.Writer
 }
 
-// Engine reports whether a Docker engine answers that can run the compose file of
-// root; the error says in a line why it can't.
+// Engine returns nil if a Docker engine answers that can run the compose file of
+// root, and otherwise the reason in a line.
 func Engine(ctx context.Context, root string) error {
 	if _, err := exec.LookPath("docker"); err != nil {
 		return errors.New("no docker command")
 	}
 	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
 	defer cancel()
-	if _, err := output(ctx, root, "version", "--format", "{{.Server.Version}}"); err != nil {
+	if _, err := docker(ctx, root, nil, "version", "--format", "{{.Server.Version}}"); err != nil {
 		return errors.New("no Docker engine answers")
 	}
-	if _, err := os.Stat(filepath.Join(root, "compose.yaml")); err != nil {
-		return errors.New("there is no compose.yaml")
-	}
-	if _, err := output(ctx, root, "compose", "config", "--quiet"); err != nil {
+	if _, err := docker(ctx, root, nil, "compose", "config", "--quiet"); err != nil {
 		return fmt.Errorf("docker compose does not take compose.yaml: %w", err)
 	}
 	return nil
 }
 
-// Images sees to it that the base images are on the machine and that the
-// services' images are built. Its error is a reason to run without containers.
+// Images pulls the images that are not on the machine and builds those of the services.
+// Its error is a reason to run without containers.
 func (s *Stack) Images(ctx context.Context) error {
-	images, err := s.baseImages(ctx)
-	if err != nil {
-		return err
-	}
-	pull, cancel := context.WithTimeout(ctx, pullLimit)
+	pulling, cancel := context.WithTimeout(ctx, pullLimit)
 	defer cancel()
-	for _, image := range images {
-		if _, err := output(ctx, s.Root, "image", "inspect", image); err == nil {
-			continue
-		}
-		fmt.Fprintf(s.Out, "pulling %s\n", image)
-		if _, err := output(pull, s.Root, "pull", "--quiet", image); err != nil {
-			return fmt.Errorf("image %s cannot be had: %w", image, err)
-		}
-	}
 	fmt.Fprintln(s.Out, "building the images (some minutes the first time, seconds when nothing changed)")
 	began := time.Now()
+	if _, err := s.compose(pulling, "pull", "--quiet", "--policy", "missing", "--ignore-buildable"); err != nil {
+		return fmt.Errorf("the images cannot be pulled: %w", err)
+	}
 	if _, err := s.compose(ctx, "build", "--quiet"); err != nil {
 		return fmt.Errorf("the images cannot be built: %w", err)
 	}
-	fmt.Fprintf(s.Out, "built in %s\n", world.Short(time.Since(began)))
+	fmt.Fprintf(s.Out, "built in %s\n", stack.Short(time.Since(began)))
 	return nil
-}
-
-// baseImages lists what the services are built from and what runs beside them.
-func (s *Stack) baseImages(ctx context.Context) ([]string, error) {
-	text, err := s.compose(ctx, "config", "--format", "json")
-	if err != nil {
-		return nil, err
-	}
-	seen := map[string]bool{}
-	var images []string
-	add := func(image string) {
-		if !seen[image] && image != "" {
-			images = append(images, image)
-		}
-		seen[image] = true
-	}
-	files, err := parseConfig([]byte(text), add)
-	if err != nil {
-		return nil, err
-	}
-	for _, file := range files {
-		dockerfile, err := os.ReadFile(file)
-		if err != nil {
-			return nil, err
-		}
-		for _, image := range ParseFrom(string(dockerfile)) {
-			add(image)
-		}
-	}
-	return images, nil
 }
 
 // Up starts the containers and returns when all are healthy.
@@ -118,59 +76,69 @@ func (s *Stack) Up(ctx context.Context) error {
 		args = append(args, "--scale", fmt.Sprintf("%s=%d", service, n))
 	}
 	began := time.Now()
-	if _, err := s.compose(ctx, args...); err != nil {
-		return fmt.Errorf("%w\n%s", err, s.lastWords(context.WithoutCancel(ctx)))
+	_, err := s.compose(ctx, args...)
+	status, statusErr := s.Status(context.WithoutCancel(ctx))
+	if err != nil {
+		logs := []string{"logs", "--no-color", "--tail", "15"}
+		for _, p := range status.Parts {
+			if p.State != stack.Ready && p.Detail != finished {
+				logs = append(logs, p.Service)
+			}
+		}
+		output, _ := s.compose(context.WithoutCancel(ctx), logs...)
+		return fmt.Errorf("%w\n%s", err, output)
 	}
-	status, err := s.Status(ctx)
 	for _, p := range status.Parts {
-		if p.State == world.Ready {
+		if p.State == stack.Ready {
 			p.Announce(s.Out)
 		}
 	}
-	fmt.Fprintf(s.Out, "all healthy in %s\n", world.Short(time.Since(began)))
-	return err
+	fmt.Fprintf(s.Out, "all healthy in %s\n", stack.Short(time.Since(began)))
+	return statusErr
 }
 
-// lastWords are the last lines of the parts that are not as they should be.
-func (s *Stack) lastWords(ctx context.Context) string {
-	args := []string{"logs", "--no-color", "--tail", "15"}
-	status, _ := s.Status(ctx)
-	for _, p := range status.Parts {
-		if p.State != world.Ready && p.Detail != finished {
-			args = append(args, p.Service)
-		}
+// Status implements [stack.Handle].
+func (s *Stack) Status(ctx context.Context) (stack.Status, error) {
+	status := stack.Status{Name: s.Name, World: stack.Docker}
+	ids, err := docker(ctx, s.Root, nil, "ps", "--all", "--quiet", "--filter", "label=com.docker.compose.project="+s.Name)
+	if err != nil || strings.TrimSpace(ids) == "" {
+		return status, err
 	}
-	said, _ := s.compose(ctx, args...)
-	return said
+	text, err := docker(ctx, s.Root, nil, append([]string{"inspect"}, strings.Fields(ids)...)...)
+	if err != nil {
+		return status, err
+	}
+	status.Parts, err = ParseInspect([]byte(text), s.Services, time.Now())
+	status.Ready = len(status.Parts) > 0
+	for i, p := range status.Parts {
+		status.Parts[i].RSS = memory(p.PID, p.Container)
+		status.Ready = status.Ready && (p.State == stack.Ready || p.Detail == finished)
+	}
+	return status, err
 }
 
-// DownCommand is the command that removes the composition and its data.
+// DownCommand returns the command that removes the composition and its data.
 func (s *Stack) DownCommand() []string {
 	return []string{
-		"docker", "compose", "--project-directory", s.Root, "-f", filepath.Join(s.Root, "compose.yaml"),
-		"-p", s.Name, "down", "--volumes", "--remove-orphans",
+		"docker", "compose", "-f", filepath.Join(s.Root, "compose.yaml"), "-p", s.Name,
+		"down", "--volumes", "--remove-orphans",
 	}
 }
 
-// Down implements [world.World].
+// Down implements [stack.Handle].
 func (s *Stack) Down(ctx context.Context) error {
-	argv := s.DownCommand()
-	_, err := s.run(ctx, argv[1:])
+	_, err := docker(ctx, s.Root, s.Environ.With(s.Variables), s.DownCommand()[1:]...)
 	return err
 }
 
-// Logs implements [world.World].
+// Logs implements [stack.Handle].
 func (s *Stack) Logs(ctx context.Context, out io.Writer, follow bool, name string) error {
 	args := []string{"compose", "--ansi", "never", "-p", s.Name, "logs"}
 	if follow {
 		args = append(args, "--follow")
 	}
 	if name != "" {
-		status, err := s.Status(ctx)
-		if err != nil {
-			return err
-		}
-		parts, err := status.Named(name)
+		parts, err := s.named(ctx, name)
 		if err != nil {
 			return err
 		}
@@ -186,87 +154,61 @@ func (s *Stack) Logs(ctx context.Context, out io.Writer, follow bool, name strin
 	return nil
 }
 
-// Chaos implements [world.World].
-func (s *Stack) Chaos(ctx context.Context, verb, name string) error {
-	command, ok := map[string]string{
-		world.Kill: "kill", world.Stop: "stop", world.Pause: "pause", world.Resume: "unpause", world.Start: "start",
-	}[verb]
-	if !ok {
-		return fmt.Errorf("no verb %q; there are: %s", verb, strings.Join(world.Verbs, ", "))
-	}
-	all, ids, err := s.inspect(ctx)
-	if err != nil {
-		return err
-	}
-	parts, err := world.Status{Parts: all}.Named(name)
-	if err != nil {
-		return err
-	}
-	args := []string{command}
-	for _, p := range parts {
-		args = append(args, ids[p.Name])
-	}
-	if _, err := output(ctx, s.Root, args...); err != nil || verb != world.Start {
-		return err
-	}
-	return s.awaitReady(ctx, name)
+var chaosCommands = map[string]string{
+	stack.Kill: "kill", stack.Stop: "stop", stack.Pause: "pause", stack.Resume: "unpause", stack.Start: "start",
 }
 
-func (s *Stack) awaitReady(ctx context.Context, name string) error {
+// Chaos implements [stack.Handle].
+func (s *Stack) Chaos(ctx context.Context, verb, name string) error {
+	parts, err := s.named(ctx, name)
+	if err != nil {
+		return err
+	}
+	args := []string{chaosCommands[verb]}
+	for _, p := range parts {
+		args = append(args, p.Container)
+	}
+	if _, err := docker(ctx, s.Root, nil, args...); err != nil || verb != stack.Start {
+		return err
+	}
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	for {
-		status, err := s.Status(ctx)
+		parts, err := s.named(ctx, name)
 		if err != nil {
-			return err
+			return fmt.Errorf("wait until %s is ready: %w", name, err)
 		}
-		parts, err := status.Named(name)
-		if err != nil {
-			return err
-		}
-		ready := 0
-		for _, p := range parts {
-			if p.State == world.Ready {
-				ready++
-			}
-		}
-		if ready == len(parts) {
+		if !slices.ContainsFunc(parts, func(p stack.Part) bool { return p.State != stack.Ready }) {
 			return nil
 		}
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("%s is not ready: %w", name, ctx.Err())
-		case <-time.After(50 * time.Millisecond):
-		}
+		<-time.After(50 * time.Millisecond)
 	}
 }
 
+func (s *Stack) named(ctx context.Context, name string) ([]stack.Part, error) {
+	status, err := s.Status(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return status.Named(name)
+}
+
 func (s *Stack) compose(ctx context.Context, args ...string) (string, error) {
-	return s.run(ctx, append([]string{"compose", "-p", s.Name}, args...))
+	return docker(ctx, s.Root, s.Environ.With(s.Variables), append([]string{"compose", "-p", s.Name}, args...)...)
 }
 
-func (s *Stack) run(ctx context.Context, args []string) (string, error) {
+// docker runs a docker command in dir, with the own environment if environ is nil. The
+// error ends with the last lines of its standard error.
+func docker(ctx context.Context, dir string, environ []string, args ...string) (string, error) {
 	cmd := exec.CommandContext(ctx, "docker", args...)
-	cmd.Dir, cmd.Env = s.Root, s.Environ.With(s.Variables)
-	return outputOf(cmd)
-}
-
-func output(ctx context.Context, dir string, args ...string) (string, error) {
-	cmd := exec.CommandContext(ctx, "docker", args...)
-	cmd.Dir = dir
-	return outputOf(cmd)
-}
-
-// outputOf runs cmd; its error ends with the last lines that the command wrote.
-func outputOf(cmd *exec.Cmd) (string, error) {
 	var out, errs strings.Builder
-	cmd.Stdout, cmd.Stderr = &out, &errs
+	cmd.Dir, cmd.Env, cmd.Stdout, cmd.Stderr = dir, environ, &out, &errs
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	cmd.WaitDelay = 10 * time.Second
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // a Ctrl-C is ours to pass on
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // a Ctrl-C must not reach it
 	if err := cmd.Run(); err != nil {
 		lines := strings.Split(strings.TrimSpace(errs.String()), "\n")
-		return "", fmt.Errorf("docker %s: %w\n%s", cmd.Args[1], err, strings.Join(lines[max(0, len(lines)-15):], "\n"))
+		return "", fmt.Errorf("docker %s: %w\n%s", args[0], err, strings.Join(lines[max(0, len(lines)-15):], "\n"))
 	}
 	return out.String(), nil
 }

@@ -6,43 +6,70 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"time"
 
-	"github.com/go-troika/troika/tools/stack/internal/world"
+	"github.com/go-troika/troika/tools/stack/internal/stack"
 )
+
+// logReader reads a part's log. Beyond its end the reader goes on where the log grows.
+type logReader struct {
+	part string
+	file *os.File
+	*bufio.Reader
+	begun string // a line that has not ended yet
+}
+
+// copyLines writes the lines that have ended, each with the part's name before it.
+func (r *logReader) copyLines(out io.Writer) error {
+	for {
+		text, err := r.ReadString('\n')
+		r.begun += text
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err == nil {
+			_, err = fmt.Fprintf(out, "%-18s| %s", r.part, r.begun)
+		}
+		if err != nil {
+			return err
+		}
+		r.begun = ""
+	}
+}
 
 // Logs writes the logs of a stack below its run folder: those of the named
 // part, or of all. With follow it goes on until ctx ends or the stack does.
 func Logs(ctx context.Context, dir string, out io.Writer, follow bool, name string) error {
-	read := map[string]*os.File{}
+	var readers []*logReader
 	defer func() {
-		for _, f := range read {
-			_ = f.Close()
+		for _, r := range readers {
+			_ = r.file.Close()
 		}
 	}()
+	opened := map[string]bool{}
 	for {
 		files, _ := filepath.Glob(filepath.Join(dir, "logs", "*.log"))
 		for _, file := range files {
 			part := strings.TrimSuffix(filepath.Base(file), ".log")
-			if name != "" && !meant(part, name) || read[part] != nil {
+			service := strings.TrimRight(part, "-0123456789")
+			if opened[file] || name != "" && !(stack.Part{Name: part, Service: service}).Is(name) {
 				continue
 			}
 			f, err := os.Open(file)
 			if err != nil {
 				return err
 			}
-			read[part] = f
+			opened[file] = true
+			readers = append(readers, &logReader{part: part, file: f, Reader: bufio.NewReader(f)})
 		}
-		if len(read) == 0 {
+		if readers == nil {
 			return fmt.Errorf("no part named %q has a log", name)
 		}
-		for _, part := range slices.Sorted(maps.Keys(read)) {
-			if err := copyLines(out, read[part], part); err != nil {
+		for _, r := range readers {
+			if err := r.copyLines(out); err != nil {
 				return err
 			}
 		}
@@ -50,33 +77,5 @@ func Logs(ctx context.Context, dir string, out io.Writer, follow bool, name stri
 			return nil
 		}
 		pause(ctx, 200*time.Millisecond)
-	}
-}
-
-// meant reports whether name means the part: itself, or its service.
-func meant(part, name string) bool {
-	return world.Part{Name: part, Service: strings.TrimRight(part, "-0123456789")}.Is(name)
-}
-
-// copyLines writes the whole lines that are new in f, each with the part's name
-// before it, and leaves a last line that is not ended for the next time.
-func copyLines(out io.Writer, f *os.File, part string) error {
-	at, err := f.Seek(0, io.SeekCurrent)
-	if err != nil {
-		return err
-	}
-	for lines := bufio.NewReader(f); ; {
-		line, err := lines.ReadString('\n')
-		if errors.Is(err, io.EOF) {
-			_, err = f.Seek(at, io.SeekStart)
-			return err
-		}
-		if err != nil {
-			return err
-		}
-		at += int64(len(line))
-		if _, err := fmt.Fprintf(out, "%-18s| %s", part, line); err != nil {
-			return err
-		}
 	}
 }

@@ -5,11 +5,11 @@ import (
 	"os"
 	"os/user"
 	"strconv"
-	"sync"
 	"syscall"
 )
 
-// dataOwner returns whom the servers run as: root may not run Postgres.
+// dataOwner returns the user that Postgres and Redis run as, nil for the own one:
+// Postgres does not run as root.
 func dataOwner() (*syscall.Credential, error) {
 	if os.Geteuid() != 0 {
 		return nil, nil
@@ -24,20 +24,17 @@ func dataOwner() (*syscall.Credential, error) {
 	return nil, errors.New("root may not run Postgres, and there is no user postgres or nobody")
 }
 
-func mkdirFor(path string, owner *syscall.Credential) error {
-	if err := os.Mkdir(path, 0o700); err != nil || owner == nil {
-		return err
-	}
-	return os.Chown(path, int(owner.Uid), int(owner.Gid))
+func mkdir(path string, owner *syscall.Credential) error {
+	return errors.Join(os.Mkdir(path, 0o700), chown(path, owner))
 }
 
-// together runs do for all at once and joins the errors.
-func together[T any](all []T, do func(T) error) error {
-	errs := make([]error, len(all))
-	var group sync.WaitGroup
-	for i, one := range all {
-		group.Go(func() { errs[i] = do(one) })
+func writeFile(path, text string, owner *syscall.Credential) error {
+	return errors.Join(os.WriteFile(path, []byte(text), 0o600), chown(path, owner))
+}
+
+func chown(path string, owner *syscall.Credential) error {
+	if owner == nil {
+		return nil
 	}
-	group.Wait()
-	return errors.Join(errs...)
+	return os.Chown(path, int(owner.Uid), int(owner.Gid))
 }

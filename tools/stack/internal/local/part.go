@@ -5,18 +5,20 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"strings"
 	"sync"
 	"syscall"
 	"time"
 
 	"github.com/go-troika/troika/tools/stack/internal/process"
-	"github.com/go-troika/troika/tools/stack/internal/world"
+	"github.com/go-troika/troika/tools/stack/internal/stack"
 )
 
 const (
 	pollEvery  = 15 * time.Millisecond
 	readyLimit = 60 * time.Second
+	stopGrace  = 25 * time.Second // of a service, before it is killed
 )
 
 // part is one server of the stack through all its processes: it may be killed
@@ -26,10 +28,11 @@ type part struct {
 	port, adminPort        int
 	url                    string
 	log                    string
-	spec                   process.Spec
-	probe                  func(ctx context.Context) error // nil once the server can serve
+	command                func() *exec.Cmd
+	probe                  func(ctx context.Context, pid int) error // nil once the server can serve
 	stopSignal             syscall.Signal
-	restarts               int // tries when it ends before it is ready
+	death                  syscall.Signal // ends it when this process dies
+	restarts               int            // tries when it ends before it is ready
 
 	verb sync.Mutex // one verb at a time
 
@@ -41,12 +44,12 @@ type part struct {
 }
 
 // start starts the server and waits until it is ready.
-func (p *part) start(ctx context.Context, k *process.Supervisor) error {
+func (p *part) start(ctx context.Context, supervisor *process.Supervisor) error {
 	ctx, cancel := context.WithTimeout(ctx, readyLimit)
 	defer cancel()
 	began := time.Now()
 	for try := 0; ; try++ {
-		proc, err := p.launch(k)
+		proc, err := p.launch(supervisor)
 		if err != nil {
 			return fmt.Errorf("start %s: %w", p.name, err)
 		}
@@ -57,7 +60,7 @@ func (p *part) start(ctx context.Context, k *process.Supervisor) error {
 			p.mu.Unlock()
 			return nil
 		}
-		if !errors.Is(err, errEnded) || try >= p.restarts {
+		if !proc.Ended() || try >= p.restarts {
 			return fmt.Errorf("start %s: %w\n%s", p.name, err, tail(p.log, 15))
 		}
 		pause(ctx, 20*pollEvery)
@@ -65,76 +68,72 @@ func (p *part) start(ctx context.Context, k *process.Supervisor) error {
 }
 
 // launch starts a process that appends to the part's log.
-func (p *part) launch(k *process.Supervisor) (*process.Process, error) {
+func (p *part) launch(supervisor *process.Supervisor) (*process.Process, error) {
 	log, err := os.OpenFile(p.log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return nil, err
 	}
 	defer log.Close()
-	spec := p.spec
-	spec.Out = log
+	cmd := p.command()
+	cmd.Stdout, cmd.Stderr = log, log
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.closed {
 		return nil, errors.New("the stack is stopping")
 	}
-	proc, err := k.Start(spec)
+	proc, err := supervisor.Start(cmd, p.death)
 	if err == nil {
 		p.proc, p.ready, p.paused = proc, 0, false
 	}
 	return proc, err
 }
 
-var errEnded = errors.New("ended before it was ready")
-
 func (p *part) awaitReady(ctx context.Context, proc *process.Process) error {
 	for {
-		err := p.probe(ctx)
-		if proc.Ended() {
-			return fmt.Errorf("%w: %s", errEnded, proc.Outcome())
-		}
-		if err == nil {
+		err := p.probe(ctx, proc.Pid)
+		switch {
+		case proc.Ended():
+			return errors.New("ended before it was ready: " + proc.Outcome())
+		case err == nil:
 			return nil
-		}
-		if pause(ctx, pollEvery); errors.Is(ctx.Err(), context.Canceled) {
+		case errors.Is(ctx.Err(), context.Canceled):
 			return ctx.Err()
-		} else if ctx.Err() != nil {
+		case ctx.Err() != nil:
 			return fmt.Errorf("not ready after %s: %w", readyLimit, err)
 		}
+		pause(ctx, pollEvery)
 	}
 }
 
 // chaos does one verb and waits until it has taken effect.
-func (p *part) chaos(ctx context.Context, k *process.Supervisor, verb string) error {
+func (p *part) chaos(ctx context.Context, supervisor *process.Supervisor, verb string) error {
 	p.verb.Lock()
 	defer p.verb.Unlock()
 	proc := p.process()
 	running := proc != nil && !proc.Ended()
-	if verb == world.Start {
+	if verb == stack.Start {
 		if running {
 			return fmt.Errorf("%s is running", p.name)
 		}
-		return p.start(ctx, k)
+		return p.start(ctx, supervisor)
 	}
 	if !running {
 		return fmt.Errorf("%s is not running", p.name)
 	}
 	switch verb {
-	case world.Kill:
-		if err := proc.Signal(syscall.SIGKILL); err != nil {
-			return err
-		}
+	case stack.Kill:
+		err := proc.Signal(syscall.SIGKILL)
 		<-proc.Done()
-		return nil
-	case world.Stop:
+		return err
+	case stack.Stop:
 		proc.Stop(p.stopSignal, stopGrace)
 		return nil
-	case world.Pause:
+	case stack.Pause:
 		return p.setPaused(true, proc.SignalTree(syscall.SIGSTOP))
-	case world.Resume:
+	case stack.Resume:
 		return p.setPaused(false, proc.SignalTree(syscall.SIGCONT))
 	default:
-		return fmt.Errorf("no verb %q; there are: %s", verb, strings.Join(world.Verbs, ", "))
+		return fmt.Errorf("no verb %q; there are: %s", verb, strings.Join(stack.Verbs, ", "))
 	}
 }
 
@@ -162,29 +161,26 @@ func (p *part) process() *process.Process {
 	return p.proc
 }
 
-// status is the part as other invocations see it.
-func (p *part) status() world.Part {
+func (p *part) status() stack.Part {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	s := world.Part{
-		Name: p.name, Service: p.service, State: world.Starting, Detail: p.version,
+	s := stack.Part{
+		Name: p.name, Service: p.service, State: stack.Starting, Detail: p.version,
 		Port: p.port, AdminPort: p.adminPort, URL: p.url, ReadyMS: p.ready.Milliseconds(),
 	}
-	if p.proc == nil {
+	switch {
+	case p.proc == nil:
 		return s
-	}
-	if p.proc.Ended() {
-		s.State, s.Detail = world.Exited, p.proc.Outcome()
+	case p.proc.Ended():
+		s.State, s.Detail = stack.Exited, p.proc.Outcome()
 		return s
+	case p.paused:
+		s.State = stack.Paused
+	case p.ready > 0:
+		s.State = stack.Ready
 	}
 	s.PID, s.RSS = p.proc.Pid, process.Memory(p.proc.Pid)
 	s.UptimeMS = time.Since(p.proc.Started).Milliseconds()
-	if p.ready > 0 {
-		s.State = world.Ready
-	}
-	if p.paused {
-		s.State = world.Paused
-	}
 	return s
 }
 

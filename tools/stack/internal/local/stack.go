@@ -9,24 +9,27 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os/exec"
 	"path/filepath"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
 	"github.com/go-troika/troika/tools/stack/internal/checkout"
 	"github.com/go-troika/troika/tools/stack/internal/machine"
 	"github.com/go-troika/troika/tools/stack/internal/process"
-	"github.com/go-troika/troika/tools/stack/internal/world"
+	"github.com/go-troika/troika/tools/stack/internal/stack"
 )
 
-// Options say what to run.
+// Options configures a stack.
 type Options struct {
 	Name      string // keeps stacks of one checkout apart
 	Root      string // the checkout
 	Services  []checkout.Service
-	Scale     map[string]int    // replicas per service; 1 where it says nothing
+	Scale     map[string]int    // replicas by service; default 1
 	FreePorts bool              // services take any free ports, not their own
-	RedisVia  string            // host:port at which something relays the services to Redis; "" for none
+	RedisVia  string            // host:port of a proxy between the services and Redis; "" for none
 	Environ   machine.Environ   // of the caller; services get it too
 	Variables map[string]string // set for every service besides
 	Reaper    []string          // the command that becomes the reaper
@@ -44,79 +47,57 @@ type Stack struct {
 	postgres   *part
 	redis      *part
 
-	mu      sync.Mutex
-	parts   []*part
-	ready   bool
-	closing sync.Once
+	mu    sync.Mutex
+	parts []*part
+	ready bool
 }
 
 // New claims the run folder of a stack and starts its reaper, nothing else. The
 // error is [checkout.ErrRunning] if a stack of that name is up.
-func New(o Options) (*Stack, error) {
-	supervisor, err := process.NewSupervisor(o.Reaper...)
+func New(ctx context.Context, o Options) (*Stack, error) {
+	dir, err := checkout.Claim(ctx, checkout.RunPath(o.Root, o.Name))
 	if err != nil {
 		return nil, err
 	}
-	dir, err := checkout.Claim(checkout.RunPath(o.Root, o.Name), supervisor.RemoveOnExit, supervisor.CancelRemove)
+	supervisor, err := process.NewSupervisor(dir.Lock, o.Reaper...)
 	if err != nil {
-		return nil, errors.Join(err, supervisor.Close())
+		return nil, errors.Join(err, dir.Remove())
 	}
-	return &Stack{
-		Options: o, dir: dir, supervisor: supervisor, password: rand.Text()}, nil
+	supervisor.RunOnExit("rm", "-rf", dir.Path)
+	return &Stack{Options: o, dir: dir, supervisor: supervisor, password: rand.Text()}, nil
 }
 
-// Dir returns the run folder.
-func (s *Stack) Dir() *checkout.RunDir { return s.dir }
+// Dir returns the run folder's path.
+func (s *Stack) Dir() string { return s.dir.Path }
 
-// Supervisor returns what the stack starts its programs with.
+// Supervisor returns the supervisor that the stack starts its programs with.
 func (s *Stack) Supervisor() *process.Supervisor { return s.supervisor }
 
-// Infra returns the URLs of the superuser's Postgres and of Redis.
+// Infra returns the URLs of Postgres, for its superuser, and of Redis.
 func (s *Stack) Infra() (postgres, redis string) { return s.postgres.url, s.redis.url }
 
 // Up starts all parts in their order and returns when every one is ready. After
 // an error, as after success, the caller ends with [Stack.Down].
 func (s *Stack) Up(ctx context.Context) error {
-	ctx, cancel := context.WithCancel(ctx)
+	building, cancel := context.WithCancel(ctx)
 	defer cancel()
-	var built error
-	var building sync.WaitGroup
-	defer building.Wait()
-	if len(s.Services) > 0 {
-		began := time.Now()
-		s.say("building %d services (about 2 minutes of CPU from an empty cache, a second when nothing changed)", len(s.Services))
-		building.Go(func() {
-			if built = s.build(ctx); built != nil {
-				cancel()
-				return
-			}
-			s.say("built in %s", world.Short(time.Since(began)))
-		})
-	}
-	err := s.startInfra(ctx)
-	if err != nil {
+	built := make(chan error, 1)
+	go func() { built <- s.build(building) }()
+	if err := s.startInfra(ctx); err != nil {
 		cancel()
+		<-built
+		return err
 	}
-	building.Wait()
-	if err = firstCause(built, err); err == nil {
-		err = s.startServices(ctx)
+	if err := <-built; err != nil {
+		return err
+	}
+	if err := s.startServices(ctx); err != nil {
+		return err
 	}
 	s.mu.Lock()
-	s.ready = err == nil
-	s.mu.Unlock()
-	return err
-}
-
-// firstCause leaves out a cancellation that only followed from the other error.
-func firstCause(built, infra error) error {
-	switch {
-	case built != nil && errors.Is(infra, context.Canceled):
-		return built
-	case infra != nil && errors.Is(built, context.Canceled):
-		return infra
-	default:
-		return errors.Join(built, infra)
-	}
+	defer s.mu.Unlock()
+	s.ready = true
+	return nil
 }
 
 func (s *Stack) startInfra(ctx context.Context) error {
@@ -136,45 +117,37 @@ func (s *Stack) startInfra(ctx context.Context) error {
 		return err
 	}
 	s.add(s.postgres)
-	return s.startAll(ctx, s.postgres, s.redis)
+	return s.startAll(ctx, s.redis, s.postgres)
 }
 
 func (s *Stack) startServices(ctx context.Context) error {
-	var all []*part
-	instances := map[string][]*part{}
+	var all, first []*part
 	for _, service := range s.Services {
 		parts, err := s.newInstances(service)
 		if err != nil {
 			return err
 		}
-		all, instances[service.Name] = append(all, parts...), parts
-		s.add(parts...)
+		all, first = append(all, parts...), append(first, parts[0])
 	}
-	for _, service := range s.Services {
-		for _, p := range instances[service.Name] {
-			p.spec.Env = s.environ(service, p)
+	s.add(all...)
+	if len(first) > 0 {
+		began := time.Now()
+		if err := together(first, func(p *part) error { return s.migrate(ctx, p) }); err != nil {
+			return err
 		}
-	}
-	if err := s.migrate(ctx, instances); err != nil {
-		return err
+		s.say("migrated %d databases in %s", len(first), stack.Short(time.Since(began)))
 	}
 	return s.startAll(ctx, all...)
 }
 
-// migrate brings every service's database to its newest version, all at once.
-func (s *Stack) migrate(ctx context.Context, instances map[string][]*part) error {
-	began := time.Now()
-	err := together(s.Services, func(service checkout.Service) error {
-		first := instances[service.Name][0]
-		if err := s.runAs(ctx, first.spec, first.spec.Path, nil, "migrate"); err != nil {
-			return fmt.Errorf("migrate the database of %s: %w", service.Name, err)
-		}
-		return nil
-	})
-	if err == nil && len(s.Services) > 0 {
-		s.say("migrated %d databases in %s", len(s.Services), world.Short(time.Since(began)))
+// migrate brings the database of a service to its newest version.
+func (s *Stack) migrate(ctx context.Context, p *part) error {
+	cmd := p.command()
+	cmd.Args = append(cmd.Args, "migrate")
+	if err := s.run(ctx, cmd); err != nil {
+		return fmt.Errorf("migrate the database of %s: %w", p.service, err)
 	}
-	return err
+	return nil
 }
 
 func (s *Stack) startAll(ctx context.Context, parts ...*part) error {
@@ -191,25 +164,67 @@ func (s *Stack) startAll(ctx context.Context, parts ...*part) error {
 	})
 }
 
-// Down stops the services, then Redis, then Postgres, and removes all that the
-// stack stored. It may be called several times.
-func (s *Stack) Down(context.Context) error {
-	var err error
-	s.closing.Do(func() {
-		_ = together(s.snapshot(), func(p *part) error {
-			if p != s.postgres && p != s.redis {
-				p.stop(stopGrace)
-			}
-			return nil
-		})
-		for _, p := range []*part{s.redis, s.postgres} {
-			if p != nil {
-				p.stop(10 * time.Second)
-			}
-		}
-		err = errors.Join(s.dir.Remove(), s.supervisor.Close())
+// run runs a program to its end; the error holds the output.
+func (s *Stack) run(ctx context.Context, cmd *exec.Cmd) error {
+	var output strings.Builder
+	cmd.Stdout, cmd.Stderr = &output, &output
+	if err := s.supervisor.Run(ctx, cmd); err != nil {
+		return fmt.Errorf("%s: %w\n%s", filepath.Base(cmd.Path), err, strings.TrimSpace(output.String()))
+	}
+	return nil
+}
+
+// Status returns every part's state.
+func (s *Stack) Status(context.Context) (stack.Status, error) {
+	s.mu.Lock()
+	ready := s.ready
+	s.mu.Unlock()
+	status := stack.Status{Name: s.Name, World: stack.Local, Ready: ready, Dir: s.dir.Path}
+	for _, p := range s.snapshot() {
+		status.Parts = append(status.Parts, p.status())
+	}
+	return status, nil
+}
+
+// Chaos applies verb to every part that name means and that runs, or does not for
+// [stack.Start], and returns when it has taken effect.
+func (s *Stack) Chaos(ctx context.Context, verb, name string) error {
+	status, _ := s.Status(ctx)
+	if _, err := status.Named(name); err != nil {
+		return err
+	}
+	parts := slices.DeleteFunc(s.snapshot(), func(p *part) bool {
+		now := p.status()
+		return !now.Is(name) || (now.State == stack.Exited) != (verb == stack.Start)
 	})
-	return err
+	if len(parts) == 0 {
+		return fmt.Errorf("nothing to %s: every %s is in that state", verb, name)
+	}
+	return together(parts, func(p *part) error { return p.chaos(ctx, s.supervisor, verb) })
+}
+
+// Logs writes what the parts have printed.
+func (s *Stack) Logs(ctx context.Context, out io.Writer, follow bool, name string) error {
+	return Logs(ctx, s.dir.Path, out, follow, name)
+}
+
+// Down stops the services, then Redis, then Postgres, and removes all that the
+// stack stored. Call it once.
+func (s *Stack) Down(context.Context) error {
+	_ = together(s.snapshot(), func(p *part) error {
+		if p != s.postgres && p != s.redis {
+			p.stop(stopGrace)
+		}
+		return nil
+	})
+	for _, p := range []*part{s.redis, s.postgres} {
+		if p != nil {
+			p.stop(10 * time.Second)
+		}
+	}
+	err := s.dir.Remove()
+	s.supervisor.CancelRun("rm", "-rf", s.dir.Path)
+	return errors.Join(err, s.supervisor.Close())
 }
 
 func (s *Stack) add(parts ...*part) {
@@ -221,36 +236,26 @@ func (s *Stack) add(parts ...*part) {
 func (s *Stack) snapshot() []*part {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return append([]*part(nil), s.parts...)
-}
-
-func (s *Stack) urls(service string) []string {
-	var all []string
-	for _, p := range s.snapshot() {
-		if p.service == service {
-			all = append(all, p.url)
-		}
-	}
-	return all
+	return slices.Clone(s.parts)
 }
 
 func (s *Stack) logPath(part string) string {
 	return filepath.Join(s.dir.Path, "logs", part+".log")
 }
 
-func (s *Stack) appEnv() string {
-	if env := s.Environ.Get("APP_ENV"); env != "" {
-		return env
-	}
-	return "development"
-}
-
-func (s *Stack) database(service checkout.Service) string {
-	return service.Role() + "_" + s.appEnv()
-}
-
 func (s *Stack) say(format string, args ...any) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	fmt.Fprintf(s.Out, format+"\n", args...)
+}
+
+// together runs do for all at once and joins the errors.
+func together(all []*part, do func(*part) error) error {
+	errs := make([]error, len(all))
+	var group sync.WaitGroup
+	for i, p := range all {
+		group.Go(func() { errs[i] = do(p) })
+	}
+	group.Wait()
+	return errors.Join(errs...)
 }

@@ -1,5 +1,5 @@
-// Package machine finds the servers a stack needs on this machine, installs
-// what is missing where it may, and otherwise says what it tried.
+// Package machine finds the servers a stack needs on this machine, and installs
+// those that are missing where it may.
 package machine
 
 import (
@@ -23,15 +23,15 @@ type Part struct {
 	Major    int      // the oldest version that serves
 	Setting  string   // variable naming the folder; once set, no other is searched
 	Places   []string // glob patterns of folders searched after PATH
-	Packages []string // what apt installs; the first that it knows
+	Packages string   // what apt-get installs: alternatives, as a|b
 	Check    func(ctx context.Context, path string) error
 }
 
-// The parts of the local world, and of the tests.
+// The parts of a stack of processes, and of the tests.
 var (
 	Postgres = Part{
 		Title: "PostgreSQL 15 or newer", Programs: []string{"postgres"}, Beside: []string{"initdb"},
-		Major: 15, Setting: "PG_BINDIR", Packages: []string{"postgresql"},
+		Major: 15, Setting: "PG_BINDIR", Packages: "postgresql",
 		Places: []string{
 			"/usr/lib/postgresql/*/bin", "/usr/pgsql-*/bin", "/usr/libexec/postgresql*",
 			"/opt/homebrew/opt/postgresql@*/bin", "/opt/homebrew/bin", "/usr/local/opt/postgresql@*/bin",
@@ -40,12 +40,12 @@ var (
 	}
 	Redis = Part{
 		Title: "Redis 7 or newer, or Valkey", Programs: []string{"redis-server", "valkey-server"},
-		Major: 7, Packages: []string{"redis-server", "valkey-server"},
+		Major: 7, Packages: "redis-server|valkey-server",
 		Places: []string{"/usr/bin", "/usr/local/bin", "/opt/homebrew/bin", "/home/linuxbrew/.linuxbrew/bin"},
 	}
 	Compiler = Part{
 		Title:    "a C compiler with the C library's headers (the race detector links with them)",
-		Programs: []string{"gcc", "clang", "cc"}, Packages: []string{"gcc libc6-dev"}, Check: compiles,
+		Programs: []string{"gcc", "clang", "cc"}, Packages: "gcc libc6-dev", Check: compiles,
 	}
 )
 
@@ -58,40 +58,41 @@ type Found struct {
 // Dir returns the folder the program lies in.
 func (f Found) Dir() string { return filepath.Dir(f.Path) }
 
-// Look searches the machine for a part. tried has a line for each place where
-// it was looked for in vain.
-func Look(ctx context.Context, part Part, environ Environ) (found Found, tried []string, ok bool) {
-	dirs := filepath.SplitList(environ.Get("PATH"))
-	from := "PATH"
-	if set := environ.Get(part.Setting); part.Setting != "" && set != "" {
-		dirs, from = []string{set}, part.Setting+"="+set
+// Find searches the machine for a part. If it is not there, found is zero and tried has
+// a line for each place.
+func Find(ctx context.Context, part Part, environ Environ) (found Found, tried []string) {
+	from, dirs := "PATH", filepath.SplitList(environ.Get("PATH"))
+	places := part.Places
+	set := part.Setting != "" && environ.Get(part.Setting) != ""
+	if set {
+		dirs, places = []string{environ.Get(part.Setting)}, nil
+		from = part.Setting + "=" + dirs[0]
 	}
-	if found, tried, ok = part.lookIn(ctx, dirs); ok {
-		return found, tried, true
-	}
-	if len(tried) == 0 {
-		tried = []string{fmt.Sprintf("%s: no %s", from, strings.Join(part.Programs, " or "))}
-	}
-	if from != "PATH" {
-		return Found{}, append(tried, "nowhere else, because "+part.Setting+" is set"), false
-	}
-	for _, pattern := range part.Places {
-		dirs, _ := filepath.Glob(pattern)
-		found, more, ok := part.lookIn(ctx, newestFirst(dirs))
-		if ok {
-			return found, tried, true
+	for {
+		found, rejected := part.findIn(ctx, dirs)
+		if found.Path != "" {
+			return found, nil
 		}
-		if len(more) == 0 {
-			more = []string{fmt.Sprintf("%s: no %s", pattern, strings.Join(part.Programs, " or "))}
+		if rejected == nil {
+			rejected = []string{fmt.Sprintf("%s: no %s", from, strings.Join(part.Programs, " or "))}
 		}
-		tried = append(tried, more...)
+		tried = append(tried, rejected...)
+		if len(places) == 0 {
+			break
+		}
+		from, places = places[0], places[1:]
+		dirs, _ = filepath.Glob(from)
+		newestFirst(dirs)
 	}
-	return Found{}, tried, false
+	if set {
+		tried = append(tried, "nowhere else, because "+part.Setting+" is set")
+	}
+	return Found{}, tried
 }
 
-// lookIn returns the first program in dirs that serves; tried tells of those
-// that are there and don't.
-func (part Part) lookIn(ctx context.Context, dirs []string) (found Found, tried []string, ok bool) {
+// findIn returns the first program in dirs that serves; rejected has a line for each of
+// those that are there and don't.
+func (part Part) findIn(ctx context.Context, dirs []string) (found Found, rejected []string) {
 	for _, dir := range dirs {
 		for _, program := range part.Programs {
 			path, err := exec.LookPath(filepath.Join(dir, program))
@@ -99,16 +100,16 @@ func (part Part) lookIn(ctx context.Context, dirs []string) (found Found, tried 
 				continue
 			}
 			if found, err = part.examine(ctx, path); err == nil {
-				return found, tried, true
+				return found, nil
 			}
-			tried = append(tried, fmt.Sprintf("%s: %v", path, err))
+			rejected = append(rejected, fmt.Sprintf("%s: %v", path, err))
 		}
 	}
-	return Found{}, tried, false
+	return Found{}, rejected
 }
 
-// examine follows links, so that the companions are looked for where the
-// program really lies, and asks the program for its version.
+// examine follows links, so that Beside is searched for where the program really lies,
+// and runs the program for its version.
 func (part Part) examine(ctx context.Context, path string) (Found, error) {
 	if real, err := filepath.EvalSymlinks(path); err == nil && len(part.Beside) > 0 {
 		path = real
@@ -150,13 +151,12 @@ func ParseVersion(text string) (version string, major int) {
 var digits = regexp.MustCompile(`\d+`)
 
 // newestFirst sorts folders by the number in their names, 17 before 15 before 9.
-func newestFirst(dirs []string) []string {
+func newestFirst(dirs []string) {
 	number := func(dir string) int {
 		n, _ := strconv.Atoi(digits.FindString(dir))
 		return n
 	}
 	slices.SortStableFunc(dirs, func(a, b string) int { return number(b) - number(a) })
-	return dirs
 }
 
 // compiles tries the compiler on a header of the C library.

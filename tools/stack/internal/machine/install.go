@@ -3,165 +3,110 @@ package machine
 import (
 	"bytes"
 	"context"
-	"errors"
+	_ "embed"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
-	"syscall"
-	"time"
 
 	"github.com/go-troika/troika/tools/stack/internal/process"
 )
 
-// Ensure returns where the parts are, in their order, after installing by apt
-// what is missing and may be installed. What it installs it announces on out.
-// Anything still missing is a [*Missing] error.
-func Ensure(ctx context.Context, k *process.Supervisor, out io.Writer, environ Environ, parts ...Part) ([]Found, error) {
-	missing, packages := survey(ctx, environ, parts)
+// Ensure returns where the parts are, in their order, after installing with apt-get
+// those that are missing, if it may. It announces on out what it installs.
+// If parts are still missing, the error is [Missing].
+func Ensure(
+	ctx context.Context, supervisor *process.Supervisor, out io.Writer, environ Environ, parts ...Part,
+) ([]Found, error) {
+	found, missing := findAll(ctx, environ, parts)
+	var packages []string
+	for i, m := range missing {
+		if why := whyNotInstalled(environ, m.Part); why != "" {
+			missing[i].Tried = append(m.Tried, why)
+		} else {
+			packages = append(packages, m.Part.Packages)
+		}
+	}
 	if packages != nil {
-		if err := install(ctx, k, out, packages); err != nil {
+		if err := install(ctx, supervisor, out, packages); err != nil {
 			return nil, err
 		}
-		missing, _ = survey(ctx, environ, parts)
+		found, missing = findAll(ctx, environ, parts)
 	}
-	if len(missing) > 0 {
-		return nil, &Missing{Parts: missing}
+	if missing != nil {
+		return nil, missing
 	}
-	var all []Found
+	return found, nil
+}
+
+func findAll(ctx context.Context, environ Environ, parts []Part) (all []Found, missing Missing) {
 	for _, part := range parts {
-		found, _, _ := Look(ctx, part, environ)
+		found, tried := Find(ctx, part, environ)
+		if found.Path == "" {
+			missing = append(missing, MissingPart{part, tried})
+		}
 		all = append(all, found)
 	}
-	return all, nil
+	return all, missing
 }
 
-// survey looks for the parts and answers what is missing and what apt should
-// install for it.
-func survey(ctx context.Context, environ Environ, parts []Part) (missing []MissingPart, packages []string) {
-	for _, part := range parts {
-		_, tried, ok := Look(ctx, part, environ)
-		if ok {
-			continue
-		}
-		if why := whyNotInstalled(environ, part); why != "" {
-			tried = append(tried, why)
-		} else {
-			tried = append(tried, "apt-get install "+strings.Join(part.Packages, " or "))
-			packages = append(packages, strings.Join(part.Packages, "|"))
-		}
-		missing = append(missing, MissingPart{Part: part, Tried: tried})
-	}
-	return missing, packages
-}
+//go:embed install.sh
+var installScript string
 
-// install runs apt-get so that no server of the system is started or set up:
-// a policy-rc.d that denies every start and a setting that keeps Postgres'
-// packages from making a cluster stand for as long as apt runs. The reaper
-// takes them away should this process be killed meanwhile.
-func install(ctx context.Context, k *process.Supervisor, out io.Writer, packages []string) error {
-	turn, err := os.Open("/var/lib/dpkg") // one stack at a time
-	if err != nil {
-		return err
-	}
-	defer turn.Close()
-	if err := syscall.Flock(int(turn.Fd()), syscall.LOCK_EX); err != nil {
-		return err
-	}
-	started := time.Now()
-	names, err := known(ctx, k, out, packages)
-	if err != nil {
-		return err
-	}
-	fmt.Fprintf(out, "installing %s with apt-get (no system-wide server is started)\n", strings.Join(names, " "))
-	for path, text := range map[string]string{
-		"/usr/sbin/policy-rc.d":                             "#!/bin/sh\nexit 101\n",
-		"/etc/postgresql-common/createcluster.d/stack.conf": "create_main_cluster = false\n",
-	} {
-		restore, err := standIn(k, path, text)
-		if err != nil {
-			return err
-		}
-		defer restore()
-	}
-	// Finishes what a killed run left half done; nothing otherwise.
-	_ = k.Run(ctx, process.Spec{Path: "dpkg", Args: []string{"--configure", "-a"}})
-	args := []string{"install", "-y", "--no-install-recommends", "-o", "DPkg::Lock::Timeout=300"}
-	if err := apt(ctx, k, append(args, names...)...); err != nil {
-		return err
-	}
-	if _, err := os.Stat("/run/systemd/system"); err == nil { // nor at the next boot
-		_ = exec.CommandContext(ctx, "systemctl", "disable", "redis-server.service", "valkey-server.service").Run()
-	}
-	fmt.Fprintf(out, "installed in %s\n", time.Since(started).Round(100*time.Millisecond))
-	return nil
-}
-
-// known picks of each "a|b" the first package that apt knows, after an update
-// of its lists if it lacks one.
-func known(ctx context.Context, k *process.Supervisor, out io.Writer, packages []string) ([]string, error) {
-	pick := func() (names []string, unknown string) {
-		for _, choice := range packages {
-			var found string
-			for name := range strings.SplitSeq(choice, "|") {
-				args := append([]string{"install", "--simulate", "--no-install-recommends"}, strings.Fields(name)...)
-				if found == "" && exec.CommandContext(ctx, "apt-get", args...).Run() == nil {
-					found = name
-				}
-			}
-			if found == "" {
-				unknown = choice
-			}
-			names = append(names, strings.Fields(found)...)
-		}
-		return names, unknown
-	}
-	names, unknown := pick()
-	if unknown == "" {
-		return names, nil
-	}
-	fmt.Fprintln(out, "updating apt's package lists")
-	if err := apt(ctx, k, "update"); err != nil {
-		return nil, err
-	}
-	if names, unknown = pick(); unknown != "" {
-		return nil, fmt.Errorf("apt-get knows no package %s", unknown)
-	}
-	return names, nil
-}
-
-func apt(ctx context.Context, k *process.Supervisor, args ...string) error {
+func install(ctx context.Context, supervisor *process.Supervisor, out io.Writer, packages []string) error {
+	script := func(args ...string) []string { return append([]string{"sh", "-c", installScript, "sh"}, args...) }
+	supervisor.RunOnExit(script("undo")...)
+	defer supervisor.CancelRun(script("undo")...)
+	argv := script(append([]string{"install"}, packages...)...)
+	cmd := exec.Command(argv[0], argv[1:]...)
 	var log bytes.Buffer
-	env := append(os.Environ(), "DEBIAN_FRONTEND=noninteractive")
-	err := k.Run(ctx, process.Spec{Path: "apt-get", Args: args, Env: env, Out: &log})
-	if err != nil {
-		return fmt.Errorf("apt-get %s: %w\n%s", strings.Join(args, " "), err, log.String())
+	cmd.Stdout, cmd.Stderr = out, &log
+	if err := supervisor.Run(ctx, cmd); err != nil {
+		return fmt.Errorf("install %s: %w\n%s", strings.Join(packages, " "), err, log.String())
 	}
 	return nil
 }
 
-// standIn puts a file in the place of path until restore is called.
-func standIn(k *process.Supervisor, path, text string) (restore func(), err error) {
-	saved := path + ".before-stack"
-	undo := []string{"sh", "-c", `rm -f "$0"; rmdir "${0%/*}" 2>/dev/null || true`, path}
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		return nil, err
+// whyNotInstalled returns in a line why apt-get can't install the part, or "" if it can.
+func whyNotInstalled(environ Environ, part Part) string {
+	_, noApt := os.Stat("/usr/bin/apt-get")
+	switch {
+	case environ.Get("STACK_NO_INSTALL") != "":
+		return "not installed, because STACK_NO_INSTALL is set"
+	case part.Setting != "" && environ.Get(part.Setting) != "":
+		return "not installed, because " + part.Setting + " is set"
+	case noApt != nil:
+		return "not installed: there is no apt-get here"
+	case os.Geteuid() != 0:
+		return "not installed: only root may"
+	default:
+		return ""
 	}
-	if err := os.Rename(path, saved); err == nil {
-		undo = []string{"mv", "-f", saved, path}
-	} else if !errors.Is(err, os.ErrNotExist) {
-		return nil, err
+}
+
+// Missing is the error for parts that are neither there nor installable. It
+// lists everything that was tried, and a line to install all per system.
+type Missing []MissingPart
+
+// MissingPart is one part that was not found.
+type MissingPart struct {
+	Part  Part
+	Tried []string // a line for each place
+}
+
+// Error returns the message, on several lines.
+func (m Missing) Error() string {
+	var b strings.Builder
+	for _, p := range m {
+		fmt.Fprintf(&b, "missing: %s\n  tried:\n    %s\n", p.Part.Title, strings.Join(p.Tried, "\n    "))
 	}
-	k.RunOnExit(undo...)
-	restore = func() {
-		_ = exec.Command(undo[0], undo[1:]...).Run()
-		k.CancelRun(undo...)
-	}
-	if err := os.WriteFile(path, []byte(text), 0o755); err != nil {
-		restore()
-		return nil, err
-	}
-	return restore, nil
+	b.WriteString(`to install:
+    Debian, Ubuntu  sudo apt-get install --no-install-recommends postgresql redis-server gcc libc6-dev
+    Fedora          sudo dnf install postgresql-server valkey gcc glibc-devel
+    Alpine          apk add postgresql17 valkey gcc musl-dev
+    Arch            sudo pacman -S --needed postgresql valkey gcc
+    macOS           brew install postgresql@17 redis && xcode-select --install
+(PG_BINDIR names the folder of Postgres' programs when they lie elsewhere)`)
+	return b.String()
 }

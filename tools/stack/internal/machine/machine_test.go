@@ -36,7 +36,7 @@ func postgres(root string) machine.Part {
 	return part
 }
 
-func TestLookFollowsItsOrder(t *testing.T) {
+func TestFindFollowsItsOrder(t *testing.T) {
 	t.Parallel()
 	root := t.TempDir()
 	version := func(dir string, n int) string {
@@ -56,33 +56,33 @@ func TestLookFollowsItsOrder(t *testing.T) {
 		{"then PATH", machine.Environ{"PATH=/nonexistent:" + path}, path},
 		{"then the places, newest first", machine.Environ{"PATH=/nonexistent"}, newer},
 	} {
-		found, _, ok := machine.Look(t.Context(), postgres(root), test.environ)
-		if !ok || found.Dir() != test.want {
+		found, _ := machine.Find(t.Context(), postgres(root), test.environ)
+		if found.Dir() != test.want {
 			t.Errorf("%s: found %v, want it in %s", test.name, found, test.want)
 		}
 	}
 	if err := os.RemoveAll(newer); err != nil {
 		t.Fatal(err)
 	}
-	if found, _, _ := machine.Look(t.Context(), postgres(root), nil); found.Dir() != older {
+	if found, _ := machine.Find(t.Context(), postgres(root), nil); found.Dir() != older {
 		t.Errorf("found %v, want it in %s", found, older)
 	}
 }
 
-func TestLookSaysWhatItTried(t *testing.T) {
+func TestFindSaysWhatItTried(t *testing.T) {
 	t.Parallel()
 	root := t.TempDir()
 	old := install(t, filepath.Join(root, "old"), "postgres", "postgres (PostgreSQL) 14.9")
 	install(t, old, "initdb", "")
 	alone := install(t, filepath.Join(root, "lib", "16", "bin"), "postgres", "postgres (PostgreSQL) 16.1")
-	_, tried, ok := machine.Look(t.Context(), postgres(root), machine.Environ{"PATH=" + old})
+	found, tried := machine.Find(t.Context(), postgres(root), machine.Environ{"PATH=" + old})
 	want := []string{
 		old + "/postgres: version 14.9 is too old",
 		alone + "/postgres: no initdb beside it",
 		root + "/brew@*: no postgres",
 	}
-	if diff := cmp.Diff(want, tried); ok || diff != "" {
-		t.Errorf("ok %v, tried (-want +got):\n%s", ok, diff)
+	if diff := cmp.Diff(want, tried); found.Path != "" || diff != "" {
+		t.Errorf("found %v, tried (-want +got):\n%s", found, diff)
 	}
 }
 
@@ -92,10 +92,10 @@ func TestASettingIsExclusive(t *testing.T) {
 	dir := filepath.Join(root, "lib", "17", "bin")
 	install(t, dir, "initdb", "")
 	install(t, dir, "postgres", "postgres (PostgreSQL) 17.1")
-	_, tried, ok := machine.Look(t.Context(), postgres(root), machine.Environ{"PG_BINDIR=/nowhere", "PATH=" + dir})
+	found, tried := machine.Find(t.Context(), postgres(root), machine.Environ{"PG_BINDIR=/nowhere", "PATH=" + dir})
 	want := []string{"PG_BINDIR=/nowhere: no postgres", "nowhere else, because PG_BINDIR is set"}
-	if diff := cmp.Diff(want, tried); ok || diff != "" {
-		t.Errorf("ok %v, tried (-want +got):\n%s", ok, diff)
+	if diff := cmp.Diff(want, tried); found.Path != "" || diff != "" {
+		t.Errorf("found %v, tried (-want +got):\n%s", found, diff)
 	}
 }
 
@@ -105,8 +105,8 @@ func TestEnsureListsWhatIsMissing(t *testing.T) {
 	redis := machine.Redis
 	redis.Places = []string{"/nonexistent"}
 	_, err := machine.Ensure(t.Context(), nil, t.Output(), environ, machine.Postgres, redis)
-	missing := new(machine.Missing)
-	if !errors.As(err, &missing) || len(missing.Parts) != 2 {
+	var missing machine.Missing
+	if !errors.As(err, &missing) || len(missing) != 2 {
 		t.Fatalf("Ensure: %v, want two missing parts", err)
 	}
 	for _, want := range []string{

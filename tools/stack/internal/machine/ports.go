@@ -28,7 +28,7 @@ func (p *Ports) Take(wanted int) (int, error) {
 		p.given = map[int]bool{}
 	}
 	for range 1000 {
-		if wanted > 0 && !p.given[wanted] && isFree(wanted) {
+		if wanted > 0 && !p.given[wanted] && IsFree(wanted) {
 			p.given[wanted] = true
 			return wanted, nil
 		}
@@ -37,9 +37,9 @@ func (p *Ports) Take(wanted int) (int, error) {
 	return 0, errors.New("no free port found")
 }
 
-// isFree tries both ways of listening: on some systems one does not exclude the
-// other.
-func isFree(port int) bool {
+// IsFree reports whether a server could listen on port now. It tries both ways of
+// listening: on some systems one does not exclude the other.
+func IsFree(port int) bool {
 	for _, host := range []string{"", "127.0.0.1"} {
 		l, err := net.Listen("tcp", fmt.Sprintf("%s:%d", host, port))
 		if err != nil {

@@ -1,7 +1,6 @@
 package process
 
 import (
-	"context"
 	"fmt"
 	"os/exec"
 	"syscall"
@@ -31,7 +30,7 @@ func (p *Process) Ended() bool {
 	}
 }
 
-// Outcome says how the program ended, in words such as "exit status 1" or
+// Outcome returns how the program ended, such as "exit status 1" or
 // "signal: killed". Call it after [Process.Done] only.
 func (p *Process) Outcome() string { return p.cmd.ProcessState.String() }
 
@@ -57,21 +56,9 @@ func (p *Process) SignalTree(sig syscall.Signal) error {
 	return nil
 }
 
-// Wait waits for the program and answers its error. When ctx ends first it
-// sends SIGTERM, and SIGKILL after grace.
-func (p *Process) Wait(ctx context.Context, grace time.Duration) error {
-	select {
-	case <-p.done:
-		return p.err
-	case <-ctx.Done():
-		p.Stop(syscall.SIGTERM, grace)
-		return ctx.Err()
-	}
-}
-
 // Stop sends sig, waits at most grace for the end, and then kills.
 func (p *Process) Stop(sig syscall.Signal, grace time.Duration) {
-	_ = p.SignalTree(syscall.SIGCONT) // a paused program would not hear it
+	_ = p.SignalTree(syscall.SIGCONT) // a paused program would not get sig
 	_ = p.Signal(sig)
 	select {
 	case <-p.done:
@@ -79,13 +66,4 @@ func (p *Process) Stop(sig syscall.Signal, grace time.Duration) {
 		_ = p.Signal(syscall.SIGKILL)
 		<-p.done
 	}
-}
-
-// Run starts a program and waits for it.
-func (k *Supervisor) Run(ctx context.Context, s Spec) error {
-	p, err := k.Start(s)
-	if err != nil {
-		return err
-	}
-	return p.Wait(ctx, 5*time.Second)
 }

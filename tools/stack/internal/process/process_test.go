@@ -34,17 +34,17 @@ func TestMain(m *testing.M) {
 // own starts two programs, one of which ignores SIGTERM and has a child in
 // another process group, writes their pids to dir/pids and never ends.
 func own(dir string) {
-	k, err := newKeeper()
+	k, err := newSupervisor()
 	if err != nil {
 		panic(err)
 	}
-	k.RemoveOnExit(dir)
 	k.RunOnExit("touch", dir+".ran")
-	k.RunOnExit("touch", dir+".forgotten")
-	k.CancelRun("touch", dir+".forgotten")
+	k.RunOnExit("touch", dir+".canceled")
+	k.CancelRun("touch", dir+".canceled")
+	k.RunOnExit("rm", "-rf", dir)
 	var pids string
 	for _, script := range []string{"sleep 600", "trap '' TERM; set -m; sleep 601 & wait"} {
-		p, err := k.Start(process.Spec{Path: "sh", Args: []string{"-c", script}})
+		p, err := k.Start(exec.Command("sh", "-c", script), syscall.SIGKILL)
 		if err != nil {
 			panic(err)
 		}
@@ -64,17 +64,17 @@ func own(dir string) {
 	select {}
 }
 
-func newKeeper() (*process.Supervisor, error) {
+func newSupervisor() (*process.Supervisor, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, err
 	}
-	return process.NewSupervisor("env", "PROCESS_TEST_ROLE=reaper", self)
+	return process.NewSupervisor(nil, "env", "PROCESS_TEST_ROLE=reaper", self)
 }
 
 func setup(t *testing.T) *process.Supervisor {
 	t.Helper()
-	k, err := newKeeper()
+	k, err := newSupervisor()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -138,22 +138,22 @@ func TestKilledOwnerLeavesNothing(t *testing.T) {
 	if _, err := os.Stat(dir + ".ran"); err != nil {
 		t.Error("the command to run at death did not run:", err)
 	}
-	if _, err := os.Stat(dir + ".forgotten"); err == nil {
-		t.Error("a forgotten command ran")
+	if _, err := os.Stat(dir + ".canceled"); err == nil {
+		t.Error("a canceled command ran")
 	}
 }
 
-func TestKeptPathStays(t *testing.T) {
+func TestCloseRunsWhatIsNotCanceled(t *testing.T) {
 	t.Parallel()
-	k, err := newKeeper()
+	k, err := newSupervisor()
 	if err != nil {
 		t.Fatal(err)
 	}
 	kept, removed := t.TempDir(), t.TempDir()
 	for _, path := range []string{kept, removed} {
-		k.RemoveOnExit(path)
+		k.RunOnExit("rm", "-rf", path)
 	}
-	k.CancelRemove(kept)
+	k.CancelRun("rm", "-rf", kept)
 	if err := k.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -168,18 +168,14 @@ func TestKeptPathStays(t *testing.T) {
 func TestRun(t *testing.T) {
 	t.Parallel()
 	k := setup(t)
-	var out, errs strings.Builder
-	err := k.Run(t.Context(), process.Spec{
-		Path: "sh", Args: []string{"-c", "cat; echo $X; pwd; echo oops >&2; exit 3"}, Dir: "/",
-		Env: []string{"X=1"}, In: strings.NewReader("in\n"), Out: &out, Err: &errs,
-	})
-	if exit := new(exec.ExitError); !errors.As(err, &exit) || exit.ExitCode() != 3 {
-		t.Errorf("Run: %v, want exit status 3", err)
+	cmd := exec.Command("sh", "-c", "echo oops; exit 3")
+	var out strings.Builder
+	cmd.Stdout = &out
+	err := k.Run(t.Context(), cmd)
+	if exit := new(exec.ExitError); !errors.As(err, &exit) || exit.ExitCode() != 3 || out.String() != "oops\n" {
+		t.Errorf("Run: %v, printed %q, want exit status 3 and oops", err, out.String())
 	}
-	if out.String() != "in\n1\n/\n" || errs.String() != "oops\n" {
-		t.Errorf("printed %q and %q", out.String(), errs.String())
-	}
-	if _, err := k.Start(process.Spec{Path: "/nonexistent"}); !errors.Is(err, os.ErrNotExist) {
+	if _, err := k.Start(exec.Command("/nonexistent"), syscall.SIGKILL); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("Start of what is not there: %v", err)
 	}
 }
@@ -189,14 +185,14 @@ func TestRunEndsWithItsContext(t *testing.T) {
 	k := setup(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	time.AfterFunc(50*time.Millisecond, cancel)
-	if err := k.Run(ctx, process.Spec{Path: "sleep", Args: []string{"600"}}); !errors.Is(err, context.Canceled) {
+	if err := k.Run(ctx, exec.Command("sleep", "600")); !errors.Is(err, context.Canceled) {
 		t.Errorf("Run: %v, want that it was canceled", err)
 	}
 }
 
 func TestPausedProgramStops(t *testing.T) {
 	t.Parallel()
-	p, err := setup(t).Start(process.Spec{Path: "sleep", Args: []string{"600"}})
+	p, err := setup(t).Start(exec.Command("sleep", "600"), syscall.SIGKILL)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -219,9 +215,9 @@ func TestPausedProgramStops(t *testing.T) {
 func TestStopKillsAfterItsGrace(t *testing.T) {
 	t.Parallel()
 	var ready readiness = make(chan struct{})
-	p, err := setup(t).Start(process.Spec{
-		Path: "sh", Args: []string{"-c", "trap '' TERM; echo; while :; do sleep 600; done"}, Out: ready,
-	})
+	cmd := exec.Command("sh", "-c", "trap '' TERM; echo; while :; do sleep 600; done")
+	cmd.Stdout = ready
+	p, err := setup(t).Start(cmd, syscall.SIGKILL)
 	if err != nil {
 		t.Fatal(err)
 	}

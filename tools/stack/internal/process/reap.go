@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"io"
 	"maps"
-	"os"
 	"os/exec"
 	"os/signal"
 	"slices"
@@ -12,56 +11,37 @@ import (
 	"time"
 )
 
-// Reap is the reaper's whole life: it follows the supervisor's orders from in, and
-// when in ends it ends every program that is left, runs the commands and
-// removes the paths it was asked to. It ignores the terminal's signals.
+// Reap is the main function of the reaper: it reads the supervisor's orders from in,
+// and at their end it ends every program that is left and runs the commands. It ignores
+// the terminal's signals.
 func Reap(in io.Reader) {
 	signal.Ignore(syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGPIPE)
-	r := reaper{programs: map[int]syscall.Signal{}}
-	for orders := json.NewDecoder(in); ; {
-		var o order
-		if orders.Decode(&o) != nil {
-			break
+	programs := map[int]syscall.Signal{}
+	var commands [][]string
+	var o order
+	for orders := json.NewDecoder(in); orders.Decode(&o) == nil; o = (order{}) {
+		switch o.Do {
+		case "watch":
+			programs[o.Pid] = o.Signal
+		case "ended":
+			delete(programs, o.Pid)
+		case "run":
+			commands = append(commands, o.Argv)
+		case "cancel":
+			commands = slices.DeleteFunc(commands, func(argv []string) bool { return slices.Equal(argv, o.Argv) })
 		}
-		r.follow(o)
 	}
-	r.endPrograms()
-	for _, argv := range r.commands {
+	endPrograms(programs)
+	for _, argv := range commands {
 		_ = exec.Command(argv[0], argv[1:]...).Run()
-	}
-	for _, path := range r.paths {
-		_ = os.RemoveAll(path)
-	}
-}
-
-type reaper struct {
-	programs map[int]syscall.Signal
-	paths    []string
-	commands [][]string
-}
-
-func (r *reaper) follow(o order) {
-	switch o.Do {
-	case "watch":
-		r.programs[o.Pid] = o.Signal
-	case "ended":
-		delete(r.programs, o.Pid)
-	case "remove":
-		r.paths = append(r.paths, o.Path)
-	case "keep":
-		r.paths = slices.DeleteFunc(r.paths, func(p string) bool { return p == o.Path })
-	case "run":
-		r.commands = append(r.commands, o.Argv)
-	case "forget":
-		r.commands = slices.DeleteFunc(r.commands, func(a []string) bool { return slices.Equal(a, o.Argv) })
 	}
 }
 
 // endPrograms sends each program its death signal and kills what has not ended
 // within 7 s (Postgres gives its own children 5 s).
-func (r *reaper) endPrograms() {
+func endPrograms(programs map[int]syscall.Signal) {
 	left := map[int]bool{}
-	for pid, sig := range r.programs {
+	for pid, sig := range programs {
 		for _, p := range Tree(pid) {
 			left[p] = true
 			_ = syscall.Kill(p, syscall.SIGCONT)
@@ -79,7 +59,7 @@ func (r *reaper) endPrograms() {
 	}
 }
 
-// allGone waits until none of pids runs, and takes those that ended out of it.
+// allGone waits until none of pids runs, and deletes those that ended.
 func allGone(pids map[int]bool, limit time.Duration) bool {
 	for deadline := time.Now().Add(limit); ; {
 		maps.DeleteFunc(pids, func(pid int, _ bool) bool { return !Alive(pid) })

@@ -1,17 +1,19 @@
 // Package process starts programs that do not outlive the one that started
 // them, not even when that one is ended by SIGKILL.
 //
-// Two nets hang under every program. On Linux the kernel signals it when the
+// Two mechanisms see to that. On Linux the kernel signals a program when the
 // thread that started it dies (PR_SET_PDEATHSIG). Everywhere a reaper, a child
 // in a session of its own, reads a pipe from the starter; when the pipe ends it
-// kills what is left and removes the directories it was told of.
+// kills what is left and runs the commands it was sent.
 package process
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"os/exec"
 	"runtime"
 	"sync"
@@ -19,33 +21,36 @@ import (
 	"time"
 )
 
-// Supervisor starts programs and answers for their end. It is safe for concurrent
-// use. Close it last, when everything it started has ended.
+// Supervisor starts programs and ends them when this process dies. It is safe for
+// concurrent use. Close it last, when everything it started has ended.
 type Supervisor struct {
 	starts chan func()
 	ended  sync.WaitGroup
 	reaper *exec.Cmd
 
-	mu   sync.Mutex
-	pipe io.WriteCloser
-	tell *json.Encoder
+	mu     sync.Mutex
+	pipe   io.WriteCloser
+	orders *json.Encoder
 }
 
 // order is one line from the supervisor to its reaper.
 type order struct {
-	Do     string         `json:"do"` // watch, ended, remove, keep, run, forget
+	Do     string         `json:"do"` // watch, ended, run, cancel
 	Pid    int            `json:"pid,omitempty"`
 	Signal syscall.Signal `json:"signal,omitempty"`
-	Path   string         `json:"path,omitempty"`
 	Argv   []string       `json:"argv,omitempty"`
 }
 
 // NewSupervisor starts the reaper by running argv, a command that calls [Reap] with
-// its standard input.
-func NewSupervisor(argv ...string) (*Supervisor, error) {
+// its standard input. The reaper keeps lock, which may be nil, open until it has done
+// its work: another process that takes the lock finds nothing running.
+func NewSupervisor(lock *os.File, argv ...string) (*Supervisor, error) {
 	cmd := exec.Command(argv[0], argv[1:]...)
 	cmd.Dir = "/"
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	if lock != nil {
+		cmd.ExtraFiles = []*os.File{lock}
+	}
 	pipe, err := cmd.StdinPipe()
 	if err != nil {
 		return nil, err
@@ -53,91 +58,82 @@ func NewSupervisor(argv ...string) (*Supervisor, error) {
 	if err := cmd.Start(); err != nil {
 		return nil, fmt.Errorf("start the reaper: %w", err)
 	}
-	k := &Supervisor{starts: make(chan func()), reaper: cmd, pipe: pipe, tell: json.NewEncoder(pipe)}
-	k.ended.Go(k.startFromOneThread)
-	return k, nil
+	s := &Supervisor{starts: make(chan func()), reaper: cmd, pipe: pipe, orders: json.NewEncoder(pipe)}
+	s.ended.Go(s.startFromOneThread)
+	return s, nil
 }
 
 // startFromOneThread runs every start on one thread that lives as long as the
 // supervisor: the kernel's death signal follows the thread, not the process.
-func (k *Supervisor) startFromOneThread() {
+func (s *Supervisor) startFromOneThread() {
 	runtime.LockOSThread()
-	for start := range k.starts {
+	for start := range s.starts {
 		start()
 	}
 }
 
-// RemoveOnExit removes path, with all below it, if this process dies.
-func (k *Supervisor) RemoveOnExit(path string) { k.order(order{Do: "remove", Path: path}) }
-
-// CancelRemove cancels [Supervisor.RemoveOnExit].
-func (k *Supervisor) CancelRemove(path string) { k.order(order{Do: "keep", Path: path}) }
-
-// RunOnExit runs a command if this process dies.
-func (k *Supervisor) RunOnExit(argv ...string) { k.order(order{Do: "run", Argv: argv}) }
+// RunOnExit runs a command if this process dies, or when the supervisor is closed.
+func (s *Supervisor) RunOnExit(argv ...string) { s.order(order{Do: "run", Argv: argv}) }
 
 // CancelRun cancels [Supervisor.RunOnExit].
-func (k *Supervisor) CancelRun(argv ...string) { k.order(order{Do: "forget", Argv: argv}) }
+func (s *Supervisor) CancelRun(argv ...string) { s.order(order{Do: "cancel", Argv: argv}) }
 
-// order writes one line. A reaper that is gone can't be told, and nothing is
-// lost by that but the second net.
-func (k *Supervisor) order(o order) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	_ = k.tell.Encode(o)
+// order writes one line. Without a reaper, which may have been killed, the kernel's
+// signal is left.
+func (s *Supervisor) order(o order) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_ = s.orders.Encode(o)
 }
 
-// Close ends the reaper, which then does what is still asked of it, and waits
-// for it.
-func (k *Supervisor) Close() error {
-	close(k.starts)
-	k.ended.Wait()
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	return errors.Join(k.pipe.Close(), k.reaper.Wait())
-}
-
-// Spec says what to start.
-type Spec struct {
-	Path string // a path, or a name looked up in PATH
-	Args []string
-	Env  []string // nil means the own environment
-	Dir  string
-	In   io.Reader
-	Out  io.Writer // standard output, and standard error unless Err is set
-	Err  io.Writer
-	User *syscall.Credential // nil means the own user
-	// Death is the signal that ends the program when the supervisor dies.
-	// Default SIGKILL.
-	Death syscall.Signal
+// Close ends the reaper, which then runs the commands that were not canceled, and
+// waits for it.
+func (s *Supervisor) Close() error {
+	close(s.starts)
+	s.ended.Wait()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return errors.Join(s.pipe.Close(), s.reaper.Wait())
 }
 
 // Start starts a program as the leader of a process group of its own, so that
-// a Ctrl-C on the terminal reaches only the starter.
-func (k *Supervisor) Start(s Spec) (*Process, error) {
-	if s.Death == 0 {
-		s.Death = syscall.SIGKILL
+// a Ctrl-C on the terminal reaches only the starter. The program gets the signal death
+// when this process dies.
+func (s *Supervisor) Start(cmd *exec.Cmd, death syscall.Signal) (*Process, error) {
+	if cmd.SysProcAttr == nil {
+		cmd.SysProcAttr = &syscall.SysProcAttr{}
 	}
-	cmd := exec.Command(s.Path, s.Args...)
-	cmd.Env, cmd.Dir, cmd.Stdin, cmd.Stdout, cmd.Stderr = s.Env, s.Dir, s.In, s.Out, s.Err
-	if s.Err == nil {
-		cmd.Stderr = s.Out
-	}
+	cmd.SysProcAttr.Setpgid = true
+	dieWithStarter(cmd.SysProcAttr, death)
 	cmd.WaitDelay = time.Second
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Credential: s.User}
-	dieWithStarter(cmd.SysProcAttr, s.Death)
 
 	started := make(chan error)
-	k.starts <- func() { started <- cmd.Start() }
+	s.starts <- func() { started <- cmd.Start() }
 	if err := <-started; err != nil {
 		return nil, err
 	}
 	p := &Process{cmd: cmd, Pid: cmd.Process.Pid, Started: time.Now(), done: make(chan struct{})}
-	k.order(order{Do: "watch", Pid: p.Pid, Signal: s.Death})
-	k.ended.Go(func() {
+	s.order(order{Do: "watch", Pid: p.Pid, Signal: death})
+	s.ended.Go(func() {
 		p.err = cmd.Wait()
-		k.order(order{Do: "ended", Pid: p.Pid})
+		s.order(order{Do: "ended", Pid: p.Pid})
 		close(p.done)
 	})
 	return p, nil
+}
+
+// Run starts a program and waits for it. When ctx ends first it sends SIGTERM, and
+// SIGKILL after 10 s.
+func (s *Supervisor) Run(ctx context.Context, cmd *exec.Cmd) error {
+	p, err := s.Start(cmd, syscall.SIGKILL)
+	if err != nil {
+		return err
+	}
+	select {
+	case <-p.done:
+		return p.err
+	case <-ctx.Done():
+		p.Stop(syscall.SIGTERM, 10*time.Second)
+		return ctx.Err()
+	}
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -13,8 +14,8 @@ import (
 // Tree returns pid and all its descendants, parents before children.
 func Tree(pid int) []int {
 	children := map[int][]int{}
-	for child, parent := range parents() {
-		children[parent] = append(children[parent], child)
+	for child, info := range table() {
+		children[info.parent] = append(children[info.parent], child)
 	}
 	tree := []int{pid}
 	for i := 0; i < len(tree); i++ {
@@ -24,78 +25,65 @@ func Tree(pid int) []int {
 	return tree
 }
 
-// Memory returns the resident bytes of pid and its descendants. Pages that a
-// descendant shares with others are counted once where the system tells them
+// Memory returns the resident bytes of pid and its descendants. Memory that a
+// descendant shares with others is counted once where the system tells it
 // apart (Linux).
 func Memory(pid int) int64 {
 	var sum int64
+	processes := table()
 	for i, p := range Tree(pid) {
-		if field := "VmRSS:"; i == 0 {
-			sum += statusKiB(p, field)
-		} else {
-			sum += statusKiB(p, "RssAnon:")
+		var size, resident, shared int64
+		statm, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", p))
+		if err != nil {
+			sum += processes[p].rss
+			continue
 		}
+		if _, _ = fmt.Sscan(string(statm), &size, &resident, &shared); i > 0 {
+			resident -= shared
+		}
+		sum += resident * int64(os.Getpagesize())
 	}
-	return sum << 10
+	return sum
 }
 
 // Alive reports whether pid is running; a zombie is not.
 func Alive(pid int) bool {
-	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	if err != nil {
-		_, err := os.Stat("/proc/self/stat")
-		return err != nil && psField("pid=", pid) > 0
-	}
-	state, _, _ := parseStat(stat)
-	return state != "Z" && state != "X"
+	info, ok := table()[pid]
+	return ok && !strings.HasPrefix(info.state, "Z") && !strings.HasPrefix(info.state, "X")
 }
 
-// parents returns the parent of every process, from /proc or from ps.
-func parents() map[int]int {
-	table := map[int]int{}
-	entries, err := os.ReadDir("/proc")
-	if err != nil {
-		out, _ := exec.Command("ps", "-Ao", "pid=,ppid=").Output()
-		for line := range strings.Lines(string(out)) {
-			var pid, parent int
-			if n, _ := fmt.Sscan(line, &pid, &parent); n == 2 {
-				table[pid] = parent
-			}
-		}
-		return table
-	}
-	for _, e := range entries {
-		pid, err := strconv.Atoi(e.Name())
+type processInfo struct {
+	parent int
+	state  string
+	rss    int64 // bytes; from ps only
+}
+
+// table returns every process, from /proc (proc_pid_stat(5)) or from ps.
+func table() map[int]processInfo {
+	all := map[int]processInfo{}
+	stats, _ := filepath.Glob("/proc/[0-9]*/stat")
+	for _, path := range stats {
+		stat, err := os.ReadFile(path)
 		if err != nil {
-			continue
+			continue // it has ended meanwhile
 		}
-		if stat, err := os.ReadFile("/proc/" + e.Name() + "/stat"); err == nil {
-			_, table[pid], _ = parseStat(stat)
+		// The name before the state stands in parentheses and may hold anything.
+		var info processInfo
+		_, _ = fmt.Sscan(string(stat[bytes.LastIndexByte(stat, ')')+1:]), &info.state, &info.parent)
+		pid, _ := strconv.Atoi(filepath.Base(filepath.Dir(path)))
+		all[pid] = info
+	}
+	if len(stats) > 0 {
+		return all
+	}
+	out, _ := exec.Command("ps", "-Ao", "pid=,ppid=,state=,rss=").Output()
+	for line := range strings.Lines(string(out)) {
+		var pid int
+		var info processInfo
+		if n, _ := fmt.Sscan(line, &pid, &info.parent, &info.state, &info.rss); n == 4 {
+			info.rss <<= 10
+			all[pid] = info
 		}
 	}
-	return table
-}
-
-// parseStat reads the state and the parent from /proc/PID/stat. The name before
-// them stands in parentheses and may hold anything, proc(5).
-func parseStat(stat []byte) (state string, parent int, err error) {
-	_, err = fmt.Sscan(string(stat[bytes.LastIndexByte(stat, ')')+1:]), &state, &parent)
-	return state, parent, err
-}
-
-func statusKiB(pid int, field string) int64 {
-	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
-	if err != nil {
-		return int64(psField("rss=", pid))
-	}
-	_, after, _ := strings.Cut(string(status), field)
-	var kib int64
-	_, _ = fmt.Sscan(after, &kib)
-	return kib
-}
-
-func psField(field string, pid int) int {
-	out, _ := exec.Command("ps", "-o", field, "-p", strconv.Itoa(pid)).Output()
-	n, _ := strconv.Atoi(strings.TrimSpace(string(out)))
-	return n
+	return all
 }

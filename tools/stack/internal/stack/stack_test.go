@@ -1,4 +1,4 @@
-package world_test
+package stack_test
 
 import (
 	"strings"
@@ -7,16 +7,16 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/go-troika/troika/tools/stack/internal/world"
+	"github.com/go-troika/troika/tools/stack/internal/stack"
 )
 
-var status = world.Status{
-	Name: "troika", World: world.Local, Ready: true,
-	Parts: []world.Part{
-		{Name: "postgres", Service: "postgres", State: world.Ready, Detail: "PostgreSQL 17.1", PID: 1, Port: 20001, RSS: 30 << 20, UptimeMS: 61_000, ReadyMS: 80},
-		{Name: "user-service-1", Service: "user-service", State: world.Exited, Detail: "signal: killed", Port: 8081},
-		{Name: "user-service-2", Service: "user-service", State: world.Paused, PID: 3, Port: 20002},
-		{Name: "order-service-db", Service: "order-service-db", State: world.Ready},
+var status = stack.Status{
+	Name: "troika", World: stack.Local, Ready: true,
+	Parts: []stack.Part{
+		{Name: "postgres", Service: "postgres", State: stack.Ready, Detail: "PostgreSQL 17.1", PID: 1, Port: 20001, RSS: 30 << 20, UptimeMS: 61_000, ReadyMS: 80},
+		{Name: "user-service-1", Service: "user-service", State: stack.Exited, Detail: "signal: killed", Port: 8081},
+		{Name: "user-service-2", Service: "user-service", State: stack.Paused, PID: 3, Port: 20002},
+		{Name: "order-service-db", Service: "order-service-db", State: stack.Ready},
 	},
 }
 
@@ -60,10 +60,10 @@ order-service-db  ready   -    -      -         -       -
 func TestShort(t *testing.T) {
 	t.Parallel()
 	for want, d := range map[string]time.Duration{
-		"180µs": 183 * time.Microsecond, "1.3ms": 1342 * time.Microsecond, "83ms": 83*time.Millisecond + 4*time.Microsecond,
+		"183µs": 183 * time.Microsecond, "1.34ms": 1342 * time.Microsecond, "83ms": 83*time.Millisecond + 4*time.Microsecond,
 		"2.1s": 2100 * time.Millisecond, "2m3s": 123400 * time.Millisecond,
 	} {
-		if got := world.Short(d); got != want {
+		if got := stack.Short(d); got != want {
 			t.Errorf("%v: %s, want %s", d, got, want)
 		}
 	}

@@ -1,4 +1,4 @@
-package control_test
+package local_test
 
 import (
 	"context"
@@ -8,14 +8,13 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"go.uber.org/goleak"
 
 	"github.com/go-troika/troika/tools/stack/internal/checkout"
-	"github.com/go-troika/troika/tools/stack/internal/control"
-	"github.com/go-troika/troika/tools/stack/internal/world"
+	"github.com/go-troika/troika/tools/stack/internal/local"
+	"github.com/go-troika/troika/tools/stack/internal/stack"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -23,8 +22,8 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // fake is a stack of one part.
 type fake struct{ done []string }
 
-func (*fake) Status(context.Context) (world.Status, error) {
-	return world.Status{Name: "x", World: world.Local, Ready: true, Parts: []world.Part{{Name: "redis", PID: 7}}}, nil
+func (*fake) Status(context.Context) (stack.Status, error) {
+	return stack.Status{Name: "x", World: stack.Local, Ready: true, Parts: []stack.Part{{Name: "redis", PID: 7}}}, nil
 }
 
 func (f *fake) Chaos(_ context.Context, verb, name string) error {
@@ -45,35 +44,34 @@ func TestServeAndAttach(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer os.RemoveAll(dir)
-	if _, up := control.Attach(t.Context(), dir); up {
+	if _, up := local.Attach(t.Context(), dir); up {
 		t.Fatal("attached to nothing")
 	}
-	ctx, quit := context.WithCancel(t.Context())
-	stack := &fake{}
+	fake := &fake{}
 	asked := make(chan struct{})
-	wait, err := control.Serve(ctx, checkout.SocketIn(dir), stack, func() { close(asked) })
+	closeServer, err := local.Serve(checkout.SocketIn(dir), fake, func() { close(asked) })
 	if err != nil {
 		t.Fatal(err)
 	}
 	if info, err := os.Stat(checkout.SocketIn(dir)); err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("the socket: %v, %v, want that only its owner may open it", info.Mode(), err)
 	}
-	c, up := control.Attach(t.Context(), dir)
+	c, up := local.Attach(t.Context(), dir)
 	if !up {
 		t.Fatal("cannot attach")
 	}
 	status, err := c.Status(t.Context())
-	want, _ := stack.Status(t.Context())
+	want, _ := fake.Status(t.Context())
 	if diff := cmp.Diff(want, status); err != nil || diff != "" {
 		t.Errorf("error %v, status (-want +got):\n%s", err, diff)
 	}
-	if err := c.Chaos(t.Context(), world.Kill, "redis"); err != nil {
+	if err := c.Chaos(t.Context(), stack.Kill, "redis"); err != nil {
 		t.Error(err)
 	}
-	if err := c.Chaos(t.Context(), world.Kill, "nobody"); err == nil || err.Error() != "no part named nobody" {
+	if err := c.Chaos(t.Context(), stack.Kill, "nobody"); err == nil || err.Error() != "no part named nobody" {
 		t.Errorf("Chaos: %v, want the stack's own words", err)
 	}
-	if diff := cmp.Diff([]string{"kill redis", "kill nobody"}, stack.done); diff != "" {
+	if diff := cmp.Diff([]string{"kill redis", "kill nobody"}, fake.done); diff != "" {
 		t.Errorf("chaos (-want +got):\n%s", diff)
 	}
 	removed := make(chan error, 1)
@@ -84,18 +82,15 @@ func TestServeAndAttach(t *testing.T) {
 	if err := <-removed; err != nil {
 		t.Error(err)
 	}
-	quit()
-	if err := wait(); err != nil {
+	if err := closeServer(); err != nil {
 		t.Error(err)
 	}
 }
 
-func TestServeTellsOfATooLongPath(t *testing.T) {
+func TestServeRefusesATooLongPath(t *testing.T) {
 	t.Parallel()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	defer cancel()
 	long := filepath.Join(t.TempDir(), strings.Repeat("x", 200))
-	if _, err := control.Serve(ctx, long, &fake{}, nil); err == nil {
+	if _, err := local.Serve(long, &fake{}, nil); err == nil {
 		t.Error("listens on a path that is too long")
 	}
 }

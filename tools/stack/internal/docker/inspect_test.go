@@ -8,24 +8,8 @@ import (
 
 	"github.com/go-troika/troika/tools/stack/internal/checkout"
 	"github.com/go-troika/troika/tools/stack/internal/docker"
-	"github.com/go-troika/troika/tools/stack/internal/world"
+	"github.com/go-troika/troika/tools/stack/internal/stack"
 )
-
-func TestParseFrom(t *testing.T) {
-	t.Parallel()
-	got := docker.ParseFrom(`# syntax=docker/dockerfile:1
-ARG BASE=alpine
-FROM --platform=$BUILDPLATFORM golang:1.26 AS build
-RUN echo FROM nowhere
-from build as test
-FROM $BASE
-FROM gcr.io/distroless/static-debian13:nonroot
-`)
-	want := []string{"golang:1.26", "gcr.io/distroless/static-debian13:nonroot"}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("(-want +got):\n%s", diff)
-	}
-}
 
 const inspected = `[
 {"Id":"a1","State":{"Status":"running","Pid":7,"StartedAt":"2026-01-01T10:00:00Z",
@@ -45,43 +29,29 @@ func TestParseInspect(t *testing.T) {
 	t.Parallel()
 	services := []checkout.Service{{Name: "user-service", Port: 8081}}
 	now := time.Date(2026, 1, 1, 10, 0, 5, 0, time.UTC)
-	parts, ids, err := docker.ParseInspect([]byte(inspected), services, now)
+	parts, err := docker.ParseInspect([]byte(inspected), services, now)
 	if err != nil {
 		t.Fatal(err)
 	}
 	const url = "http://127.0.0.1:21234"
-	want := []world.Part{
-		{Name: "load-balancer", Service: "load-balancer", State: world.Starting, PID: 9, UptimeMS: 4000},
-		{Name: "user-service-1", Service: "user-service", State: world.Ready, PID: 7, Port: 21234, URL: url, UptimeMS: 5000, ReadyMS: 700},
-		{Name: "user-service-2", Service: "user-service", State: world.Paused, PID: 8, Port: 21234, URL: url},
-		{Name: "user-service-db", Service: "user-service-db", State: world.Exited, Detail: "exit status 137"},
-		{Name: "user-service-migrate", Service: "user-service-migrate", State: world.Exited, Detail: "done, exit status 0"},
+	want := []stack.Part{
+		{Name: "load-balancer", Container: "d", Service: "load-balancer", State: stack.Starting, PID: 9, UptimeMS: 4000},
+		{Name: "user-service-1", Container: "a1", Service: "user-service", State: stack.Ready, PID: 7, Port: 21234, URL: url, UptimeMS: 5000, ReadyMS: 700},
+		{Name: "user-service-2", Container: "a2", Service: "user-service", State: stack.Paused, PID: 8, Port: 21234, URL: url},
+		{Name: "user-service-db", Container: "k", Service: "user-service-db", State: stack.Exited, Detail: "exit status 137"},
+		{Name: "user-service-migrate", Container: "m", Service: "user-service-migrate", State: stack.Exited, Detail: "done, exit status 0"},
 	}
 	if diff := cmp.Diff(want, parts); diff != "" {
 		t.Errorf("parts (-want +got):\n%s", diff)
-	}
-	if ids["user-service-2"] != "a2" || ids["user-service-db"] != "k" {
-		t.Errorf("ids: %v", ids)
 	}
 }
 
 func FuzzParseInspect(f *testing.F) {
 	f.Add([]byte(inspected))
 	f.Fuzz(func(t *testing.T, text []byte) {
-		parts, _, err := docker.ParseInspect(text, nil, time.Now())
+		parts, err := docker.ParseInspect(text, nil, time.Now())
 		if err != nil && parts != nil {
 			t.Error("parts beside an error")
-		}
-	})
-}
-
-func FuzzParseFrom(f *testing.F) {
-	f.Add("FROM a AS b\nFROM b\n")
-	f.Fuzz(func(t *testing.T, text string) {
-		for _, image := range docker.ParseFrom(text) {
-			if image == "" {
-				t.Error("an image without a name")
-			}
 		}
 	})
 }
