@@ -182,7 +182,9 @@ func (c *Chassis) logClient(producer string) *serviceclient.Client {
 	return c.client(c.logs, producer, httpapi.ClientConfig)
 }
 
-func (c *Chassis) client(clients map[string]*serviceclient.Client, target string, cfg serviceclient.Config) *serviceclient.Client {
+func (c *Chassis) client(
+	clients map[string]*serviceclient.Client, target string, cfg serviceclient.Config,
+) *serviceclient.Client {
 	if client, ok := clients[target]; ok {
 		return client
 	}

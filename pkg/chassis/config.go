@@ -54,7 +54,8 @@ var envName = regexp.MustCompile(`^[a-z][a-z0-9]{0,19}$`)
 func (c Config) Validate() error {
 	var errs []error
 	if c.Service != "" && !env.IsServiceName(c.Service) {
-		errs = append(errs, env.Invalid("SERVICE_NAME", "must be lower-case words of letters and digits, joined by hyphens, at most 40 characters"))
+		errs = append(errs, env.Invalid("SERVICE_NAME",
+			"must be lower-case words of letters and digits, joined by hyphens, at most 40 characters"))
 	}
 	if !envName.MatchString(c.Env) {
 		errs = append(errs, env.Invalid("APP_ENV", "must be lower-case letters and digits, at most 20"))

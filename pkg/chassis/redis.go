@@ -23,7 +23,8 @@ func (c *Chassis) openRedis(context.Context) error {
 	return nil
 }
 
-var errRedisURL = errors.New("is not a Redis URL (redis[s]://[user:password@]host:port[/db][?addr=host:port for each further node of a cluster][?master_name=NAME for Sentinel])")
+var errRedisURL = errors.New("is not a Redis URL (redis[s]://[user:password@]host:port[/db]" +
+	"[?addr=host:port for each further node of a cluster][?master_name=NAME for Sentinel])")
 
 // redisOptions parses REDIS_URL: one server, further nodes of a Redis Cluster or
 // further sentinels as addr, and the name of the primary that sentinels monitor as
@@ -46,7 +47,8 @@ func redisOptions(raw string) (*redis.UniversalOptions, error) {
 		Addrs: append([]string{one.Addr}, more...), MasterName: master,
 		Username: one.Username, Password: one.Password, DB: one.DB, TLSConfig: one.TLSConfig,
 		ContextTimeoutEnabled: true, DialTimeout: time.Second,
-		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}, // no server here sends them
+		// None of the supported servers sends these notifications.
+		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
 	}, nil
 }
 

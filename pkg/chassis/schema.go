@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"sync/atomic"
 
+	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/go-troika/troika/pkg/database"
@@ -62,14 +63,18 @@ func schemaCheck(db *database.DB, schemas []database.Schema) func(context.Contex
 func observePool(reg prometheus.Registerer, db *database.DB) error {
 	for _, m := range []struct {
 		name, help string
-		value      func() float64
+		value      func(*pgxpool.Stat) float64
 	}{
-		{"db_pool_connections_in_use", "Connections that a request or transaction holds.", func() float64 { return float64(db.Stat().AcquiredConns()) }},
-		{"db_pool_connections_idle", "Open connections that are not in use.", func() float64 { return float64(db.Stat().IdleConns()) }},
-		{"db_pool_connections_max", "The most connections the pool opens.", func() float64 { return float64(db.Stat().MaxConns()) }},
-		{"db_pool_waits", "Waits for a connection since the start.", func() float64 { return float64(db.Stat().EmptyAcquireCount()) }},
+		{"db_pool_connections_in_use", "Connections that a request or transaction holds.",
+			func(s *pgxpool.Stat) float64 { return float64(s.AcquiredConns()) }},
+		{"db_pool_connections_idle", "Open connections that are not in use.",
+			func(s *pgxpool.Stat) float64 { return float64(s.IdleConns()) }},
+		{"db_pool_connections_max", "The most connections the pool opens.",
+			func(s *pgxpool.Stat) float64 { return float64(s.MaxConns()) }},
+		{"db_pool_waits", "Waits for a connection since the start.",
+			func(s *pgxpool.Stat) float64 { return float64(s.EmptyAcquireCount()) }},
 	} {
-		g := prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: m.name, Help: m.help}, m.value)
+		g := prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: m.name, Help: m.help}, func() float64 { return m.value(db.Stat()) })
 		if err := reg.Register(g); err != nil {
 			return fmt.Errorf("register %s: %w", m.name, err)
 		}

@@ -81,7 +81,9 @@ func Find(ctx context.Context, db *gorm.DB, request string) (uuid.UUID, error) {
 // it returns that one's id and does not run create; while another transaction holds the
 // key, it waits for that one's end. The error is ErrKeyReused if the earlier request
 // differs from this one; see [Find].
-func Once(ctx context.Context, db *gorm.DB, request string, id uuid.UUID, create func(tx *gorm.DB) error) (made uuid.UUID, err error) {
+func Once(
+	ctx context.Context, db *gorm.DB, request string, id uuid.UUID, create func(tx *gorm.DB) error,
+) (made uuid.UUID, err error) {
 	key, ok := ctx.Value(contextKey{}).(Key)
 	err = database.Transaction(ctx, db, func(tx *gorm.DB) error {
 		made = id

@@ -22,8 +22,10 @@ var (
 	ErrReplayFrom      = fault.New(fault.Malformed, "replay_from", "Name either a position or a time to replay from")
 	ErrNotSubscribed   = fault.New(fault.Unprocessable, "not_subscribed", "The consumer does not subscribe to this service")
 	ErrNoSuchPart      = fault.New(fault.Unprocessable, "no_such_partition", "No such partition")
-	ErrPositionOfAll   = fault.New(fault.Unprocessable, "position_of_all", "A position belongs to one partition: name it, or replay all from position 0 or from a time")
-	ErrRepairing       = fault.New(fault.Conflict, "consumer_repairing", "The consumer does not stand on the producer's history yet; try again when it does")
+	ErrPositionOfAll   = fault.New(fault.Unprocessable, "position_of_all",
+		"A position belongs to one partition: name it, or replay all from position 0 or from a time")
+	ErrRepairing = fault.New(fault.Conflict, "consumer_repairing",
+		"The consumer does not stand on the producer's history yet; try again when it does")
 )
 
 // commandTime bounds a command's statements, and its wait for a handler in progress.
@@ -76,7 +78,9 @@ func (o *Operator) Status(ctx context.Context) (Status, error) {
 	err := o.transaction(ctx, func(tx *gorm.DB) error {
 		for _, read := range []*gorm.DB{
 			tx.Raw(`SELECT EXISTS (SELECT 1 FROM event_consumers WHERE consumer = ? AND paused)`, o.Name).Scan(&s.Paused),
-			tx.Raw(`SELECT source AS service, part AS partition, pos AS position FROM event_offsets WHERE consumer = ? ORDER BY source, part`, o.Name).Scan(&s.Offsets),
+			tx.Raw(`
+SELECT source AS service, part AS partition, pos AS position FROM event_offsets
+WHERE consumer = ? ORDER BY source, part`, o.Name).Scan(&s.Offsets),
 			tx.Raw(`SELECT state, count(*) AS n FROM event_keys WHERE consumer = ? GROUP BY state`, o.Name).Scan(&states),
 		} {
 			if read.Error != nil {

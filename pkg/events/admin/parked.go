@@ -94,7 +94,8 @@ func (o *Operator) Redrive(ctx context.Context, s Selection) (int64, error) {
 		done := tx.Exec(`
 UPDATE event_keys k SET state = 'waiting', attempts = 0, since = clock_timestamp(), next_at = clock_timestamp()
 WHERE consumer = ? AND EXISTS (
-	SELECT 1 FROM event_parked p WHERE p.consumer = k.consumer AND p.source = k.source AND p.key = k.key AND `+condition+`)`, o.Name, arg)
+	SELECT 1 FROM event_parked p WHERE p.consumer = k.consumer AND p.source = k.source AND p.key = k.key
+	AND `+condition+`)`, o.Name, arg)
 		n = done.RowsAffected
 		return done.Error
 	})
@@ -187,7 +188,8 @@ func (k lockedKeys) remove(tx *gorm.DB, consumer, condition string, args ...any)
 	if err != nil {
 		return nil, err
 	}
-	err = tx.Exec(`DELETE FROM event_keys k WHERE consumer = ? AND (source, key) IN ? AND `+firstParked+` IS NULL`, consumer, k.names).Error
+	err = tx.Exec(`DELETE FROM event_keys k WHERE consumer = ? AND (source, key) IN ? AND `+firstParked+` IS NULL`,
+		consumer, k.names).Error
 	if err != nil {
 		return nil, err
 	}

@@ -140,10 +140,13 @@ type goal struct {
 }
 
 // goals returns where the parts go back to, those that do.
-func (r Replay) goals(ctx context.Context, source events.Source, parts []events.Part, offsets map[int64]events.Position) ([]goal, error) {
+func (r Replay) goals(
+	ctx context.Context, source events.Source, parts []events.Part, offsets map[int64]events.Position,
+) ([]goal, error) {
 	var goals []goal
 	known, backFrom := false, int64(-1) // the layout from whose end on all is read again
-	for _, p := range slices.SortedFunc(slices.Values(parts), func(a, b events.Part) int { return cmp.Compare(a.Layout, b.Layout) }) {
+	byLayout := func(a, b events.Part) int { return cmp.Compare(a.Layout, b.Layout) }
+	for _, p := range slices.SortedFunc(slices.Values(parts), byLayout) {
 		at := offsets[p.Number]
 		mine := r.Partition == nil || *r.Partition == p.Number
 		known = known || mine
@@ -243,7 +246,8 @@ func (s store) LockOffsets() (map[int64]events.Position, error) {
 
 // Repairing implements [Store].
 func (s store) Repairing() (parts []int64, err error) {
-	err = s.tx.Raw(`SELECT DISTINCT part FROM event_inbox WHERE consumer = ? AND source = ? AND mark = 0`, s.consumer, s.source).Scan(&parts).Error
+	err = s.tx.Raw(`SELECT DISTINCT part FROM event_inbox WHERE consumer = ? AND source = ? AND mark = 0`,
+		s.consumer, s.source).Scan(&parts).Error
 	return parts, err
 }
 
@@ -256,7 +260,8 @@ func (s store) SetBack(part int64, to events.Position, unseen bool) error {
 	}
 	var forgotten []uuid.UUID
 	err = s.tx.Raw(`
-DELETE FROM event_inbox WHERE consumer = ? AND source = ? AND part = ? AND pos > ? AND mark <> 0 AND (passed OR NOT ?) RETURNING event_id`,
+DELETE FROM event_inbox WHERE consumer = ? AND source = ? AND part = ? AND pos > ? AND mark <> 0
+AND (passed OR NOT ?) RETURNING event_id`,
 		s.consumer, s.source, part, to.Pos, unseen).Scan(&forgotten).Error
 	if err != nil || unseen {
 		return err

@@ -121,11 +121,11 @@ func (a *attempt) run(ctx context.Context, tx Tx, b batch) error {
 	for i, d := range b.events {
 		ids[i], keys[i] = d.ID, d.Key
 	}
-	row, seen, waits, err := tx.Lock(a.r.key.source, a.r.key.part, ids, keys)
+	known, err := tx.Lock(a.r.key.source, a.r.key.part, ids, keys)
 	if err != nil {
 		return err
 	}
-	a.row, a.waits = row, waits
+	a.row, a.waits = known.Offset, known.Waits
 	if err := a.check(); err != nil {
 		return err
 	}
@@ -136,7 +136,7 @@ func (a *attempt) run(ctx context.Context, tx Tx, b batch) error {
 			break
 		}
 		what := outcomeRepeat
-		if !seen[d.ID] {
+		if !known.Seen[d.ID] {
 			if what, err = a.take(ctx, d, len(b.events) == 1); err != nil {
 				return err
 			}
@@ -144,7 +144,7 @@ func (a *attempt) run(ctx context.Context, tx Tx, b batch) error {
 				a.failedKeys, a.firstFailed = 0, i+1
 			}
 			fresh++
-			seen[d.ID] = true
+			known.Seen[d.ID] = true
 		}
 		a.end = d.Position
 		a.outcomes = append(a.outcomes, outcome{d.env.Event, what})

@@ -18,7 +18,9 @@ import (
 var errOverrun = errors.New("handler took too long")
 
 // invoke calls the handler of an event, in the event's trace, for at most limit.
-func (c *Consumer) invoke(ctx context.Context, tx Tx, s *events.Subscription, e events.Envelope, attempt int, limit time.Duration) (err error) {
+func (c *Consumer) invoke(
+	ctx context.Context, tx Tx, s *events.Subscription, e events.Envelope, attempt int, limit time.Duration,
+) (err error) {
 	if c.tracer != nil {
 		opts := []trace.SpanStartOption{trace.WithSpanKind(trace.SpanKindConsumer)}
 		if origin := tracing.FromCarrier(ctx, e.Traceparent, e.Tracestate); origin.IsValid() {
@@ -36,7 +38,8 @@ func (c *Consumer) invoke(ctx context.Context, tx Tx, s *events.Subscription, e 
 		c.metrics.duration.WithLabelValues(e.Event).Observe(time.Since(began).Seconds())
 		if p := recover(); p != nil {
 			err = fmt.Errorf("handler panicked: %v", p)
-			c.log.ErrorContext(ctx, "handler panicked", "event", e.Event, "event_id", e.ID.String(), "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+			c.log.ErrorContext(ctx, "handler panicked", "event", e.Event, "event_id", e.ID.String(),
+				"panic", fmt.Sprint(p), "stack", string(debug.Stack()))
 		}
 		if errors.Is(ctx.Err(), context.DeadlineExceeded) { // its transaction is gone, even if it returned nil
 			err = fmt.Errorf("%w: more than %v: %w", errOverrun, limit, errors.Join(err, ctx.Err()))

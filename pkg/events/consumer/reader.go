@@ -149,7 +149,8 @@ func (r *reader) repair(ctx context.Context) error {
 	}
 	limited, cancel := context.WithTimeout(ctx, askLimit)
 	defer cancel()
-	parts, err := r.c.source.Ask(limited, r.key.source, []events.Question{{Part: r.key.part, Places: append(older, r.at.Position)}})
+	question := events.Question{Part: r.key.part, Places: append(older, r.at.Position)}
+	parts, err := r.c.source.Ask(limited, r.key.source, []events.Question{question})
 	if err != nil {
 		return err
 	}

@@ -45,6 +45,14 @@ type Taken struct {
 	Passed bool // no release handled its type
 }
 
+// Known is the state of a part and of a batch of its events. It holds only if Offset is
+// as it was last seen.
+type Known struct {
+	Offset Offset
+	Seen   map[uuid.UUID]bool // events that are in the inbox
+	Waits  map[string]bool    // keys with parked events
+}
+
 // ErrKeyGone is returned by Park when the key's row was deleted meanwhile. The
 // transaction is lost, and can be repeated.
 var ErrKeyGone = errors.New("key with parked events was deleted meanwhile")
@@ -94,10 +102,8 @@ type Database interface {
 
 // Tx is a transaction of a [Database].
 type Tx interface {
-	// Lock locks the offset of a part, and returns it, which of the events are in the
-	// inbox, and which of the keys wait. What it returns holds only if the offset is
-	// as it was last seen.
-	Lock(source string, part int64, ids []uuid.UUID, keys []string) (o Offset, seen map[uuid.UUID]bool, waits map[string]bool, err error)
+	// Lock locks the offset of a part and returns what is known of a batch.
+	Lock(source string, part int64, ids []uuid.UUID, keys []string) (Known, error)
 	// Offsets returns the consumer's positions in all parts of a source.
 	Offsets(source string) (map[int64]events.Position, error)
 	// Take puts events into the inbox, or updates the places of those that are

@@ -29,7 +29,8 @@ func NewConsumer(db *database.DB, name string) *Consumer { return &Consumer{db, 
 
 const beat = `
 WITH gone AS (
-	DELETE FROM event_instances WHERE consumer = $1 AND seen_at NOT BETWEEN clock_timestamp() - interval '1 hour' AND clock_timestamp() + interval '1 hour'
+	DELETE FROM event_instances
+	WHERE consumer = $1 AND abs(extract(epoch FROM seen_at - clock_timestamp())) > 3600
 )
 INSERT INTO event_instances (consumer, instance, seen_at) VALUES ($1, $2, clock_timestamp())
 ON CONFLICT (consumer, instance) DO UPDATE SET seen_at = excluded.seen_at`
@@ -38,7 +39,7 @@ ON CONFLICT (consumer, instance) DO UPDATE SET seen_at = excluded.seen_at`
 // is further ahead than any can have been set is due.
 const readGroup = `
 SELECT 'live', '', '', instance, 0, 0, 0 FROM event_instances
-WHERE consumer = $1 AND seen_at BETWEEN clock_timestamp() - $2 * interval '1 second' AND clock_timestamp() + $2 * interval '1 second'
+WHERE consumer = $1 AND abs(extract(epoch FROM seen_at - clock_timestamp())) <= $2
 UNION ALL SELECT 'paused', '', '', 0, 0, 0, 0 FROM event_consumers WHERE consumer = $1 AND paused
 UNION ALL SELECT 'type', source, event, version, 0, 0, 0 FROM event_types WHERE consumer = $1
 UNION ALL SELECT 'due', '', '', min(CASE WHEN next_at > clock_timestamp() + interval '15 minutes' THEN 0
@@ -110,7 +111,8 @@ UPDATE event_offsets SET owner = 0 WHERE consumer = $1 AND owner = $2`, c.name, 
 // AddOffsets implements [consumer.Database].
 func (c *Consumer) AddOffsets(ctx context.Context, source string, parts []int64) error {
 	_, err := c.exec(ctx, "add offsets", `
-INSERT INTO event_offsets (consumer, source, part) SELECT $1, $2, unnest($3::bigint[]) ON CONFLICT DO NOTHING`, c.name, source, parts)
+INSERT INTO event_offsets (consumer, source, part) SELECT $1, $2, unnest($3::bigint[])
+ON CONFLICT DO NOTHING`, c.name, source, parts)
 	return err
 }
 
@@ -268,11 +270,13 @@ func (t *transaction) Offsets(source string) (map[int64]events.Position, error) 
 
 // Lock implements [consumer.Tx]. The inbox and the keys are read as of before the lock was
 // had, which is why they count only with the offset.
-func (t *transaction) Lock(source string, part int64, ids []uuid.UUID, keys []string) (o consumer.Offset, seen map[uuid.UUID]bool, waits map[string]bool, err error) {
+func (t *transaction) Lock(source string, part int64, ids []uuid.UUID, keys []string) (consumer.Known, error) {
 	// A restored database may lack the row: it has no owner until it is added again.
-	o, seen, waits = consumer.Offset{Source: source, Part: part}, map[uuid.UUID]bool{}, map[string]bool{}
+	known := consumer.Known{
+		Offset: consumer.Offset{Source: source, Part: part}, Seen: map[uuid.UUID]bool{}, Waits: map[string]bool{},
+	}
 	// Subqueries, since a plan from when the inbox was small would read all of it.
-	err = t.rows("lock offset", `
+	err := t.rows("lock offset", `
 WITH own AS (SELECT pos, mark, owner FROM event_offsets WHERE consumer = $1 AND source = $2 AND part = $3 FOR UPDATE)
 SELECT pos, mark, owner, NULL, NULL FROM own
 UNION ALL SELECT 0, 0, 0, e.id::text, NULL FROM unnest($4::uuid[]) e (id)
@@ -286,15 +290,15 @@ WHERE (SELECT true FROM event_keys k WHERE k.consumer = $1 AND k.source = $2 AND
 			err := rows.Scan(&row.Pos, &row.Mark, &row.Owner, &id, &key)
 			switch {
 			case id.Valid:
-				seen[id.UUID] = true
+				known.Seen[id.UUID] = true
 			case key.Valid:
-				waits[key.String] = true
+				known.Waits[key.String] = true
 			default:
-				o.Position, o.Owner = row.Position, row.Owner
+				known.Offset.Position, known.Offset.Owner = row.Position, row.Owner
 			}
 			return err
 		})
-	return o, seen, waits, err
+	return known, err
 }
 
 func texts(ids []uuid.UUID) []string {
@@ -316,7 +320,8 @@ func (t *transaction) Take(o consumer.Offset, to events.Position, taken []consum
 	var passed []bool
 	for i, e := range taken {
 		if last[e.ID] == i {
-			ids, positions, marks, passed = append(ids, e.ID), append(positions, e.Pos), append(marks, int64(e.Mark)), append(passed, e.Passed)
+			ids, passed = append(ids, e.ID), append(passed, e.Passed)
+			positions, marks = append(positions, e.Pos), append(marks, int64(e.Mark))
 		}
 	}
 	err = t.conn.QueryRowContext(t.ctx, `
@@ -324,8 +329,10 @@ WITH moved AS (
 	UPDATE event_offsets SET pos = $4, mark = $5 WHERE consumer = $1 AND source = $2 AND part = $3
 ), taken AS (
 	INSERT INTO event_inbox (consumer, event_id, source, part, pos, mark, passed)
-	SELECT $1, id, $2, $3, pos, mark, passed FROM unnest($6::uuid[], $7::bigint[], $8::bigint[], $9::boolean[]) e (id, pos, mark, passed)
-	ON CONFLICT (consumer, event_id) DO UPDATE SET source = excluded.source, part = excluded.part, pos = excluded.pos, mark = excluded.mark
+	SELECT $1, id, $2, $3, pos, mark, passed
+	FROM unnest($6::uuid[], $7::bigint[], $8::bigint[], $9::boolean[]) e (id, pos, mark, passed)
+	ON CONFLICT (consumer, event_id) DO UPDATE
+	SET source = excluded.source, part = excluded.part, pos = excluded.pos, mark = excluded.mark
 	RETURNING xmax = 0 AS fresh
 )
 SELECT count(*) FILTER (WHERE fresh) FROM taken`,

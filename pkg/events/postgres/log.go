@@ -146,7 +146,8 @@ func (l *Log) moved(results pgx.BatchResults) (map[int64][]events.Record, bool, 
 	var event pgtype.UUID
 	var r events.Record
 	n, same := int64(0), false
-	_, err = pgx.ForEachRow(rows, []any{&part, &r.Pos, &r.Mark, &r.Prev, &event, &r.Key, &r.Envelope, &id, &found, &same, &xact, &xmin}, func() error {
+	columns := []any{&part, &r.Pos, &r.Mark, &r.Prev, &event, &r.Key, &r.Envelope, &id, &found, &same, &xact, &xmin}
+	_, err = pgx.ForEachRow(rows, columns, func() error {
 		r.ID = uuid.UUID(event.Bytes)
 		moved[part] = append(moved[part], r)
 		highest = max(highest, id)
@@ -200,7 +201,8 @@ func (l *Log) Ask(ctx context.Context, questions []events.Question) ([]events.Pa
 		var pos, mark *int64
 		var known int64
 		var standby bool
-		err = row.Scan(&a.Number, &a.Layout, &a.Closed, &a.Head.Pos, &a.Head.Mark, &a.Base.Pos, &a.Base.Mark, &pos, &mark, &known, &standby)
+		err = row.Scan(&a.Number, &a.Layout, &a.Closed, &a.Head.Pos, &a.Head.Mark, &a.Base.Pos, &a.Base.Mark,
+			&pos, &mark, &known, &standby)
 		a.KnowsAll = known == asked[a.Number]
 		if err == nil && standby {
 			err = errStandby
@@ -239,7 +241,8 @@ func (l *Log) Page(ctx context.Context, part, pos int64) (events.Page, error) {
 	var at, mark, prev *int64
 	var event pgtype.UUID
 	var key, envelope *string
-	_, err = pgx.ForEachRow(rows, []any{&page.Head.Pos, &page.Head.Mark, &standby, &at, &mark, &prev, &event, &key, &envelope}, func() error {
+	columns := []any{&page.Head.Pos, &page.Head.Mark, &standby, &at, &mark, &prev, &event, &key, &envelope}
+	_, err = pgx.ForEachRow(rows, columns, func() error {
 		page.Known = true
 		if standby {
 			return errStandby
@@ -264,7 +267,8 @@ func (l *Log) Backlog(ctx context.Context) (int64, time.Duration, error) {
 	var seconds float64
 	err := l.pool.QueryRow(ctx, `
 SELECT (SELECT count(*) FROM (SELECT 1 FROM event_outbox LIMIT 100000) o),
-	coalesce((SELECT extract(epoch FROM clock_timestamp() - created_at) FROM event_outbox ORDER BY id LIMIT 1), 0)`).Scan(&n, &seconds)
+	coalesce((SELECT extract(epoch FROM clock_timestamp() - created_at) FROM event_outbox ORDER BY id LIMIT 1), 0)`).
+		Scan(&n, &seconds)
 	if err != nil {
 		return 0, 0, fmt.Errorf("count outbox: %w", err)
 	}
@@ -307,7 +311,8 @@ func (l *Log) Repartition(ctx context.Context, count int) (layout int64, err err
 			return err
 		}
 		err := tx.QueryRow(ctx, `
-UPDATE event_source SET layout = layout + 1, base = (random() * 4611686018427387904)::bigint, count = $1 RETURNING layout`, count).Scan(&layout)
+UPDATE event_source SET layout = layout + 1, base = (random() * 4611686018427387904)::bigint, count = $1
+RETURNING layout`, count).Scan(&layout)
 		if err != nil {
 			return err
 		}

@@ -50,7 +50,8 @@ WHERE consumer = $1 AND `
 
 // LockDue implements [consumer.Tx].
 func (t *transaction) LockDue() (consumer.Key, bool, error) {
-	return t.lockKey(readKey+`state <> 'dead' AND (next_at <= clock_timestamp() OR next_at > clock_timestamp() + interval '15 minutes')
+	return t.lockKey(readKey+`state <> 'dead'
+AND (next_at <= clock_timestamp() OR next_at > clock_timestamp() + interval '15 minutes')
 ORDER BY next_at LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED`, t.name)
 }
 

@@ -73,24 +73,24 @@ func (t *transaction) Offsets(string) (map[int64]events.Position, error) {
 }
 
 // Lock implements consumer.Tx.
-func (t *transaction) Lock(source string, part int64, ids []uuid.UUID, keys []string) (
-	o consumer.Offset, seen map[uuid.UUID]bool, waits map[string]bool, err error,
-) {
-	o, seen, waits = consumer.Offset{Source: source, Part: part}, map[uuid.UUID]bool{}, map[string]bool{}
+func (t *transaction) Lock(source string, part int64, ids []uuid.UUID, keys []string) (consumer.Known, error) {
+	known := consumer.Known{
+		Offset: consumer.Offset{Source: source, Part: part}, Seen: map[uuid.UUID]bool{}, Waits: map[string]bool{},
+	}
 	if at := t.state.offset(part); at != nil {
-		o = *at
+		known.Offset = *at
 	}
 	for _, id := range ids {
 		if t.row(id).in {
-			seen[id] = true
+			known.Seen[id] = true
 		}
 	}
 	for _, key := range keys {
 		if t.key(key) != nil {
-			waits[key] = true
+			known.Waits[key] = true
 		}
 	}
-	return o, seen, waits, t.statement()
+	return known, t.statement()
 }
 
 // row returns the inbox's row for an event.
