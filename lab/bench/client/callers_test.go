@@ -36,23 +36,23 @@ type way struct {
 	call func() error
 }
 
-// floor is the place among the ways of the one that the others are measured by.
-const floor = 0
+// bare is the index of the way that the others are compared with.
+const bare = 0
 
 // ways are:
 //
-//   - bare, the floor: a tuned net/http client as any careful caller writes it. It has our transport and a timeout of
+//   - bare: a tuned net/http client as any careful caller writes it. It has our transport and a timeout of
 //     5 s, reads the whole answer up to 1 MiB, and decodes it. It sends no header of its own, knows one address, and
 //     promises nothing.
-//   - naked: bare without the timeout and the limit
+//   - minimal: bare without the timeout and the limit
 //   - byhand: bare with the headers of untraced, set by hand
 //   - plain: serviceclient with what it cannot do without
 //   - untraced: with a token and metrics, as a service has them
 //   - service: and with trace ids in the headers, but without an exporter
 //   - traced: and with every call recorded as a span and exported
 //
-// They call the process whose number is answered too.
-func ways(t testing.TB) (all []way, process int) {
+// The server is another process.
+func ways(t testing.TB) []way {
 	t.Helper()
 	server := startServer(t)
 	transport := serviceclient.NewTransport()
@@ -72,16 +72,16 @@ func ways(t testing.TB) (all []way, process int) {
 	recorded, span := traced.Tracer.Start(ctx, "request", trace.WithSpanKind(trace.SpanKindServer))
 	t.Cleanup(func() { span.End() })
 	url := server.calls + path
-	bare := &http.Client{Transport: transport, Timeout: 5 * time.Second}
+	client := &http.Client{Transport: transport, Timeout: 5 * time.Second}
 	return []way{
-		{"bare", func() error { return callBare(ctx, bare, url, none) }},
-		{"naked", func() error { return callNaked(ctx, &http.Client{Transport: transport}, url) }},
-		{"byhand", func() error { return callBare(ctx, bare, url, headers(untraced.Signer)) }},
+		{"bare", func() error { return callBare(ctx, client, url, none) }},
+		{"minimal", func() error { return callMinimal(ctx, &http.Client{Transport: transport}, url) }},
+		{"byhand", func() error { return callBare(ctx, client, url, headers(untraced.Signer)) }},
 		{"plain", through(ctx, plain)},
 		{"untraced", through(ctx, untraced)},
 		{"service", through(ctx, service)},
 		{"traced", through(recorded, traced)},
-	}, server.process
+	}
 }
 
 func none(http.Header) error { return nil }
@@ -123,7 +123,7 @@ func callBare(ctx context.Context, client *http.Client, url string, prepare func
 	return json.Unmarshal(body, &out)
 }
 
-func callNaked(ctx context.Context, client *http.Client, url string) error {
+func callMinimal(ctx context.Context, client *http.Client, url string) error {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		return err

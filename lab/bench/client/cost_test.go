@@ -7,11 +7,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/go-troika/troika/lab/bench/internal/conditions"
-	"github.com/go-troika/troika/lab/bench/internal/report"
+	"github.com/go-troika/troika/lab/report"
 )
 
-// The targets: allocations over the naked client's without tracing, and processor
+// The targets: allocations over the minimal client's without tracing, and processor
 // time as a multiple of the bare one's without and with tracing.
 const (
 	moreAllocations = 12
@@ -27,7 +26,7 @@ const (
 
 // BenchmarkCall measures time, processor time and allocations of each way.
 func BenchmarkCall(b *testing.B) {
-	all, _ := ways(b)
+	all := ways(b)
 	for _, w := range all {
 		b.Run(w.name, func(b *testing.B) {
 			b.ReportAllocs()
@@ -43,15 +42,14 @@ func BenchmarkCall(b *testing.B) {
 }
 
 // BenchmarkOverBare has all ways take turns, each with 16 callers at once, and
-// gives the median of their processor times over the bare client's: the figure
+// reports the median of their processor times over the bare client's: the result
 // to trust on a machine that others use as well. With a single caller most of
 // the time measured is that of threads going to sleep and waking up.
 func BenchmarkOverBare(b *testing.B) {
-	all, server := ways(b)
+	all := ways(b)
 	for _, w := range all {
 		run(b, w) // warm up
 	}
-	watch := conditions.Begin(server)
 	costs, ratios := make([][]float64, len(all)), make([][]float64, len(all))
 	for b.Loop() {
 		for slice := range slices {
@@ -63,20 +61,20 @@ func BenchmarkOverBare(b *testing.B) {
 			}
 			for i := range all {
 				costs[i] = append(costs[i], took[i])
-				ratios[i] = append(ratios[i], took[i]/took[floor])
+				ratios[i] = append(ratios[i], took[i]/took[bare])
 			}
 		}
 	}
 	for i, w := range all {
-		b.Logf("%-8s %6.1f µs of processor time per call, %.3f × bare", w.name, report.Median(costs[i])/1000, report.Median(ratios[i]))
+		b.Logf("%-8s %6.1f µs of processor time per call, %.3f × bare",
+			w.name, report.Median(costs[i])/1000, report.Median(ratios[i]))
 		b.ReportMetric(report.Median(ratios[i]), w.name+"/bare-cpu")
 	}
 	b.Logf("targets: untraced ≤ %v ×, traced ≤ %v ×", timeUntraced, timeTraced)
-	b.Log(watch.Stop().Text)
 	b.ReportMetric(0, "ns/op") // means nothing here
 }
 
-// run makes the calls of one slice and gives the processor time they took.
+// run makes the calls of one slice and returns the processor time they took.
 func run(tb testing.TB, w way) time.Duration {
 	tb.Helper()
 	began := processorTime(tb)
@@ -95,7 +93,7 @@ func run(tb testing.TB, w way) time.Duration {
 	return processorTime(tb) - began
 }
 
-// processorTime is what this process has used.
+// processorTime returns what this process has used.
 func processorTime(tb testing.TB) time.Duration {
 	tb.Helper()
 	var usage syscall.Rusage
@@ -105,8 +103,8 @@ func processorTime(tb testing.TB) time.Duration {
 	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
 }
 
-func TestAllocationsOverNaked(t *testing.T) {
-	all, _ := ways(t)
+func TestAllocationsOverMinimalClient(t *testing.T) {
+	all := ways(t)
 	counts := map[string]float64{}
 	for _, w := range all {
 		counts[w.name] = testing.AllocsPerRun(300, func() {
@@ -116,7 +114,7 @@ func TestAllocationsOverNaked(t *testing.T) {
 		})
 	}
 	t.Logf("allocations of a call: %v", counts)
-	if more := counts["untraced"] - counts["naked"]; more > moreAllocations {
-		t.Errorf("%v allocations more than the naked client, at most %d are allowed", more, moreAllocations)
+	if more := counts["untraced"] - counts["minimal"]; more > moreAllocations {
+		t.Errorf("%v allocations more than the minimal client, at most %d are allowed", more, moreAllocations)
 	}
 }

@@ -1,86 +1,51 @@
-// Command events measures the event bus beside its peers, in one run, on the
-// Postgres of TEST_POSTGRES_URL and the Redis of TEST_REDIS_URL.
+// Command events measures the event bus beside its peers, in one run, on the Postgres
+// of TEST_POSTGRES_URL and the Redis of TEST_REDIS_URL.
 package main
 
 import (
 	"context"
-	"errors"
 	"flag"
 	"fmt"
 	"io"
-	"log/slog"
-	"os"
 	"slices"
 	"strings"
 
-	"github.com/go-troika/troika/lab/bench/internal/figure"
-	"github.com/go-troika/troika/lab/bench/internal/lab"
-	"github.com/go-troika/troika/lab/bench/internal/report"
-	"github.com/go-troika/troika/lab/bench/internal/road"
-	"github.com/go-troika/troika/lab/bench/internal/session"
+	"github.com/go-troika/troika/lab/bench/internal/command"
+	"github.com/go-troika/troika/lab/bench/internal/eventbench"
+	"github.com/go-troika/troika/lab/bench/internal/pipeline"
+	"github.com/go-troika/troika/lab/bench/internal/servers"
+	"github.com/go-troika/troika/lab/report"
 )
 
-func main() { session.Main(run) }
+func main() { command.Main(run) }
 
-type options struct {
-	session.Options
-	plan    figure.Plan
-	verbose bool
-}
-
-func parse(args []string) (options, error) {
-	var o options
+func run(ctx context.Context, args, environ []string, out io.Writer) error {
+	names := eventbench.Names()
+	plan := eventbench.Default
+	c := command.Command{Markers: "bench:events"}
 	fs := flag.NewFlagSet("events", flag.ContinueOnError)
-	full := fs.Bool("full", false, "more and longer rounds: about twelve minutes instead of four")
-	memory := fs.Int("memory", 0, "also measure memory under a backlog of so many events, e.g. 1000000")
-	only := fs.String("only", "", "take these figures only: any of "+strings.Join(figure.Names(), ","))
-	o.Register(fs, "bench:events")
-	fs.BoolVar(&o.verbose, "v", false, "show what the systems under test complain of")
+	c.RegisterWrite(fs)
+	fs.IntVar(&plan.Memory, "memory", 0, "also measure memory under a backlog of so many events, e.g. 1000000")
+	only := fs.String("only", "", "measure these only, without -write: any of "+strings.Join(names, ","))
 	if err := fs.Parse(args); err != nil {
-		return o, err
+		return err
 	}
-	o.plan = figure.Short
-	if *full {
-		o.plan = figure.Full
-	}
-	o.plan.Memory = *memory
 	if *only != "" {
-		o.plan.Only = strings.Split(*only, ",")
-	}
-	if o.Write != "" && *only != "" {
-		return o, errors.New("-write needs all figures: leave -only out")
-	}
-	for _, name := range o.plan.Only {
-		if !slices.Contains(figure.Names(), name) {
-			return o, fmt.Errorf("-only: there is no figure %q", name)
+		for name := range strings.SplitSeq(*only, ",") {
+			if c.Write != "" || !slices.Contains(names, name) {
+				return fmt.Errorf("-only %s: takes any of %s, and no -write", name, strings.Join(names, ","))
+			}
 		}
+		names = strings.Split(*only, ",")
 	}
-	return o, nil
-}
-
-func run(ctx context.Context, args, environ []string, out io.Writer) (err error) {
-	o, err := parse(args)
-	if err != nil {
-		return err
+	c.Describe = func(servers string) string {
+		return fmt.Sprintf("Events of %d bytes; %s; medians of %d rounds. Baseline: no guarantees, the application commits "+
+			"and then appends to the stream. Watermill default: %v. Watermill tuned: %v.",
+			pipeline.Size, servers, plan.Rounds, pipeline.Tuning{}, pipeline.Tuned)
 	}
-	log := slog.New(slog.DiscardHandler)
-	if o.verbose {
-		log = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	c.Measure = func(ctx context.Context, s *servers.Servers, say func(report.Line)) (command.Result, error) {
+		b := &eventbench.Bench{Servers: s, Plan: plan}
+		return b.Run(ctx, names, say)
 	}
-	l, setup, err := session.Open(ctx, environ, log)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, l.Close()) }()
-	return o.Take(setup, describe(setup, o.plan), out, func(say func(report.Line)) (session.Measured, error) {
-		b := &figure.Bench{Lab: l, Plan: o.plan, Say: say}
-		result, err := b.Run(ctx)
-		return session.Measured{Lines: result.Lines, Notes: result.Notes}, err
-	})
-}
-
-// describe says what is measured, and how the peers are set.
-func describe(s lab.Setup, p figure.Plan) string {
-	return fmt.Sprintf("Events of %d bytes; %v; medians of %d rounds. Floor: no guarantees, the application commits and then "+
-		"appends to the stream. Watermill default: %v. Watermill tuned: %v.", road.Size, s, p.Rounds, road.Tuning{}, road.Tuned)
+	return c.Run(ctx, environ, out)
 }

@@ -1,84 +1,62 @@
-// Command services measures the services beside their floor, in one run, as
-// processes over the Postgres of TEST_POSTGRES_URL and the Redis of TEST_REDIS_URL.
+// Command services measures the services beside a baseline, in one run, as processes
+// over the Postgres of TEST_POSTGRES_URL and the Redis of TEST_REDIS_URL.
 package main
 
 import (
 	"context"
 	"errors"
 	"flag"
+	"fmt"
 	"io"
-	"log/slog"
 	"os"
 
-	"github.com/go-troika/troika/lab/bench/internal/lab"
-	"github.com/go-troika/troika/lab/bench/internal/report"
-	"github.com/go-troika/troika/lab/bench/internal/session"
-	"github.com/go-troika/troika/lab/bench/service/fleet"
-	"github.com/go-troika/troika/lab/bench/service/measure"
+	"github.com/go-troika/troika/lab/bench/internal/command"
+	"github.com/go-troika/troika/lab/bench/internal/servers"
+	"github.com/go-troika/troika/lab/bench/internal/servicebench"
+	"github.com/go-troika/troika/lab/report"
 )
 
-func main() { session.Main(run) }
+func main() { command.Main(run) }
 
-type options struct {
-	session.Options
-	plan     measure.Plan
-	profiles string
-}
-
-func parse(args []string) (options, error) {
-	var o options
+func run(ctx context.Context, args, environ []string, out io.Writer) error {
+	c := command.Command{Markers: "bench:services", Describe: describe}
 	fs := flag.NewFlagSet("services", flag.ContinueOnError)
-	full := fs.Bool("full", false, "more and longer rounds: about six minutes instead of two")
-	o.Register(fs, "bench:services")
-	fs.StringVar(&o.profiles, "profiles", "", "put CPU profiles of the services into this folder, one for each route")
-	err := fs.Parse(args)
-	o.plan = measure.Short
-	if *full {
-		o.plan = measure.Full
-	}
-	return o, err
-}
-
-func run(ctx context.Context, args, environ []string, out io.Writer) (err error) {
-	o, err := parse(args)
-	if err != nil {
+	c.RegisterWrite(fs)
+	profiles := fs.String("profiles", "", "put CPU profiles of the services into this folder, one for each route")
+	if err := fs.Parse(args); err != nil {
 		return err
 	}
-	if o.profiles != "" {
-		if err := os.MkdirAll(o.profiles, 0o755); err != nil {
+	if *profiles != "" {
+		if err := os.MkdirAll(*profiles, 0o755); err != nil {
 			return err
 		}
 	}
-	l, setup, err := session.Open(ctx, environ, slog.New(slog.DiscardHandler))
-	if err != nil {
-		return err
+	c.Measure = func(ctx context.Context, s *servers.Servers, say func(report.Line)) (result command.Result, err error) {
+		dir, err := os.MkdirTemp("", "troika-bench-")
+		if err != nil {
+			return result, err
+		}
+		defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+		cluster, err := servicebench.Open(ctx, s, dir)
+		if err != nil {
+			return result, err
+		}
+		defer func() { err = errors.Join(err, cluster.Close()) }()
+		b := &servicebench.Bench{Cluster: cluster, Plan: servicebench.Default, Profiles: *profiles}
+		result.Lines, err = b.Run(ctx, say)
+		return result, err
 	}
-	defer func() { err = errors.Join(err, l.Close()) }()
-	return withFleet(ctx, l, func(f *fleet.Fleet) error {
-		return o.Take(setup, describe(setup, o.plan), out, func(say func(report.Line)) (session.Measured, error) {
-			b := &measure.Bench{Fleet: f, Plan: o.plan, Profiles: o.profiles, Say: say}
-			lines, err := b.Run(ctx)
-			return session.Measured{Lines: lines}, err
-		})
-	})
+	return c.Run(ctx, environ, out)
 }
 
-// withFleet builds what is measured, and takes it away again.
-func withFleet(ctx context.Context, l *lab.Lab, do func(*fleet.Fleet) error) (err error) {
-	address, giveBack, err := l.LeaseRedis(ctx)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, giveBack()) }()
-	dir, err := os.MkdirTemp("", "troika-bench-")
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	f, err := fleet.Open(ctx, fleet.Servers{Lab: l, RedisURL: address}, dir)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, f.Close()) }()
-	return do(f)
+// describe says what is measured, and how.
+func describe(servers string) string {
+	p := servicebench.Default
+	return fmt.Sprintf("%s; medians of %d slices of %v on each side, in turn, with %d callers, each of which sends its next "+
+		"request when it has the response to the last. Ours: all three services as their images have them, with their "+
+		"default configuration (service tokens checked, metrics counted, relay and consumers at work, log at info into a "+
+		"file). Baseline: the same SQL, outbox row included, in bare gin and pgx without any middleware; no relay takes its "+
+		"events. CPU is user and system time of the services called, from /proc; that of the generator, of Postgres and of "+
+		"Redis is not in it. Reference: the same system in Node.js (express, axios, ioredis, sequelize), taken earlier on "+
+		"two such cores, not in this run.", servers, p.Rounds, p.Slice, servicebench.Callers)
 }
