@@ -1,6 +1,7 @@
 package metrics
 
 import (
+	"cmp"
 	"context"
 	"net/http"
 	"strconv"
@@ -9,12 +10,19 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promauto"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"go.opentelemetry.io/otel/trace"
 )
 
 // other stands for a label value that is none of the known ones.
 const other = "_OTHER"
+
+// latencyBuckets are those the semantic conventions advise, in seconds, with two finer
+// ones below: most responses of a local service take under 5 ms.
+var latencyBuckets = []float64{
+	0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10,
+}
 
 // Metrics is what one process counts. Make it with [New]; all methods are safe for
 // concurrent use.
@@ -27,9 +35,11 @@ type Metrics struct {
 	panics prometheus.Counter
 
 	requests *prometheus.HistogramVec
-	calls    *prometheus.HistogramVec // to other services
 	refused  *prometheus.CounterVec
-	client   client
+
+	// Of calls to other services.
+	calls                              *prometheus.HistogramVec
+	retries, callsRefused, transitions *prometheus.CounterVec
 
 	mu           sync.Mutex
 	dependencies map[string]*window // by name
@@ -38,37 +48,43 @@ type Metrics struct {
 // New returns the metrics of the named service on their own registry, with those
 // of the Go runtime and the process beside them.
 func New(service string) *Metrics {
-	m := &Metrics{service: service, registry: prometheus.NewRegistry(), served: &window{}, dependencies: map[string]*window{}}
-	m.registry.MustRegister(collectors.NewGoCollector(),
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-
-	info := prometheus.NewGauge(prometheus.GaugeOpts{
+	factory := promauto.With(registry)
+	factory.NewGauge(prometheus.GaugeOpts{
 		Name: "target_info", Help: "The service behind this endpoint.",
 		ConstLabels: prometheus.Labels{"service_name": service},
-	})
-	info.Set(1)
-	m.active = prometheus.NewGauge(prometheus.GaugeOpts{
-		Name: "http_server_active_requests", Help: "Requests being served.",
-	})
-	m.panics = prometheus.NewCounter(prometheus.CounterOpts{
-		Name: "http_server_panics_total", Help: "Panics that handlers were recovered from.",
-	})
-	m.registry.MustRegister(info, m.active, m.panics)
-
-	m.requests = prometheus.NewHistogramVec(prometheus.HistogramOpts{
-		Name: "http_server_request_duration_seconds", Help: "Time to answer a request.", Buckets: latencyBuckets(),
-	}, []string{"http_request_method", "http_route", "http_response_status_code"})
-	m.calls = prometheus.NewHistogramVec(prometheus.HistogramOpts{
-		Name:    "http_client_request_duration_seconds",
-		Help:    "Time another service took for a call; error_type is empty for a success.",
-		Buckets: latencyBuckets(),
-	}, []string{"server_address", "error_type"})
-	m.refused = prometheus.NewCounterVec(prometheus.CounterOpts{
-		Name: "http_server_refused_requests_total", Help: "Requests turned away before their handler ran.",
-	}, []string{"reason"})
-	m.registry.MustRegister(m.requests, m.calls, m.refused)
-	m.client = newClient(m.registry)
-	return m
+	}).Set(1)
+	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
+		return factory.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, labels)
+	}
+	latency := func(name, help string, labels ...string) *prometheus.HistogramVec {
+		return factory.NewHistogramVec(prometheus.HistogramOpts{Name: name, Help: help, Buckets: latencyBuckets}, labels)
+	}
+	return &Metrics{
+		service:  service,
+		registry: registry,
+		served:   &window{},
+		active: factory.NewGauge(prometheus.GaugeOpts{
+			Name: "http_server_active_requests", Help: "Requests being served.",
+		}),
+		panics: factory.NewCounter(prometheus.CounterOpts{
+			Name: "http_server_panics_total", Help: "Panics that handlers were recovered from.",
+		}),
+		requests: latency("http_server_request_duration_seconds", "Time to answer a request.",
+			"http_request_method", "http_route", "http_response_status_code"),
+		refused: counter("http_server_refused_requests_total", "Requests turned away before their handler ran.", "reason"),
+		calls: latency("http_client_request_duration_seconds",
+			"Time another service took for a call; error_type is empty for a success.", "server_address", "error_type"),
+		retries: counter("http_client_retries_total",
+			"Calls to another service tried again, by what had gone wrong.", "server_address", "reason"),
+		callsRefused: counter("http_client_refused_total",
+			"Calls and retries that this process refused itself, before the other service saw them.", "server_address", "reason"),
+		transitions: counter("circuit_breaker_transitions_total",
+			"Changes of a circuit breaker's state.", "server_address", "from", "to"),
+		dependencies: map[string]*window{},
+	}
 }
 
 // Registry returns the registry, for metrics of other packages.
@@ -96,7 +112,7 @@ func (m *Metrics) Excused(ctx context.Context, method, route string, status int,
 
 func (m *Metrics) request(ctx context.Context, method, route string, status int, failed bool, d time.Duration) {
 	m.served.add(failed, d)
-	latency := m.requests.WithLabelValues(Method(method), knownRoute(route), knownStatus(status))
+	latency := m.requests.WithLabelValues(Method(method), cmp.Or(route, "unmatched"), knownStatus(status))
 	span := trace.SpanFromContext(ctx)
 	if !span.IsRecording() || !span.SpanContext().IsSampled() {
 		latency.Observe(d.Seconds())
@@ -118,29 +134,18 @@ func (m *Metrics) Panic() { m.panics.Inc() }
 
 // Dependency counts a call to another service, which took d.
 func (m *Metrics) Dependency(name string, failed bool, d time.Duration) {
-	m.dependency(name).add(failed, d)
+	m.mu.Lock()
+	if m.dependencies[name] == nil {
+		m.dependencies[name] = &window{}
+	}
+	calls := m.dependencies[name]
+	m.mu.Unlock()
+	calls.add(failed, d)
 	errorType := ""
 	if failed {
 		errorType = other
 	}
 	m.calls.WithLabelValues(name, errorType).Observe(d.Seconds())
-}
-
-func (m *Metrics) dependency(name string) *window {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	w, ok := m.dependencies[name]
-	if !ok {
-		w = &window{}
-		m.dependencies[name] = w
-	}
-	return w
-}
-
-// latencyBuckets are those the semantic conventions advise, in seconds, with two finer
-// ones below: most responses of a local service take under 5 ms.
-func latencyBuckets() []float64 {
-	return []float64{0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10}
 }
 
 // Method returns method if it is one of RFC 9110 or RFC 5789, otherwise "_OTHER": clients
@@ -152,13 +157,6 @@ func Method(method string) string {
 		return method
 	}
 	return other
-}
-
-func knownRoute(route string) string {
-	if route == "" {
-		return "unmatched"
-	}
-	return route
 }
 
 func knownStatus(status int) string {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/go-troika/troika/pkg/env"
@@ -36,71 +37,54 @@ type key struct {
 	secret env.Secret
 }
 
-// ParseKeys reads the keys of cfg. All that is wrong with them comes back as joined
-// [env.Invalid] values for SERVICE_SECRET or SERVICE_SECRETS. Secrets under 32 bytes and
+// ParseKeys reads the keys of cfg. All that is wrong with them comes back as one
+// [env.Invalid] value for SERVICE_SECRET or SERVICE_SECRETS. Secrets under 32 bytes and
 // [DemoSecret] pass only where appEnv is "development" or "test".
 func ParseKeys(cfg Config, appEnv string) (Keys, error) {
 	one, several := cfg.Secret.Reveal(), cfg.Secrets.Reveal()
-	var p parser
-	switch {
-	case (one == "") == (several == ""):
+	if (one == "") == (several == "") {
 		return Keys{}, env.Invalid("SERVICE_SECRET", "set either this or SERVICE_SECRETS")
-	case one != "":
-		p.variable = "SERVICE_SECRET"
-		p.list = []key{{secret: cfg.Secret}}
-	default:
-		p.variable = "SERVICE_SECRETS"
-		p.split(several)
+	}
+	variable, keys, problems := "SERVICE_SECRET", []key{{secret: cfg.Secret}}, []string(nil)
+	if several != "" {
+		variable = "SERVICE_SECRETS"
+		keys, problems = splitKeys(several)
 	}
 	if appEnv != "development" && appEnv != "test" {
-		p.checkStrength()
+		problems = append(problems, weaknesses(keys)...)
 	}
-	if len(p.wrong) > 0 {
-		return Keys{}, p.err()
+	if len(problems) > 0 {
+		return Keys{}, env.Invalid(variable, "%s", strings.Join(problems, "; "))
 	}
-	return Keys{list: p.list}, nil
+	return Keys{list: keys}, nil
 }
 
-// parser collects keys and what is wrong with them; it never names a secret.
-type parser struct {
-	variable string
-	list     []key
-	wrong    []string
-}
-
-func (p *parser) split(several string) {
-	known := map[string]bool{}
+// splitKeys reads "kid:secret,…". No problem names a secret.
+func splitKeys(several string) (keys []key, problems []string) {
 	for i, entry := range strings.Split(several, ",") {
 		id, secret, _ := strings.Cut(strings.TrimSpace(entry), ":")
 		switch {
 		case secret == "" || !keyID.MatchString(id):
-			p.reject("entry %d is not kid:secret with a kid of letters, digits, _ and -", i+1)
-			continue
-		case known[id]:
-			p.reject("kid %s occurs twice", id)
-			continue
+			problems = append(problems, fmt.Sprintf("entry %d is not kid:secret with a kid of letters, digits, _ and -", i+1))
+		case slices.ContainsFunc(keys, func(k key) bool { return k.id == id }):
+			problems = append(problems, fmt.Sprintf("kid %s occurs twice", id))
+		default:
+			keys = append(keys, key{id: id, secret: env.NewSecret(secret)})
 		}
-		known[id] = true
-		p.list = append(p.list, key{id: id, secret: env.NewSecret(secret)})
 	}
+	return keys, problems
 }
 
-func (p *parser) checkStrength() {
-	for _, k := range p.list {
+// weaknesses returns what makes keys unfit for production.
+func weaknesses(keys []key) (problems []string) {
+	for _, k := range keys {
 		name := cmp.Or(k.id, "the secret")
 		switch secret := k.secret.Reveal(); {
 		case secret == DemoSecret:
-			p.reject("%s is the demo's, which everybody knows", name)
+			problems = append(problems, name+" is the demo's, which everybody knows")
 		case len(secret) < minSecret:
-			p.reject("%s has fewer than %d bytes", name, minSecret)
+			problems = append(problems, fmt.Sprintf("%s has fewer than %d bytes", name, minSecret))
 		}
 	}
-}
-
-func (p *parser) reject(format string, args ...any) {
-	p.wrong = append(p.wrong, fmt.Sprintf(format, args...))
-}
-
-func (p *parser) err() error {
-	return env.Invalid(p.variable, "%s", strings.Join(p.wrong, "; "))
+	return problems
 }

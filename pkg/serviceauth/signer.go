@@ -64,7 +64,9 @@ func (s *Signer) sign(audience string, now time.Time) (string, error) {
 	if !env.IsServiceName(s.service) || !env.IsServiceName(audience) {
 		return "", fmt.Errorf("%q or the audience is not a service name", s.service)
 	}
-	token := jwt.NewWithClaims(jwt.SigningMethodHS256, newClaims(s.service, audience, now))
+	token := jwt.NewWithClaims(jwt.SigningMethodHS256, jwt.MapClaims{
+		"service": s.service, "iss": s.service, "aud": audience, "iat": now.Unix(), "exp": now.Add(life).Unix(),
+	})
 	first := s.keys.list[0]
 	if len(s.keys.list) > 1 {
 		token.Header["kid"] = first.id

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"regexp"
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
@@ -15,12 +16,16 @@ const (
 	leeway   = 30 * time.Second
 )
 
+// compact has only characters of the JWS compact serialization. The base64 decoder skips
+// line ends, which would give one token several spellings.
+var compact = regexp.MustCompile(`^[A-Za-z0-9_.-]*$`)
+
 // Verifier checks the tokens of calls to one service. It is safe for concurrent use.
 type Verifier struct {
 	parser *jwt.Parser
 	byID   map[string][]byte
 	all    jwt.VerificationKeySet
-	memo   memo
+	cache  tokenCache
 }
 
 // NewVerifier returns the verifier of the named service: the audience it insists on.
@@ -43,9 +48,8 @@ func NewVerifier(k Keys, service string) *Verifier {
 }
 
 // Verify returns the name of the calling service. A token seen before costs a digest and
-// a map lookup. Without a token in h the error is
-// [ErrRequired]; with one that is not exactly as it should be it is [ErrInvalid], whose
-// cause returns the reason and never quotes the token.
+// a map lookup. Without a token in h the error is [ErrRequired]; with one that is not exactly
+// as it should be it is [ErrInvalid], whose cause is the reason and never quotes the token.
 func (v *Verifier) Verify(h http.Header) (caller string, err error) {
 	lines := h.Values(Header)
 	switch {
@@ -66,17 +70,17 @@ func (v *Verifier) check(token string) (string, error) {
 		return "", fmt.Errorf("token of %d bytes", len(token))
 	}
 	seen := digest(sha256.Sum256([]byte(token)))
-	if service, ok := v.memo.find(seen); ok {
+	if service, ok := v.cache.find(seen); ok {
 		return service, nil
 	}
-	if !compact(token) {
+	if !compact.MatchString(token) {
 		return "", errors.New("token with foreign characters")
 	}
 	var c claims
 	if _, err := v.parser.ParseWithClaims(token, &c, v.key); err != nil {
 		return "", err
 	}
-	v.memo.add(seen, verified{service: c.Service, expires: instant(*c.ExpiresAt)})
+	v.cache.add(seen, verified{service: c.Service, expires: c.ExpiresAt.Time})
 	return c.Service, nil
 }
 
@@ -95,18 +99,4 @@ func (v *Verifier) key(t *jwt.Token) (any, error) {
 		return nil, errors.New("unknown kid")
 	}
 	return secret, nil
-}
-
-// compact reports whether s has only characters of the JWS compact serialization. The
-// base64 decoder skips line ends, which would give one token several spellings.
-func compact(s string) bool {
-	for i := range len(s) {
-		c := s[i]
-		letter := c|0x20 >= 'a' && c|0x20 <= 'z'
-		digit := c >= '0' && c <= '9'
-		if !letter && !digit && c != '-' && c != '_' && c != '.' {
-			return false
-		}
-	}
-	return true
 }

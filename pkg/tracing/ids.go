@@ -3,13 +3,14 @@ package tracing
 import (
 	"context"
 	"encoding/binary"
-	"encoding/hex"
 	"math/rand/v2"
+	"regexp"
 
+	"github.com/google/uuid"
 	"go.opentelemetry.io/otel/trace"
 )
 
-const maxRequestID = 128
+var requestID = regexp.MustCompile(`^[A-Za-z0-9._-]{1,128}$`)
 
 type requestIDKey struct{}
 
@@ -20,7 +21,7 @@ func TraceID(ctx context.Context) string {
 	if !id.IsValid() {
 		return ""
 	}
-	return formatUUID(id)
+	return uuid.UUID(id).String()
 }
 
 // TraceIDHex returns the trace of ctx as in traceparent, 32 lower-case hex
@@ -52,84 +53,40 @@ func RequestID(ctx context.Context) string {
 // WithRequestID returns a context with the request id. An id that is not 1 to
 // 128 characters of [A-Za-z0-9._-] is replaced by a new one.
 func WithRequestID(ctx context.Context, id string) context.Context {
-	if !validRequestID(id) {
+	if !requestID.MatchString(id) {
 		id = NewRequestID()
 	}
 	return context.WithValue(ctx, requestIDKey{}, id)
 }
 
 // NewRequestID returns a fresh random UUID (version 4).
-func NewRequestID() string {
-	return formatUUID(newTraceID())
+func NewRequestID() string { return uuid.NewString() }
+
+// idGenerator makes the ids of spans. A trace id is a version 4 UUID, whose last seven
+// bytes are all random, as the random flag of Trace Context Level 2 promises.
+type idGenerator struct{}
+
+// NewIDs implements [sdktrace.IDGenerator].
+func (g idGenerator) NewIDs(ctx context.Context) (trace.TraceID, trace.SpanID) {
+	id := trace.TraceID(uuid.New())
+	return id, g.NewSpanID(ctx, id)
 }
 
-func validRequestID(id string) bool {
-	if id == "" || len(id) > maxRequestID {
-		return false
-	}
-	for i := range len(id) {
-		c := id[i]
-		if !isAlpha(c|0x20) && !isDigit(c) && c != '.' && c != '_' && c != '-' {
-			return false
-		}
-	}
-	return true
-}
-
-func isAlpha(c byte) bool { return c >= 'a' && c <= 'z' }
-
-func isDigit(c byte) bool { return c >= '0' && c <= '9' }
-
-// newTraceID answers 16 random bytes in the shape of a version 4 UUID. The last
-// seven bytes are all random, which is what the random flag of Trace Context
-// Level 2 promises.
-func newTraceID() (id trace.TraceID) {
-	binary.BigEndian.PutUint64(id[:8], rand.Uint64())
-	binary.BigEndian.PutUint64(id[8:], rand.Uint64())
-	id[6] = id[6]&0x0f | 0x40
-	id[8] = id[8]&0x3f | 0x80
-	return id
-}
-
-func newSpanID() (id trace.SpanID) {
+// NewSpanID implements [sdktrace.IDGenerator].
+func (idGenerator) NewSpanID(context.Context, trace.TraceID) (id trace.SpanID) {
 	for !id.IsValid() {
 		binary.BigEndian.PutUint64(id[:], rand.Uint64())
 	}
 	return id
 }
 
-// idGenerator makes the ids of spans for the SDK in our shape.
-type idGenerator struct{}
-
-func (idGenerator) NewIDs(context.Context) (trace.TraceID, trace.SpanID) {
-	return newTraceID(), newSpanID()
-}
-
-func (idGenerator) NewSpanID(context.Context, trace.TraceID) trace.SpanID {
-	return newSpanID()
-}
-
-// formatUUID writes 8-4-4-4-12 lower-case hex digits (RFC 9562).
-func formatUUID(id trace.TraceID) string {
-	var b [36]byte
-	hex.Encode(b[0:8], id[0:4])
-	hex.Encode(b[9:13], id[4:6])
-	hex.Encode(b[14:18], id[6:8])
-	hex.Encode(b[19:23], id[8:10])
-	hex.Encode(b[24:36], id[10:16])
-	b[8], b[13], b[18], b[23] = '-', '-', '-', '-'
-	return string(b[:])
-}
-
 // parseUUID reads 8-4-4-4-12 hex digits of either case and no other spelling.
 // The nil UUID is no id.
 func parseUUID(s string) (id trace.TraceID, ok bool) {
-	if len(s) != 36 || s[8] != '-' || s[13] != '-' || s[18] != '-' || s[23] != '-' {
+	parsed, err := uuid.Parse(s)
+	if err != nil || len(s) != len("00000000-0000-0000-0000-000000000000") {
 		return id, false
 	}
-	digits := s[0:8] + s[9:13] + s[14:18] + s[19:23] + s[24:36]
-	if _, err := hex.Decode(id[:], []byte(digits)); err != nil {
-		return trace.TraceID{}, false
-	}
+	id = trace.TraceID(parsed)
 	return id, id.IsValid()
 }

@@ -39,34 +39,20 @@ func Inject(ctx context.Context, h http.Header, service string) {
 	if id == "" {
 		id = NewRequestID()
 	}
+	h.Set(HeaderServiceName, service)
+	h.Set(HeaderRequestID, id)
+	for _, name := range []string{headerTraceparent, headerTracestate, HeaderTraceID, HeaderParentSpanID} {
+		h.Del(name)
+	}
 	sc := trace.SpanContextFromContext(ctx)
 	if !sc.IsValid() {
-		write(h, []string{service, id})
-		for _, name := range injected[2:] {
-			delete(h, name)
-		}
 		return
 	}
-	parent := formatTraceparent(sc)
-	lines := []string{service, id, parent, formatUUID(sc.TraceID()), spanIDOf(parent), stateOf(ctx, sc)}
-	if lines[5] == "" {
-		delete(h, headerTracestate)
-		lines = lines[:5]
-	}
-	write(h, lines)
-}
-
-// injected are the headers that Inject writes, the last one only if there is a
-// tracestate.
-var injected = [...]string{
-	HeaderServiceName, HeaderRequestID, headerTraceparent, HeaderTraceID, HeaderParentSpanID, headerTracestate,
-}
-
-// write makes the values the only lines of the injected headers, in their order.
-// Together they cost one allocation.
-func write(h http.Header, values []string) {
-	for i := range values {
-		h[injected[i]] = values[i : i+1 : i+1]
+	h.Set(headerTraceparent, formatTraceparent(sc))
+	h.Set(HeaderTraceID, TraceID(ctx))
+	h.Set(HeaderParentSpanID, SpanID(ctx))
+	if state := stateOf(ctx, sc); state != "" {
+		h.Set(headerTracestate, state)
 	}
 }
 
@@ -90,7 +76,7 @@ func Carrier(ctx context.Context) (traceparent, tracestate string) {
 const maxCarriedState = 512
 
 // WithCarrier returns a context whose next span is a child of what [Carrier]
-// answered elsewhere, and ctx itself if traceparent is not valid. A tracestate
+// returned elsewhere, and ctx itself if traceparent is not valid. A tracestate
 // that is not valid is dropped.
 func WithCarrier(ctx context.Context, traceparent, tracestate string) context.Context {
 	sc, ok := parseTraceparent(traceparent)
@@ -101,15 +87,11 @@ func WithCarrier(ctx context.Context, traceparent, tracestate string) context.Co
 	return trace.ContextWithSpanContext(ctx, sc)
 }
 
-// FromCarrier returns what [Carrier] answered elsewhere as a remote span
+// FromCarrier returns what [Carrier] returned elsewhere as a remote span
 // context, for a link; it is not valid (IsValid) if traceparent is not.
 func FromCarrier(ctx context.Context, traceparent, tracestate string) trace.SpanContext {
-	sc, ok := parseTraceparent(traceparent)
-	if !ok {
-		return trace.SpanContext{}
-	}
-	_, sc = withState(ctx, sc, joinState([]string{tracestate}))
-	return sc
+	none := trace.ContextWithSpanContext(ctx, trace.SpanContext{})
+	return trace.SpanContextFromContext(WithCarrier(none, traceparent, tracestate))
 }
 
 // withState returns sc with its tracestate, and a context that holds it too: in

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 
+	"github.com/google/uuid"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracehttp"
 	"go.opentelemetry.io/otel/sdk/resource"
@@ -94,12 +95,9 @@ func (t *Tracer) Shutdown(ctx context.Context) error {
 func (t *Tracer) Start(ctx context.Context, name string, opts ...trace.SpanStartOption) (context.Context, trace.Span) {
 	parent := trace.SpanContextFromContext(ctx)
 	if !parent.TraceID().IsValid() {
-		return t.startBelow(ctx, rootOf(newTraceID(), trace.FlagsRandom), name, opts...)
+		parent = newRoot()
 	}
-	if t.provider == nil {
-		return startSilent(ctx, parent)
-	}
-	return t.tracer.Start(ctx, name, opts...)
+	return t.start(ctx, parent, name, opts...)
 }
 
 // StartServer begins the span of a request that came with the headers h, by the
@@ -109,13 +107,12 @@ func (t *Tracer) Start(ctx context.Context, name string, opts ...trace.SpanStart
 //
 // Attributes are only worth their cost when the span records: prefer setting
 // them under span.IsRecording().
-func (t *Tracer) StartServer(ctx context.Context, h http.Header, name string, attrs ...attribute.KeyValue) (context.Context, trace.Span) {
+func (t *Tracer) StartServer(
+	ctx context.Context, h http.Header, name string, attrs ...attribute.KeyValue,
+) (context.Context, trace.Span) {
 	ctx = WithRequestID(ctx, single(h[HeaderRequestID]))
 	ctx, parent := remote(ctx, h)
-	if t.provider == nil {
-		return startSilent(ctx, parent)
-	}
-	return t.startBelow(ctx, parent, name, trace.WithSpanKind(trace.SpanKindServer), trace.WithAttributes(attrs...))
+	return t.start(ctx, parent, name, trace.WithSpanKind(trace.SpanKindServer), trace.WithAttributes(attrs...))
 }
 
 // remote returns where a request's trace came from. The returned context holds
@@ -127,8 +124,11 @@ func remote(ctx context.Context, h http.Header) (context.Context, trace.SpanCont
 	if id, ok := parseUUID(single(h[HeaderTraceID])); ok {
 		return ctx, rootOf(id, 0)
 	}
-	return ctx, rootOf(newTraceID(), trace.FlagsRandom)
+	return ctx, newRoot()
 }
+
+// newRoot returns what makes the next span the root of a new trace.
+func newRoot() trace.SpanContext { return rootOf(trace.TraceID(uuid.New()), trace.FlagsRandom) }
 
 // rootOf returns what makes the next span the root of the trace id. A span context
 // with a trace id and no span id is what the SDK takes for exactly that; its
@@ -137,17 +137,15 @@ func rootOf(id trace.TraceID, flags trace.TraceFlags) trace.SpanContext {
 	return trace.NewSpanContext(trace.SpanContextConfig{TraceID: id, TraceFlags: flags})
 }
 
-// startBelow begins a span with a parent that is not the span of ctx.
-func (t *Tracer) startBelow(ctx context.Context, parent trace.SpanContext, name string, opts ...trace.SpanStartOption) (context.Context, trace.Span) {
-	if t.provider == nil {
-		return startSilent(ctx, parent)
+// start begins a span below parent. Without an endpoint it records nothing, and passes a
+// caller's sampling decision on as it came.
+func (t *Tracer) start(
+	ctx context.Context, parent trace.SpanContext, name string, opts ...trace.SpanStartOption,
+) (context.Context, trace.Span) {
+	if t.provider != nil {
+		return t.tracer.Start(trace.ContextWithSpanContext(ctx, parent), name, opts...)
 	}
-	return t.tracer.Start(trace.ContextWithSpanContext(ctx, parent), name, opts...)
-}
-
-// startSilent begins a span that records nothing. It passes a caller's sampling
-// decision on as it came, since there is none of its own.
-func startSilent(ctx context.Context, parent trace.SpanContext) (context.Context, trace.Span) {
-	ctx = trace.ContextWithSpanContext(ctx, parent.WithSpanID(newSpanID()).WithRemote(false))
+	id := idGenerator{}.NewSpanID(ctx, parent.TraceID())
+	ctx = trace.ContextWithSpanContext(ctx, parent.WithSpanID(id).WithRemote(false))
 	return ctx, trace.SpanFromContext(ctx)
 }
