@@ -21,15 +21,15 @@ type announcement struct {
 	name    string
 	at      endpoint
 	id      string
-	failing atomic.Bool // the latest heartbeat failed; logged once
+	failing atomic.Bool // the latest heartbeat failed
 }
 
-// Announce registers this process as an instance of service name at url; Run repeats it every HeartbeatInterval, so
+// Announce registers this process as an instance of service name at url; Run repeats it every 2 s, so
 // that a flushed or restarted Redis knows it again. healthEndpoint is as in Register. A Redis out of reach is logged
 // and no error, and delays by at most 1 s. With static and dns it does nothing: others know the address already.
 // It fails on a malformed name, url or endpoint. A second Announce replaces the first.
 func (r *Registry) Announce(ctx context.Context, name, url string, healthEndpoint ...string) error {
-	e, err := newEndpoint(name, url, healthEndpoint)
+	e, err := newEndpoint(name, url, optional(healthEndpoint))
 	if err != nil {
 		return err
 	}
@@ -56,7 +56,7 @@ func (r *Registry) Withdraw(ctx context.Context) error {
 	if self == nil {
 		return nil
 	}
-	if err := r.write(ctx, self, stateGone, r.cfg.TTL*tombstonesLast); err != nil {
+	if err := r.write(ctx, self, stateGone, r.ttl*tombstonesLast); err != nil {
 		return fmt.Errorf("withdraw %s: %w", self.name, err)
 	}
 	return nil
@@ -64,27 +64,29 @@ func (r *Registry) Withdraw(ctx context.Context) error {
 
 // heartbeat renews the announcement, if there is one.
 func (r *Registry) heartbeat(ctx context.Context) {
-	r.mu.RLock()
+	r.mu.Lock()
 	self := r.self
-	r.mu.RUnlock()
+	r.mu.Unlock()
 	if self == nil {
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, heartbeatTimeout)
 	defer cancel()
-	err := r.write(ctx, self, stateUp, r.cfg.TTL)
-	switch {
-	case err != nil && ctx.Err() == context.Canceled:
-	case err != nil && !self.failing.Swap(true):
-		r.log.Warn("heartbeat failed; will retry", slog.String("url", self.at.url), slog.Any("error", err))
-	case err == nil && self.failing.Swap(false):
-		r.log.Info("heartbeat succeeds again", slog.String("url", self.at.url))
+	err := r.write(ctx, self, stateUp, r.ttl)
+	if err != nil && ctx.Err() == context.Canceled {
+		return
+	}
+	switch was := self.failing.Swap(err != nil); {
+	case err != nil && !was:
+		r.deps.Log.Warn("heartbeat failed; will retry", slog.String("url", self.at.url), slog.Any("error", err))
+	case err == nil && was:
+		r.deps.Log.Info("heartbeat succeeds again", slog.String("url", self.at.url))
 	}
 }
 
 func (r *Registry) write(ctx context.Context, self *announcement, state string, life time.Duration) error {
-	keys := []string{redisKey(r.cfg.Prefix, self.name)}
-	retention := r.cfg.TTL * tombstonesLast
+	keys := []string{redisKey(self.name)}
+	retention := r.ttl * tombstonesLast
 	return heartbeatScript.Run(ctx, r.deps.Redis, keys,
 		self.at.url, self.id, state, self.at.health, life.Milliseconds(), retention.Milliseconds()).Err()
 }

@@ -7,23 +7,22 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"math/rand/v2"
 	"net/http"
 	"sync"
 	"time"
 )
 
 const (
-	recheck        = time.Second // between checks of an instance in doubt
-	healthBodySize = 64 << 10    // bytes read of a health answer
+	checkInterval  = 30 * time.Second // between two checks of a healthy instance
+	recheck        = time.Second      // between two of an instance in doubt
+	checkTimeout   = 2 * time.Second
+	healthBodySize = 64 << 10 // bytes read of a health answer
 )
 
 // checkClient opens a connection for each check, which so proves that new calls are accepted.
-func checkClient() *http.Client {
-	return &http.Client{
-		Transport:     &http.Transport{DisableKeepAlives: true, DisableCompression: true},
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}
+var checkClient = &http.Client{
+	Transport:     &http.Transport{DisableKeepAlives: true, DisableCompression: true},
+	CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 }
 
 // runChecks starts every check that is due, each in its own goroutine, until ctx is done, and waits for them.
@@ -44,63 +43,62 @@ func (r *Registry) runChecks(ctx context.Context) {
 }
 
 func (r *Registry) startDue(ctx context.Context, wg *sync.WaitGroup) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	now := time.Now()
-	for _, p := range r.allPools() {
-		for _, inst := range p.all() {
-			if now.UnixNano() >= inst.nextCheck.Load() && !inst.checking.Swap(true) {
-				wg.Go(func() { r.check(ctx, p, inst) })
+	for _, p := range r.pools {
+		for _, inst := range p.members {
+			if !inst.checking && !now.Before(inst.nextCheck) {
+				inst.checking = true
+				target := inst.url + inst.healthPath
+				wg.Go(func() { r.check(ctx, p, inst, target) })
 			}
 		}
 	}
 }
 
-func (r *Registry) check(ctx context.Context, p *pool, inst *instance) {
-	defer inst.checking.Store(false)
-	err := r.probe(ctx, p.name, inst)
+func (r *Registry) check(ctx context.Context, p *pool, inst *instance, target string) {
+	err := r.probe(ctx, p.name, target)
 	if ctx.Err() != nil {
 		return
 	}
+	if health, changed := r.record(p, inst, err); changed {
+		log := r.deps.Log.With(slog.String("target", p.name), slog.String("url", inst.url))
+		if err != nil {
+			log.Warn("instance "+string(health), slog.Any("error", err))
+		} else {
+			log.Info("instance " + string(health))
+		}
+	}
+}
+
+// record takes over the result of a check, schedules the next one, and reports whether the health changed.
+func (r *Registry) record(p *pool, inst *instance, err error) (health Health, changed bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	now := time.Now()
-	inDoubt := err != nil || inst.ejected(now) || inst.missing.Load()
-	r.record(p, inst, err)
-	if err == nil {
+	inst.checking = false
+	inst.nextCheck = now.Add(jittered(checkInterval))
+	if err != nil || inst.ejected(now) || inst.missing {
+		inst.nextCheck = now.Add(jittered(recheck))
+	}
+	if len(p.watches) > 0 {
+		inst.nextCheck = now.Add(WatchInterval)
+		time.AfterFunc(WatchInterval, r.wakeChecker)
+	}
+
+	was := inst.health
+	inst.health = healthOf(err)
+	_, inst.reportsUnhealthy = errors.AsType[statusError](err)
+	if inst.health == Healthy {
+		if was == Unhealthy {
+			inst.renew()
+		}
 		p.looksWell()
+	} else {
+		p.drop(func(other *instance) bool { return other == inst && inst.missing })
 	}
-	pause := jittered(r.cfg.CheckInterval)
-	switch {
-	case p.watched():
-		pause = min(pause, WatchInterval)
-		time.AfterFunc(pause, r.wakeChecker)
-	case inDoubt:
-		pause = min(pause, jittered(recheck))
-	}
-	inst.nextCheck.Store(now.Add(pause).UnixNano())
-}
-
-// record takes over the result of a check and logs a change.
-func (r *Registry) record(p *pool, inst *instance, err error) {
-	was, now := *inst.state.Load(), healthOf(err)
-	_, says := errors.AsType[ailing](err)
-	inst.reportsUnhealthy.Store(says)
-	if was == Unhealthy && now == Healthy {
-		inst.renew()
-	}
-	if now != was {
-		inst.setState(now)
-		r.logHealth(p, inst, now, err)
-	}
-	if now != Healthy {
-		p.dropIfGone(inst)
-	}
-}
-
-func (r *Registry) logHealth(p *pool, inst *instance, now Health, err error) {
-	log := r.log.With(slog.String("target", p.name), slog.String("url", inst.url))
-	if err != nil {
-		log.Warn("instance "+string(now), slog.Any("error", err))
-		return
-	}
-	log.Info("instance " + string(now))
+	return inst.health, inst.health != was
 }
 
 // foreign is the name of another service, which answered at the address.
@@ -108,10 +106,10 @@ type foreign string
 
 func (f foreign) Error() string { return fmt.Sprintf("address answers as service %q", string(f)) }
 
-// ailing is the status with which an instance said itself that it is not well.
-type ailing int
+// statusError is the status with which an instance reported that it is unhealthy.
+type statusError int
 
-func (a ailing) Error() string { return fmt.Sprintf("health answered %d", int(a)) }
+func (s statusError) Error() string { return fmt.Sprintf("health answered %d", int(s)) }
 
 func healthOf(err error) Health {
 	if err == nil {
@@ -124,10 +122,10 @@ func healthOf(err error) Health {
 }
 
 // probe asks the instance's health endpoint; nil means a 2xx answer that names this service or none.
-func (r *Registry) probe(ctx context.Context, service string, inst *instance) error {
-	ctx, cancel := context.WithTimeout(ctx, r.cfg.CheckTimeout)
+func (r *Registry) probe(ctx context.Context, service, target string) error {
+	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, inst.url+*inst.health.Load(), nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, target, nil)
 	if err != nil {
 		return err
 	}
@@ -144,7 +142,7 @@ func (r *Registry) probe(ctx context.Context, service string, inst *instance) er
 		return foreign(named)
 	}
 	if resp.StatusCode < 200 || resp.StatusCode > 299 {
-		return ailing(resp.StatusCode)
+		return statusError(resp.StatusCode)
 	}
 	return nil
 }
@@ -158,9 +156,4 @@ func namedService(body []byte) string {
 		return ""
 	}
 	return answer.Service
-}
-
-// jittered is d give or take a tenth, so that many callers do not ask in step.
-func jittered(d time.Duration) time.Duration {
-	return time.Duration(float64(d) * (0.9 + 0.2*rand.Float64()))
 }

@@ -1,10 +1,13 @@
 package registry
 
 import (
+	"errors"
+	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
-	"time"
+	"net/url"
+	"strings"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/redis/go-redis/v9"
@@ -19,22 +22,14 @@ const (
 	KindRedis  = "redis"  // instances that announced themselves
 )
 
-// Config configures how instances are looked up and checked. The zero value of every field but Kind is its default;
-// the zero Kind is static.
+// Config says where instances are found.
 type Config struct {
-	// Kind is static, dns or redis.
+	// Kind is static, dns or redis; "" is static.
 	Kind string `env:"REGISTRY" envDefault:"static" validate:"oneof=static redis dns"`
 	// AdvertiseURL is the address at which the other services reach this process, for Announce; http or https.
 	AdvertiseURL string `env:"ADVERTISE_URL"`
 	// URLs holds a comma list of base URLs for each service name, the content of <NAME>_SERVICE_URL.
 	URLs map[string]string
-
-	Prefix            string        // Prefix of the keys in Redis; default "registry".
-	CheckInterval     time.Duration // Time between two health checks of a healthy instance; default 30 s.
-	CheckTimeout      time.Duration // Longest health check; default 2 s.
-	RefreshInterval   time.Duration // Time between two look-ups of a service; default 1 s.
-	HeartbeatInterval time.Duration // Time between two heartbeats of an announced instance; default 2 s.
-	TTL               time.Duration // Life of an announced instance without a heartbeat; default 6 s.
 }
 
 // Deps are the parts a Registry works with; each may be left out but Redis for KindRedis.
@@ -61,30 +56,49 @@ func (c Config) Validate() error {
 	return nil
 }
 
-func (c Config) withDefaults() Config {
-	c.Kind = orDefault(c.Kind, KindStatic)
-	c.Prefix = orDefault(c.Prefix, "registry")
-	c.CheckInterval = orDefault(c.CheckInterval, 30*time.Second)
-	c.CheckTimeout = orDefault(c.CheckTimeout, 2*time.Second)
-	c.RefreshInterval = orDefault(c.RefreshInterval, time.Second)
-	c.HeartbeatInterval = orDefault(c.HeartbeatInterval, 2*time.Second)
-	c.TTL = orDefault(c.TTL, 6*time.Second)
-	return c
+// endpoints splits and checks the comma list of every service; all problems are reported.
+func (c Config) endpoints() (map[string][]endpoint, error) {
+	lists := make(map[string][]endpoint, len(c.URLs))
+	var errs []error
+	for name, list := range c.URLs {
+		for raw := range strings.SplitSeq(list, ",") {
+			if raw = strings.TrimSpace(raw); raw == "" {
+				continue
+			}
+			e, err := newEndpoint(name, raw, DefaultHealthEndpoint)
+			errs = append(errs, err)
+			lists[name] = append(lists[name], e)
+		}
+	}
+	return lists, errors.Join(errs...)
 }
 
-func (d Deps) withDefaults() Deps {
-	d.Log = orDefault(d.Log, slog.New(slog.DiscardHandler))
-	d.DNS = orDefault(d.DNS, net.DefaultResolver)
-	if d.HTTP == nil {
-		d.HTTP = checkClient()
+// endpoint is one address of a service and the path of its health check.
+type endpoint struct{ url, health string }
+
+func newEndpoint(name, rawURL, health string) (endpoint, error) {
+	if !env.IsServiceName(name) {
+		return endpoint{}, fmt.Errorf("registry: malformed service name %q", name)
 	}
-	return d
+	base, err := cleanURL(rawURL)
+	if err != nil {
+		return endpoint{}, fmt.Errorf("registry: %s: %w", name, err)
+	}
+	control := func(c rune) bool { return c <= ' ' || c == 0x7f }
+	if !strings.HasPrefix(health, "/") || strings.ContainsFunc(health, control) {
+		return endpoint{}, fmt.Errorf("registry: %s: malformed health endpoint %q", name, health)
+	}
+	return endpoint{url: base, health: health}, nil
 }
 
-func orDefault[T comparable](v, fallback T) T {
-	var zero T
-	if v == zero {
-		return fallback
+// cleanURL returns raw as a base URL, to which a path can be appended.
+func cleanURL(raw string) (string, error) {
+	u, err := url.Parse(strings.TrimRight(raw, "/"))
+	switch {
+	case err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "":
+		return "", errors.New("not an http or https URL")
+	case u.User != nil || u.RawQuery != "" || u.Fragment != "":
+		return "", errors.New("a base URL has no user, query or fragment")
 	}
-	return v
+	return u.String(), nil
 }

@@ -10,14 +10,14 @@ import (
 // dnsResolver makes an instance of every address of the configured hosts, keeping scheme, port and path. An https
 // URL needs certificates that hold the addresses.
 type dnsResolver struct {
-	urls map[string][]string
-	dns  *net.Resolver
+	configured map[string][]endpoint
+	dns        *net.Resolver
 }
 
 func (d dnsResolver) resolve(ctx context.Context, service string) (listing, error) {
 	var l listing
-	for _, raw := range d.urls[service] {
-		u, err := url.Parse(raw)
+	for _, e := range d.configured[service] {
+		u, err := url.Parse(e.url)
 		if err != nil {
 			return listing{}, err
 		}
@@ -33,7 +33,7 @@ func (d dnsResolver) resolve(ctx context.Context, service string) (listing, erro
 			if port != "" {
 				u.Host += ":" + port
 			}
-			l.live = append(l.live, endpoint{url: u.String(), health: DefaultHealthEndpoint})
+			l.live = append(l.live, endpoint{url: u.String(), health: e.health})
 		}
 	}
 	return l, nil

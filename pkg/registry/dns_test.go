@@ -110,8 +110,9 @@ func TestEveryAddressIsAnInstance(t *testing.T) {
 	t.Parallel()
 	dns := newNameServer(t, [4]byte{127, 0, 0, 1}, [4]byte{127, 0, 0, 2})
 	r := newRegistry(t, registry.Config{
-		Kind: registry.KindDNS, URLs: map[string]string{user: "http://users.test.:9/api"}, RefreshInterval: 20 * time.Millisecond,
+		Kind: registry.KindDNS, URLs: map[string]string{user: "http://users.test.:9/api"},
 	}, registry.Deps{DNS: dns.resolver()})
+	registry.Hasten(r)
 	if url, err := r.GetService(user); url != "http://users.test.:9/api" || err != nil {
 		t.Errorf("before the first look-up: %q, %v", url, err)
 	}

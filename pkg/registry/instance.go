@@ -2,8 +2,6 @@ package registry
 
 import (
 	"math"
-	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/go-troika/troika/pkg/breaker"
@@ -21,15 +19,6 @@ const (
 	ejectionsForgotten = time.Minute // time without an ejection after which earlier ones are forgotten
 )
 
-// origin is how an instance came to be known; the lower wins when there are two.
-type origin int32
-
-const (
-	byHand  origin = iota // configured as static, or registered: never dropped
-	found                 // by DNS or Redis
-	standby               // configured beside DNS or Redis: used while nothing found is usable
-)
-
 // Health is what health checks say of an instance.
 type Health string
 
@@ -41,24 +30,35 @@ const (
 	Foreign   Health = "foreign"   // answered as another service; never called
 )
 
-// instance is one address of a service and what calls and checks taught about it.
+// Instance is what the registry believes of one instance at one moment.
+type Instance struct {
+	URL      string
+	Health   Health
+	Ejected  bool // kept out after consecutive failures
+	Listed   bool // in the latest answer of DNS or Redis; always true for configured and hand-registered ones
+	Standby  bool // configured, used only while no found instance is usable
+	InFlight int  // leases not yet done
+}
+
+// instance is one address of a service and what calls and checks taught about it. The mutex of the registry guards it.
 type instance struct {
-	url     string
-	reserve bool                   // configured beside DNS or Redis
-	health  atomic.Pointer[string] // path of the health check
-	from    atomic.Int32           // origin
-	missing atomic.Bool            // no longer listed by the resolver
+	url        string
+	healthPath string
 
-	state            atomic.Pointer[Health]
-	checking         atomic.Bool
-	nextCheck        atomic.Int64 // unix ns
-	reportsUnhealthy atomic.Bool  // it answered its latest check, and that it is not well
+	fixed   bool // configured as static, or registered by hand: never dropped
+	reserve bool // configured beside DNS or Redis: never dropped, and used while nothing found is usable
+	found   bool // by DNS or Redis
+	missing bool // found once, but no longer listed
 
-	inFlight   atomic.Int64
-	ejectedEnd atomic.Int64 // unix ns
-	avoidedEnd atomic.Int64 // unix ns; it asked for a pause
+	health           Health
+	reportsUnhealthy bool // it answered its latest check, and that it is unhealthy
+	checking         bool
+	nextCheck        time.Time
 
-	mu        sync.Mutex
+	inFlight     int
+	ejectedUntil time.Time
+	avoidedUntil time.Time // it asked for a pause
+
 	latency   float64 // ns; 0 = never measured
 	success   float64 // 0..1
 	observed  time.Time
@@ -66,57 +66,38 @@ type instance struct {
 	ejections int // recent
 }
 
-func newInstance(e endpoint, from origin) *instance {
-	inst := &instance{url: e.url, reserve: from == standby, success: 1}
-	inst.health.Store(&e.health)
-	inst.from.Store(int32(from))
-	inst.setState(Unknown)
-	return inst
-}
-
-func (i *instance) origin() origin             { return origin(i.from.Load()) }
-func (i *instance) setState(h Health)          { i.state.Store(&h) }
-func (i *instance) is(h Health) bool           { return *i.state.Load() == h }
-func (i *instance) ejected(now time.Time) bool { return now.UnixNano() < i.ejectedEnd.Load() }
-
-func (i *instance) avoided(now time.Time) bool { return now.UnixNano() < i.avoidedEnd.Load() }
+func (i *instance) standsBy() bool             { return !i.fixed && !i.found }
+func (i *instance) ejected(now time.Time) bool { return now.Before(i.ejectedUntil) }
 
 func (i *instance) snapshot(now time.Time) Instance {
 	return Instance{
-		URL:      i.url,
-		Health:   *i.state.Load(),
-		Ejected:  i.ejected(now),
-		Listed:   !i.missing.Load(),
-		Standby:  i.origin() == standby,
-		InFlight: int(i.inFlight.Load()),
+		URL: i.url, Health: i.health, Ejected: i.ejected(now), Listed: !i.missing, Standby: i.standsBy(), InFlight: i.inFlight,
 	}
 }
 
-// weight is the cost of a call as learnt from earlier ones, 0 when there were none. What was learnt fades with
-// time, so that an instance that was slow or failing is tried again. The fourth power of the success rate keeps calls
-// away from who fails fast and so has little in flight.
-func (i *instance) weight(now time.Time) float64 {
-	i.mu.Lock()
-	defer i.mu.Unlock()
+// cost is that of a call as learnt from earlier ones, 0 when there were none. What was learnt fades with time, so that
+// an instance that was slow or failing is tried again. The fourth power of the success rate keeps calls away from an
+// instance that fails fast and so has few in flight.
+func (i *instance) cost(now time.Time) float64 {
 	if i.observed.IsZero() {
 		return 0
 	}
-	if i.success == 1 && i.latency <= latencyFloor {
-		return latencyFloor // whatever has faded since
-	}
-	kept := i.fade(now)
-	square := i.forgiven(kept) * i.forgiven(kept)
-	return max(i.latency*kept, latencyFloor) / (square * square)
+	remaining := i.remaining(now)
+	return max(i.latency*remaining, latencyFloor) / math.Pow(i.successRate(remaining), 4)
 }
 
 // observe learns from a finished call and reports whether the instance has now failed often enough to be ejected.
 // A call that did not succeed tells only that the latency is at least d.
 func (i *instance) observe(outcome breaker.Outcome, d time.Duration, now time.Time) bool {
-	i.mu.Lock()
-	defer i.mu.Unlock()
-	kept := i.fade(now)
-	i.observeLatency(float64(d), outcome == breaker.Success, kept)
-	i.success = i.forgiven(kept)
+	remaining := i.remaining(now)
+	i.latency *= remaining
+	switch sample := float64(d); {
+	case sample > i.latency: // a peak counts in full
+		i.latency = sample
+	case outcome == breaker.Success:
+		i.latency += sample * (1 - remaining)
+	}
+	i.success = i.successRate(remaining)
 	switch outcome {
 	case breaker.Success:
 		i.success += (1 - i.success) * successStep
@@ -129,43 +110,27 @@ func (i *instance) observe(outcome breaker.Outcome, d time.Duration, now time.Ti
 	return outcome == breaker.Failure && i.failures >= ejectAfter
 }
 
-func (i *instance) observeLatency(sample float64, whole bool, kept float64) {
-	switch faded := i.latency * kept; {
-	case sample > faded: // a peak counts in full
-		i.latency = sample
-	case whole:
-		i.latency = faded + sample*(1-kept)
-	default:
-		i.latency = faded
-	}
-}
+// successRate forgives failures, given how much is left of the latest observation.
+func (i *instance) successRate(remaining float64) float64 { return 1 - (1-i.success)*remaining }
 
-// forgiven is the success rate, given how much is left of the latest observation.
-func (i *instance) forgiven(kept float64) float64 { return 1 - (1-i.success)*kept }
-
-// fade is the part, 0..1, that is left of the latest observation.
-func (i *instance) fade(now time.Time) float64 {
+// remaining is the part, 0..1, that is left of the latest observation.
+func (i *instance) remaining(now time.Time) float64 {
 	return math.Exp(-float64(now.Sub(i.observed)) / float64(memory))
 }
 
+// eject keeps the instance out for a while, and has it checked at once.
 func (i *instance) eject(now time.Time) {
-	i.mu.Lock()
-	defer i.mu.Unlock()
-	if now.UnixNano()-i.ejectedEnd.Load() > int64(ejectionsForgotten) {
+	if now.Sub(i.ejectedUntil) > ejectionsForgotten {
 		i.ejections = 0
 	}
 	i.ejections = min(i.ejections+1, ejectMax)
 	i.failures = 0
-	i.ejectedEnd.Store(now.Add(time.Duration(i.ejections) * ejectFor).UnixNano())
-	i.checkSoon(now)
+	i.ejectedUntil = now.Add(time.Duration(i.ejections) * ejectFor)
+	i.nextCheck = time.Time{}
 }
 
 // renew forgets what calls taught: what answers at this address now has come back.
 func (i *instance) renew() {
-	i.mu.Lock()
-	defer i.mu.Unlock()
 	i.latency, i.success, i.failures, i.observed = 0, 1, 0, time.Time{}
-	i.ejectedEnd.Store(0)
+	i.ejectedUntil = time.Time{}
 }
-
-func (i *instance) checkSoon(now time.Time) { i.nextCheck.Store(now.UnixNano()) }

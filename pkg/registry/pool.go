@@ -7,103 +7,68 @@ import (
 	"time"
 )
 
-// pool holds the instances of one service. Readers see an immutable list; changes are made under mu.
+// pool holds the instances of one service.
 type pool struct {
 	name    string
 	first   sync.Once   // the look-up at first use
-	failing atomic.Bool // the latest refresh failed; logged once
+	failing atomic.Bool // the latest refresh failed
 
-	ejections atomic.Int64
+	// The mutex of the registry guards what follows.
 
-	watchMu sync.Mutex
-	watches map[*watch]bool
-
-	mu      sync.Mutex
-	members atomic.Pointer[[]*instance]
+	members   []*instance
+	watches   map[*watch]bool
+	ejections int
 }
 
-func newPool(name string) *pool {
-	p := &pool{name: name}
-	p.members.Store(new([]*instance))
-	return p
-}
-
-func (p *pool) all() []*instance { return *p.members.Load() }
-
-// add makes e a member, or updates the member at its URL.
-func (p *pool) add(e endpoint, from origin) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.put(e, from)
-}
-
-// put is add with mu held.
-func (p *pool) put(e endpoint, from origin) {
-	members := p.all()
-	i := slices.IndexFunc(members, func(inst *instance) bool { return inst.url == e.url })
+// put returns the member at e's URL, a new one if there was none.
+func (p *pool) put(e endpoint) *instance {
+	i := slices.IndexFunc(p.members, func(inst *instance) bool { return inst.url == e.url })
 	if i < 0 {
-		members = append(slices.Clone(members), newInstance(e, from))
-		p.members.Store(&members)
+		inst := &instance{url: e.url, healthPath: e.health, health: Unknown, success: 1}
+		p.members = append(p.members, inst)
 		p.looksWell()
-		return
+		return inst
 	}
-	inst := members[i]
-	inst.missing.Store(false)
-	inst.health.Store(&e.health)
-	if from < inst.origin() {
-		inst.from.Store(int32(from))
-	}
+	inst := p.members[i]
+	inst.healthPath, inst.missing = e.health, false
+	return inst
 }
 
 // apply takes over a resolver's answer. An empty answer is no news. A withdrawn instance goes at once; one that is
 // merely no longer listed stays until a check finds it unhealthy.
 func (p *pool) apply(l listing) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
 	for _, e := range l.live {
-		p.put(e, found)
+		p.put(e).found = true
 	}
-	p.remove(func(inst *instance) bool { return slices.Contains(l.withdrawn, inst.url) })
+	p.drop(func(inst *instance) bool { return slices.Contains(l.withdrawn, inst.url) })
 	if len(l.live) == 0 {
 		return
 	}
-	for _, inst := range p.all() {
+	for _, inst := range p.members {
 		listed := slices.ContainsFunc(l.live, func(e endpoint) bool { return e.url == inst.url })
-		if inst.origin() == found && !listed && !inst.missing.Swap(true) {
-			inst.checkSoon(time.Now())
+		if inst.found && !inst.fixed && !inst.missing && !listed {
+			inst.missing = true
+			inst.nextCheck = time.Time{}
 		}
 	}
 }
 
-// dropIfGone forgets an instance that is neither listed nor healthy.
-func (p *pool) dropIfGone(gone *instance) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.remove(func(inst *instance) bool { return inst == gone && inst.missing.Load() })
-}
-
-// remove drops the found instances that match; one that is configured as well goes back to standing by. mu is held.
-func (p *pool) remove(match func(*instance) bool) {
-	kept := slices.DeleteFunc(slices.Clone(p.all()), func(inst *instance) bool {
-		if inst.origin() != found || !match(inst) {
+// drop forgets the found instances that match; one that is configured as well goes back to standing by.
+func (p *pool) drop(match func(*instance) bool) {
+	p.members = slices.DeleteFunc(p.members, func(inst *instance) bool {
+		if !inst.found || inst.fixed || !match(inst) {
 			return false
 		}
-		inst.missing.Store(false)
-		inst.from.Store(int32(standby))
+		inst.found, inst.missing = false, false
 		return !inst.reserve
 	})
-	if len(kept) < len(p.all()) {
-		p.members.Store(&kept)
-	}
 }
 
-// eject keeps inst out for a while unless half of the pool already is.
-func (p *pool) eject(inst *instance, now time.Time) bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
+// mayEject reports whether inst can be ejected: not if half of the pool already is.
+func (p *pool) mayEject(inst *instance, now time.Time) bool {
 	size, out := 0, 0
-	for _, other := range p.all() {
-		if other.origin() == standby {
+	for _, other := range p.members {
+		if other.standsBy() {
 			continue
 		}
 		size++
@@ -111,10 +76,5 @@ func (p *pool) eject(inst *instance, now time.Time) bool {
 			out++
 		}
 	}
-	if inst.ejected(now) || inst.origin() == standby || (out+1)*2 > size {
-		return false
-	}
-	inst.eject(now)
-	p.ejections.Add(1)
-	return true
+	return !inst.ejected(now) && !inst.standsBy() && (out+1)*2 <= size
 }

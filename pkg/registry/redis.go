@@ -7,7 +7,7 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// In Redis a service is one hash, <prefix>:{<service>}, with a field per instance: URL -> "<end> <state> <id> <health>".
+// In Redis a service is one hash, registry:{<service>}, with a field per instance: URL -> "<end> <state> <id> <health>".
 // end is in milliseconds of Redis' own clock; after it an entry counts for nothing, whatever clocks its writer and
 // readers have. state is "up", or "gone" for the tombstone of a withdrawn instance. id is of one announcement, so
 // that a tombstone binds its own heartbeats, arriving late, but not a successor at the same URL. Every script
@@ -57,15 +57,12 @@ const (
 )
 
 // redisResolver reads what instances announced.
-type redisResolver struct {
-	client redis.UniversalClient
-	prefix string
-}
+type redisResolver struct{ client redis.UniversalClient }
 
-func redisKey(prefix, service string) string { return prefix + ":{" + service + "}" }
+func redisKey(service string) string { return "registry:{" + service + "}" }
 
 func (r redisResolver) resolve(ctx context.Context, service string) (listing, error) {
-	flat, err := readScript.RunRO(ctx, r.client, []string{redisKey(r.prefix, service)}).StringSlice()
+	flat, err := readScript.RunRO(ctx, r.client, []string{redisKey(service)}).StringSlice()
 	if err != nil {
 		return listing{}, fmt.Errorf("read %s: %w", service, err)
 	}
@@ -76,7 +73,7 @@ func (r redisResolver) resolve(ctx context.Context, service string) (listing, er
 func parseEntries(service string, flat []string) listing {
 	var l listing
 	for ; len(flat) >= 3; flat = flat[3:] {
-		e, err := newEndpoint(service, flat[0], []string{flat[2]})
+		e, err := newEndpoint(service, flat[0], flat[2])
 		switch {
 		case err != nil:
 		case flat[1] == stateUp:

@@ -7,23 +7,29 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
 
-	"github.com/google/uuid"
 	"github.com/redis/go-redis/v9"
 
 	"github.com/go-troika/troika/pkg/registry"
 	"github.com/go-troika/troika/pkg/testkit"
 )
 
-// quick is the redis registry at a tenth of its usual times.
-func quick(prefix string) registry.Config {
-	return registry.Config{
-		Kind: registry.KindRedis, Prefix: prefix,
-		RefreshInterval: 50 * time.Millisecond, HeartbeatInterval: 100 * time.Millisecond, TTL: 600 * time.Millisecond,
-	}
+const key = "registry:{" + user + "}"
+
+// quick returns a Redis registry at a tenth of the usual times.
+func quick(t *testing.T, deps registry.Deps, configured ...string) *registry.Registry {
+	t.Helper()
+	r := newRegistry(t, redisConfig(configured...), deps)
+	registry.Hasten(r)
+	return r
+}
+
+func redisConfig(configured ...string) registry.Config {
+	return registry.Config{Kind: registry.KindRedis, URLs: map[string]string{user: strings.Join(configured, ",")}}
 }
 
 // server is an instance of user-service.
@@ -36,9 +42,9 @@ func server(t *testing.T) *httptest.Server {
 	return s
 }
 
-func announced(t *testing.T, client redis.UniversalClient, prefix, url string) *registry.Registry {
+func announced(t *testing.T, client redis.UniversalClient, url string) *registry.Registry {
 	t.Helper()
-	r := newRegistry(t, quick(prefix), registry.Deps{Redis: client})
+	r := quick(t, registry.Deps{Redis: client})
 	if err := r.Announce(t.Context(), user, url); err != nil {
 		t.Fatal(err)
 	}
@@ -46,9 +52,9 @@ func announced(t *testing.T, client redis.UniversalClient, prefix, url string) *
 }
 
 // reading returns a running registry that has been asked for user-service once.
-func reading(t *testing.T, client redis.UniversalClient, prefix string) *registry.Registry {
+func reading(t *testing.T, client redis.UniversalClient) *registry.Registry {
 	t.Helper()
-	r := newRegistry(t, quick(prefix), registry.Deps{Redis: client})
+	r := quick(t, registry.Deps{Redis: client})
 	if _, err := r.GetService(user); err != nil {
 		t.Fatal(err)
 	}
@@ -89,9 +95,9 @@ func throughout(t *testing.T, d time.Duration, what string, ok func() bool) {
 
 func TestFirstUseFindsAnnounced(t *testing.T) {
 	t.Parallel()
-	client, prefix := redisClient(t)
-	announced(t, client, prefix, a)
-	reader := newRegistry(t, quick(prefix), registry.Deps{Redis: client})
+	client := testkit.Redis(t)
+	announced(t, client, a)
+	reader := quick(t, registry.Deps{Redis: client})
 	if url, err := reader.GetService(user); url != a || err != nil {
 		t.Errorf("GetService = %q, %v", url, err)
 	}
@@ -102,14 +108,14 @@ func TestFirstUseFindsAnnounced(t *testing.T) {
 
 func TestScaleUpAndWithdraw(t *testing.T) {
 	t.Parallel()
-	client, prefix := redisClient(t)
+	client := testkit.Redis(t)
 	one, two := server(t), server(t)
-	first := announced(t, client, prefix, one.URL)
+	first := announced(t, client, one.URL)
 	run(t, first)
-	reader := reading(t, client, prefix)
+	reader := reading(t, client)
 	eventually(t, "the first is found", func() bool { url, _ := reader.GetService(user); return url == one.URL })
 
-	second := announced(t, client, prefix, two.URL)
+	second := announced(t, client, two.URL)
 	run(t, second)
 	eventually(t, "the second is found", func() bool { return len(urls(reader)) == 2 })
 
@@ -127,13 +133,13 @@ func TestScaleUpAndWithdraw(t *testing.T) {
 
 func TestSuccessorAtTheSameAddress(t *testing.T) {
 	t.Parallel()
-	client, prefix := redisClient(t)
-	old := announced(t, client, prefix, a)
-	announced(t, client, prefix, a) // the successor is up before the old one withdraws
+	client := testkit.Redis(t)
+	old := announced(t, client, a)
+	announced(t, client, a) // the successor is up before the old one withdraws
 	if err := old.Withdraw(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	reader := newRegistry(t, quick(prefix), registry.Deps{Redis: client})
+	reader := quick(t, registry.Deps{Redis: client})
 	if url, err := reader.GetService(user); url != a || err != nil {
 		t.Errorf("the old one's tombstone buried its successor: %q, %v", url, err)
 	}
@@ -141,15 +147,15 @@ func TestSuccessorAtTheSameAddress(t *testing.T) {
 
 func TestAnnounceAgainAfterWithdraw(t *testing.T) {
 	t.Parallel()
-	client, prefix := redisClient(t)
-	r := announced(t, client, prefix, a)
+	client := testkit.Redis(t)
+	r := announced(t, client, a)
 	if err := r.Withdraw(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	if err := r.Announce(t.Context(), user, a); err != nil {
 		t.Fatal(err)
 	}
-	reader := newRegistry(t, quick(prefix), registry.Deps{Redis: client})
+	reader := quick(t, registry.Deps{Redis: client})
 	if url, err := reader.GetService(user); url != a || err != nil {
 		t.Errorf("GetService = %q, %v", url, err)
 	}
@@ -157,11 +163,11 @@ func TestAnnounceAgainAfterWithdraw(t *testing.T) {
 
 func TestKilledInstanceIsForgotten(t *testing.T) {
 	t.Parallel()
-	client, prefix := redisClient(t)
+	client := testkit.Redis(t)
 	dead, alive := server(t), server(t)
-	announced(t, client, prefix, dead.URL) // no Run: no heartbeat follows
-	run(t, announced(t, client, prefix, alive.URL))
-	reader := reading(t, client, prefix)
+	announced(t, client, dead.URL) // no Run: no heartbeat follows
+	run(t, announced(t, client, alive.URL))
+	reader := reading(t, client)
 	eventually(t, "both are found", func() bool { return len(urls(reader)) == 2 })
 	dead.Close()
 	eventually(t, "the dead one is forgotten", func() bool { return slices.Equal(urls(reader), []string{alive.URL}) })
@@ -169,11 +175,11 @@ func TestKilledInstanceIsForgotten(t *testing.T) {
 
 func TestMissingHeartbeatIsOnlyAHint(t *testing.T) {
 	t.Parallel()
-	client, prefix := redisClient(t)
+	client := testkit.Redis(t)
 	silent, beating := server(t), server(t)
-	announced(t, client, prefix, silent.URL)
-	run(t, announced(t, client, prefix, beating.URL))
-	reader := reading(t, client, prefix)
+	announced(t, client, silent.URL)
+	run(t, announced(t, client, beating.URL))
+	reader := reading(t, client)
 	eventually(t, "the silent one is no longer listed", func() bool {
 		return slices.ContainsFunc(reader.Instances(user), func(i registry.Instance) bool { return i.URL == silent.URL && !i.Listed })
 	})
@@ -182,12 +188,11 @@ func TestMissingHeartbeatIsOnlyAHint(t *testing.T) {
 
 func TestFlushedRedisIsFilledAgain(t *testing.T) {
 	t.Parallel()
-	client, prefix := redisClient(t)
+	client := testkit.Redis(t)
 	s := server(t)
-	run(t, announced(t, client, prefix, s.URL))
-	reader := reading(t, client, prefix)
+	run(t, announced(t, client, s.URL))
+	reader := reading(t, client)
 	eventually(t, "found", func() bool { url, _ := reader.GetService(user); return url == s.URL })
-	key := prefix + ":{" + user + "}"
 	for range 3 { // what FLUSHALL does to this test's keys
 		if err := client.Del(t.Context(), key).Err(); err != nil {
 			t.Fatal(err)
@@ -199,9 +204,9 @@ func TestFlushedRedisIsFilledAgain(t *testing.T) {
 
 func TestNothingIsLeftBehind(t *testing.T) {
 	t.Parallel()
-	client, prefix := redisClient(t)
-	announced(t, client, prefix, a)
-	left, err := client.PTTL(t.Context(), prefix+":{"+user+"}").Result()
+	client := testkit.Redis(t)
+	announced(t, client, a)
+	left, err := client.PTTL(t.Context(), key).Result()
 	if err != nil || left <= 0 || left > 6*time.Second {
 		t.Errorf("the key lives for %v more, %v; want at most 10 TTLs", left, err)
 	}
@@ -209,11 +214,10 @@ func TestNothingIsLeftBehind(t *testing.T) {
 
 func TestForeignWritesAreIgnored(t *testing.T) {
 	t.Parallel()
-	client, prefix := redisClient(t)
-	key := prefix + ":{" + user + "}"
+	client := testkit.Redis(t)
 	client.HSet(t.Context(), key, "http://10.9.9.9:1", "nonsense", "not a url", "99999999999999 up x /health")
-	announced(t, client, prefix, a)
-	reader := newRegistry(t, quick(prefix), registry.Deps{Redis: client})
+	announced(t, client, a)
+	reader := quick(t, registry.Deps{Redis: client})
 	if _, err := reader.GetService(user); err != nil {
 		t.Fatal(err)
 	}
@@ -223,10 +227,10 @@ func TestForeignWritesAreIgnored(t *testing.T) {
 }
 
 // outage returns a client that cannot reach Redis while down is true.
-func outage(t *testing.T) (client *redis.Client, prefix string, down *atomic.Bool) {
+func outage(t *testing.T) (client *redis.Client, down *atomic.Bool) {
 	t.Helper()
 	down = new(atomic.Bool)
-	opts := testkit.RedisOptions(t)
+	opts := *testkit.Redis(t).Options()
 	opts.MaxRetries = -1
 	opts.DialerRetries = 1
 	opts.Dialer = func(ctx context.Context, network, addr string) (net.Conn, error) {
@@ -236,18 +240,18 @@ func outage(t *testing.T) (client *redis.Client, prefix string, down *atomic.Boo
 		return (&net.Dialer{}).DialContext(ctx, network, addr)
 	}
 	opts.ConnMaxLifetime = time.Millisecond // an open connection does not outlive the beginning of the outage
-	client = redis.NewClient(opts)
+	client = redis.NewClient(&opts)
 	t.Cleanup(func() { client.Close() })
-	return client, "test:" + uuid.NewString(), down
+	return client, down
 }
 
 func TestOutageStopsNoCall(t *testing.T) {
 	t.Parallel()
-	client, prefix, down := outage(t)
+	client, down := outage(t)
 	s := server(t)
-	self := announced(t, client, prefix, s.URL)
+	self := announced(t, client, s.URL)
 	run(t, self)
-	reader := reading(t, client, prefix)
+	reader := reading(t, client)
 	eventually(t, "found", func() bool { url, _ := reader.GetService(user); return url == s.URL })
 	down.Store(true)
 	throughout(t, time.Second, "calls go on beyond the TTL", func() bool { _, err := reader.GetService(user); return err == nil })
@@ -258,14 +262,12 @@ func TestOutageStopsNoCall(t *testing.T) {
 
 func TestRedisDownAtStart(t *testing.T) {
 	t.Parallel()
-	client, prefix, down := outage(t)
+	client, down := outage(t)
 	down.Store(true)
 	s := server(t)
-	self := announced(t, client, prefix, s.URL) // no error
+	self := announced(t, client, s.URL) // no error
 	run(t, self)
-	cfg := quick(prefix)
-	cfg.URLs = map[string]string{user: a}
-	reader := newRegistry(t, cfg, registry.Deps{Redis: client, HTTP: &http.Client{Transport: fleetOf(a, s.URL)}})
+	reader := quick(t, registry.Deps{Redis: client, HTTP: &http.Client{Transport: fleetOf(a, s.URL)}}, a)
 	run(t, reader)
 	if url, err := reader.GetService(user); url != a || err != nil {
 		t.Errorf("the configured standby does not serve: %q, %v", url, err)
@@ -277,16 +279,14 @@ func TestRedisDownAtStart(t *testing.T) {
 // In a local stack an instance announces the very URL that is configured.
 func TestWithdrawnButConfigured(t *testing.T) {
 	t.Parallel()
-	client, prefix := redisClient(t)
-	cfg := quick(prefix)
-	cfg.URLs = map[string]string{user: a}
-	reader := newRegistry(t, cfg, registry.Deps{Redis: client, HTTP: &http.Client{Transport: fleetOf(a)}})
+	client := testkit.Redis(t)
+	reader := quick(t, registry.Deps{Redis: client, HTTP: &http.Client{Transport: fleetOf(a)}}, a)
 	run(t, reader)
 	standby := func() bool { return reader.Instances(user)[0].Standby }
 	if !standby() {
 		t.Fatal("the configured instance does not stand by")
 	}
-	self := announced(t, client, prefix, a)
+	self := announced(t, client, a)
 	eventually(t, "found", func() bool { return !standby() })
 	if err := self.Withdraw(t.Context()); err != nil {
 		t.Fatal(err)

@@ -25,8 +25,11 @@ type listing struct {
 
 // refreshAll looks every known service up, in parallel.
 func (r *Registry) refreshAll(ctx context.Context) {
+	r.mu.Lock()
+	pools := slices.Collect(maps.Values(r.pools))
+	r.mu.Unlock()
 	var wg sync.WaitGroup
-	for _, p := range r.allPools() {
+	for _, p := range pools {
 		wg.Go(func() {
 			ctx, cancel := context.WithTimeout(ctx, refreshTimeout)
 			defer cancel()
@@ -39,21 +42,21 @@ func (r *Registry) refreshAll(ctx context.Context) {
 // refresh applies the resolver's answer; an error leaves the last known in place and is logged once.
 func (r *Registry) refresh(ctx context.Context, p *pool) {
 	l, err := r.resolver.resolve(ctx, p.name)
-	if err != nil {
-		if ctx.Err() != context.Canceled && !p.failing.Swap(true) {
-			r.log.Warn("registry unreachable; using last known instances", slog.String("target", p.name), slog.Any("error", err))
-		}
+	if err != nil && ctx.Err() == context.Canceled {
 		return
 	}
-	if p.failing.Swap(false) {
-		r.log.Info("registry reachable again", slog.String("target", p.name))
+	log := r.deps.Log.With(slog.String("target", p.name))
+	switch was := p.failing.Swap(err != nil); {
+	case err != nil && !was:
+		log.Warn("registry unreachable; using last known instances", slog.Any("error", err))
+	case err == nil && was:
+		log.Info("registry reachable again")
 	}
+	if err != nil {
+		return
+	}
+	r.mu.Lock()
 	p.apply(l)
+	r.mu.Unlock()
 	r.wakeChecker()
-}
-
-func (r *Registry) allPools() []*pool {
-	r.mu.RLock()
-	defer r.mu.RUnlock()
-	return slices.Collect(maps.Values(r.pools))
 }

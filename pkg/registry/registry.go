@@ -1,11 +1,13 @@
 package registry
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/url"
+	"math/rand/v2"
+	"net"
 	"slices"
 	"strings"
 	"sync"
@@ -21,18 +23,23 @@ const DefaultHealthEndpoint = "/health"
 const firstLookup = time.Second
 
 // ErrNotAvailable is matched by the error of GetService and Pick for a name never registered or without any
-// instance that is not known to be unhealthy. The error's own text is "service <name> not available".
-var ErrNotAvailable = errors.New("service not available")
+// instance that is not known to be unhealthy. That error's text is "service <name> not available".
+var ErrNotAvailable = errors.New("not available")
+
+func notAvailable(name string) error { return fmt.Errorf("service %s %w", name, ErrNotAvailable) }
 
 // Registry finds a healthy instance of a service. It is safe for concurrent use.
 type Registry struct {
 	cfg      Config
 	deps     Deps
-	log      *slog.Logger
 	resolver resolver      // nil when addresses never change by themselves
-	wake     chan struct{} // asks the checker to look for due checks now
+	wake     chan struct{} // has the checker look for due checks now
 
-	mu    sync.RWMutex
+	refreshInterval   time.Duration // between two look-ups of a service
+	heartbeatInterval time.Duration // between two heartbeats of an announced instance
+	ttl               time.Duration // life of an announced instance without a heartbeat
+
+	mu    sync.Mutex // guards what follows, and all pools with their instances
 	pools map[string]*pool
 	self  *announcement // nil unless announced
 }
@@ -40,28 +47,33 @@ type Registry struct {
 // New returns a registry that knows cfg.URLs and serves at once; Run keeps it up to date. It makes no connection. It
 // fails on an unknown kind, a malformed URL, or a missing Redis client for KindRedis.
 func New(cfg Config, deps Deps) (*Registry, error) {
-	cfg, deps = cfg.withDefaults(), deps.withDefaults()
-	r := &Registry{cfg: cfg, deps: deps, log: deps.Log, wake: make(chan struct{}, 1), pools: make(map[string]*pool)}
-	urls, err := configured(cfg.URLs)
+	deps.Log = cmp.Or(deps.Log, slog.New(slog.DiscardHandler))
+	deps.DNS = cmp.Or(deps.DNS, net.DefaultResolver)
+	deps.HTTP = cmp.Or(deps.HTTP, checkClient)
+	r := &Registry{
+		cfg: cfg, deps: deps, wake: make(chan struct{}, 1), pools: make(map[string]*pool),
+		refreshInterval: time.Second, heartbeatInterval: 2 * time.Second, ttl: 6 * time.Second,
+	}
+	configured, err := cfg.endpoints()
 	if err != nil {
 		return nil, err
 	}
 	switch cfg.Kind {
-	case KindStatic:
+	case KindStatic, "":
 	case KindDNS:
-		r.resolver = dnsResolver{urls: urls, dns: deps.DNS}
+		r.resolver = dnsResolver{configured: configured, dns: deps.DNS}
 	case KindRedis:
 		if deps.Redis == nil {
 			return nil, errors.New("registry: kind redis needs a Redis client")
 		}
-		r.resolver = redisResolver{client: deps.Redis, prefix: cfg.Prefix}
+		r.resolver = redisResolver{deps.Redis}
 	default:
 		return nil, fmt.Errorf("registry: unknown kind %q", cfg.Kind)
 	}
-	for name, list := range urls {
-		p := r.pool(name)
-		for _, u := range list {
-			p.add(endpoint{url: u, health: DefaultHealthEndpoint}, r.configuredOrigin())
+	for name, endpoints := range configured {
+		for _, e := range endpoints {
+			inst := r.pool(name).put(e)
+			inst.reserve, inst.fixed = r.resolver != nil, r.resolver == nil
 		}
 	}
 	if deps.Metrics != nil {
@@ -76,37 +88,37 @@ func New(cfg Config, deps Deps) (*Registry, error) {
 // DefaultHealthEndpoint unless given. The instance is unknown until first checked and is never forgotten.
 // Registering the same url again changes only its health endpoint. It fails on a malformed name, url or endpoint.
 func (r *Registry) Register(name, url string, healthEndpoint ...string) error {
-	e, err := newEndpoint(name, url, healthEndpoint)
+	e, err := newEndpoint(name, url, optional(healthEndpoint))
 	if err != nil {
 		return err
 	}
-	r.pool(name).add(e, byHand)
+	r.mu.Lock()
+	r.pool(name).put(e).fixed = true
+	r.mu.Unlock()
 	r.wakeChecker()
-	r.log.Info("service registered", slog.String("target", name), slog.String("url", e.url))
+	r.deps.Log.Info("service registered", slog.String("target", name), slog.String("url", e.url))
 	return nil
 }
 
-// Instance is what the registry believes of one instance at one moment.
-type Instance struct {
-	URL      string
-	Health   Health
-	Ejected  bool // kept out after consecutive failures
-	Listed   bool // in the latest answer of DNS or Redis; always true for configured and hand-registered ones
-	Standby  bool // configured, used only while no found instance is usable
-	InFlight int  // leases not yet done
+// optional returns the health endpoint that was given, or the default.
+func optional(healthEndpoint []string) string {
+	if len(healthEndpoint) == 0 {
+		return DefaultHealthEndpoint
+	}
+	return cmp.Or(healthEndpoint[0], DefaultHealthEndpoint)
 }
 
 // Instances lists what is known of service name, in order of URL; it looks nothing up.
 func (r *Registry) Instances(name string) []Instance {
-	r.mu.RLock()
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	p := r.pools[name]
-	r.mu.RUnlock()
 	if p == nil {
 		return nil
 	}
 	now := time.Now()
 	var list []Instance
-	for _, inst := range p.all() {
+	for _, inst := range p.members {
 		list = append(list, inst.snapshot(now))
 	}
 	slices.SortFunc(list, func(a, b Instance) int { return strings.Compare(a.URL, b.URL) })
@@ -120,10 +132,10 @@ func (r *Registry) Run(ctx context.Context) error {
 	var wg sync.WaitGroup
 	wg.Go(func() { r.runChecks(ctx) })
 	if r.resolver != nil {
-		wg.Go(func() { every(ctx, r.cfg.RefreshInterval, r.refreshAll) })
+		wg.Go(func() { every(ctx, r.refreshInterval, r.refreshAll) })
 	}
 	if r.cfg.Kind == KindRedis {
-		wg.Go(func() { every(ctx, r.cfg.HeartbeatInterval, r.heartbeat) })
+		wg.Go(func() { every(ctx, r.heartbeatInterval, r.heartbeat) })
 	}
 	wg.Wait()
 	return nil
@@ -140,31 +152,30 @@ func every(ctx context.Context, interval time.Duration, do func(context.Context)
 	}
 }
 
-// pool returns the pool of name, made when there is none.
-func (r *Registry) pool(name string) *pool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	p := r.pools[name]
-	if p == nil {
-		p = newPool(name)
-		r.pools[name] = p
-	}
-	return p
+// jittered is d give or take a tenth, so that many callers do not ask in step.
+func jittered(d time.Duration) time.Duration {
+	return time.Duration(float64(d) * (0.9 + 0.2*rand.Float64()))
 }
 
-// find returns the pool of name, or nil. In a registry that can look names up, the first use of a new name does.
-func (r *Registry) find(name string) *pool {
-	r.mu.RLock()
-	p := r.pools[name]
-	r.mu.RUnlock()
-	if p == nil && r.cfg.Kind == KindRedis && env.IsServiceName(name) {
-		p = r.pool(name)
+// pool returns the pool of name, made when there is none. r.mu is held.
+func (r *Registry) pool(name string) *pool {
+	if r.pools[name] == nil {
+		r.pools[name] = &pool{name: name, watches: map[*watch]bool{}}
 	}
-	if p != nil && r.resolver != nil {
+	return r.pools[name]
+}
+
+// find returns the pool of name, or nil. With KindRedis, the first use of a new name looks it up.
+func (r *Registry) find(name string) *pool {
+	r.mu.Lock()
+	if r.pools[name] == nil && r.cfg.Kind == KindRedis && env.IsServiceName(name) {
+		r.pool(name)
+	}
+	p := r.pools[name]
+	isNew := p != nil && r.resolver != nil && len(p.members) == 0
+	r.mu.Unlock()
+	if isNew {
 		p.first.Do(func() {
-			if len(p.all()) > 0 {
-				return
-			}
 			ctx, cancel := context.WithTimeout(context.Background(), firstLookup)
 			defer cancel()
 			r.refresh(ctx, p)
@@ -173,70 +184,9 @@ func (r *Registry) find(name string) *pool {
 	return p
 }
 
-func (r *Registry) configuredOrigin() origin {
-	if r.resolver != nil {
-		return standby
-	}
-	return byHand
-}
-
 func (r *Registry) wakeChecker() {
 	select {
 	case r.wake <- struct{}{}:
 	default:
 	}
-}
-
-// configured splits and checks the comma list of every service; all problems are reported.
-func configured(lists map[string]string) (map[string][]string, error) {
-	urls := make(map[string][]string, len(lists))
-	var errs []error
-	for name, list := range lists {
-		for raw := range strings.SplitSeq(list, ",") {
-			if raw = strings.TrimSpace(raw); raw == "" {
-				continue
-			}
-			e, err := newEndpoint(name, raw, nil)
-			errs = append(errs, err)
-			urls[name] = append(urls[name], e.url)
-		}
-	}
-	return urls, errors.Join(errs...)
-}
-
-// endpoint is one address of a service and the path of its health check.
-type endpoint struct{ url, health string }
-
-func newEndpoint(name, rawURL string, health []string) (endpoint, error) {
-	if !env.IsServiceName(name) {
-		return endpoint{}, fmt.Errorf("registry: malformed service name %q", name)
-	}
-	u, err := cleanURL(rawURL)
-	if err != nil {
-		return endpoint{}, fmt.Errorf("registry: %s: %w", name, err)
-	}
-	e := endpoint{url: u, health: DefaultHealthEndpoint}
-	if len(health) > 0 && health[0] != "" {
-		e.health = health[0]
-	}
-	if !validPath(e.health) {
-		return endpoint{}, fmt.Errorf("registry: %s: malformed health endpoint %q", name, e.health)
-	}
-	return e, nil
-}
-
-func validPath(path string) bool {
-	return strings.HasPrefix(path, "/") && !strings.ContainsFunc(path, func(c rune) bool { return c <= ' ' || c == 0x7f })
-}
-
-// cleanURL returns raw as a base URL, to which a path can be appended.
-func cleanURL(raw string) (string, error) {
-	u, err := url.Parse(strings.TrimRight(raw, "/"))
-	switch {
-	case err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "":
-		return "", errors.New("not an http or https URL")
-	case u.User != nil || u.RawQuery != "" || u.Fragment != "":
-		return "", errors.New("a base URL has no user, query or fragment")
-	}
-	return u.String(), nil
 }

@@ -6,13 +6,10 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/google/uuid"
-	"github.com/redis/go-redis/v9"
 	"go.uber.org/goleak"
 
 	"github.com/go-troika/troika/pkg/env"
 	"github.com/go-troika/troika/pkg/registry"
-	"github.com/go-troika/troika/pkg/testkit"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -32,14 +29,6 @@ func newRegistry(t *testing.T, cfg registry.Config, deps registry.Deps) *registr
 func static(t *testing.T, urls ...string) *registry.Registry {
 	t.Helper()
 	return newRegistry(t, registry.Config{URLs: map[string]string{user: strings.Join(urls, ",")}}, registry.Deps{})
-}
-
-// redisClient connects to Redis and answers a key prefix that is this test's own.
-func redisClient(t *testing.T) (client *redis.Client, prefix string) {
-	t.Helper()
-	client = redis.NewClient(testkit.RedisOptions(t))
-	t.Cleanup(func() { client.Close() })
-	return client, "test:" + uuid.NewString()
 }
 
 func TestGetService(t *testing.T) {

@@ -10,7 +10,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/google/uuid"
 	"github.com/redis/go-redis/v9"
 
 	"github.com/go-troika/troika/pkg/registry"
@@ -34,25 +33,25 @@ func (c slowConn) Read(p []byte) (int, error) {
 }
 
 // slowRedis returns a client to which Redis answers 2 s late while slow is set.
-func slowRedis(t *testing.T) (client *redis.Client, prefix string, slow *atomic.Bool) {
+func slowRedis(t *testing.T) (client *redis.Client, slow *atomic.Bool) {
 	t.Helper()
 	slow = new(atomic.Bool)
-	opts := testkit.RedisOptions(t)
+	opts := *testkit.Redis(t).Options()
 	opts.ReadTimeout = 3 * slowness
 	opts.Dialer = func(ctx context.Context, network, addr string) (net.Conn, error) {
 		conn, err := (&net.Dialer{}).DialContext(ctx, network, addr)
 		return slowConn{conn, slow}, err
 	}
-	client = redis.NewClient(opts)
+	client = redis.NewClient(&opts)
 	t.Cleanup(func() { client.Close() })
-	return client, "test:" + uuid.NewString(), slow
+	return client, slow
 }
 
 func TestSlowRedisDelaysNoCall(t *testing.T) {
 	t.Parallel()
-	client, prefix, slow := slowRedis(t)
+	client, slow := slowRedis(t)
 	s := server(t)
-	cfg := registry.Config{Kind: registry.KindRedis, Prefix: prefix}
+	cfg := redisConfig()
 	self := newRegistry(t, cfg, registry.Deps{Redis: client})
 	if err := self.Announce(t.Context(), user, s.URL); err != nil {
 		t.Fatal(err)
@@ -84,9 +83,9 @@ func TestSlowRedisDelaysNoCall(t *testing.T) {
 // With a configured address even the first call of all waits for nothing.
 func TestSlowRedisDelaysNotTheFirstCall(t *testing.T) {
 	t.Parallel()
-	client, prefix, slow := slowRedis(t)
+	client, slow := slowRedis(t)
 	slow.Store(true)
-	cfg := registry.Config{Kind: registry.KindRedis, Prefix: prefix, URLs: map[string]string{user: a}}
+	cfg := redisConfig(a)
 	reader := newRegistry(t, cfg, registry.Deps{Redis: client, HTTP: &http.Client{Transport: fleetOf(a)}})
 	began := time.Now()
 	if url, err := reader.GetService(user); url != a || err != nil || time.Since(began) >= slowness {
@@ -98,9 +97,8 @@ func TestSlowRedisDelaysNotTheFirstCall(t *testing.T) {
 // a reader, that is wrong by decades, whereas Redis has its own.
 func TestClocksOfClientsDoNotMatter(t *testing.T) {
 	t.Parallel()
-	_, prefix := redisClient(t)
-	cfg := registry.Config{Kind: registry.KindRedis, Prefix: prefix}
-	opts := testkit.RedisOptions(t)
+	cfg := redisConfig()
+	opts := testkit.Redis(t).Options()
 	// announce and find work with a connection of their own, which a bubble needs.
 	announce := func(t *testing.T, url string) {
 		client := redis.NewClient(opts)

@@ -46,12 +46,10 @@ func TestInstancesAreExposed(t *testing.T) {
 
 func TestOutageIsExposed(t *testing.T) {
 	t.Parallel()
-	client, prefix, down := outage(t)
+	client, down := outage(t)
 	down.Store(true)
-	cfg := quick(prefix)
-	cfg.URLs = map[string]string{user: a}
 	exposed := prometheus.NewRegistry()
-	r := newRegistry(t, cfg, registry.Deps{Redis: client, HTTP: &http.Client{Transport: fleetOf(a)}, Metrics: exposed})
+	r := quick(t, registry.Deps{Redis: client, HTTP: &http.Client{Transport: fleetOf(a)}, Metrics: exposed}, a)
 	run(t, r)
 	shows := func(value string) func() bool {
 		return func() bool {
