@@ -8,8 +8,8 @@ import (
 	"github.com/go-troika/troika/pkg/events"
 )
 
-// Events of order-service. Their key is the order's id: the events of one
-// order come in the order of its life, those of two orders in any.
+// Events of order-service. Their key is the order's id: a reader gets the events of one
+// order in the order of their commits, and those of different orders in any order.
 var (
 	// OrderCreated is published when an order is placed.
 	OrderCreated = events.NewType(OrderService, "order.created", 1, OrderChange.key)

@@ -3,15 +3,17 @@ package contracts
 // Names of callers and services: in tokens, in the registry, and as the source of
 // events.
 const (
-	// Gateway is the caller that acts for people: the API gateway and command-line tools.
+	// Gateway is the caller on behalf of users and operators: the API gateway and
+	// command-line tools.
 	Gateway        = "gateway"
 	UserService    = "user-service"
 	OrderService   = "order-service"
 	ProfileService = "profile-service"
 )
 
-// ServiceURLs are the addresses of the services, unless they are looked up in Redis
-// (REGISTRY=redis). Each value is a base URL or a comma list of several instances'.
+// ServiceURLs are the addresses of the services. With REGISTRY=redis or dns they are the
+// fallback while no instance is found. Each value is a base URL or a comma list of the
+// base URLs of several instances.
 type ServiceURLs struct {
 	UserServiceURL    string `env:"USER_SERVICE_URL" envDefault:"http://127.0.0.1:8081"`
 	OrderServiceURL   string `env:"ORDER_SERVICE_URL" envDefault:"http://127.0.0.1:8082"`

@@ -8,12 +8,11 @@ import (
 	"github.com/go-troika/troika/pkg/events"
 )
 
-// CodeUserNotFound is the code of user-service's answer about a user that does not
-// exist.
+// CodeUserNotFound is the problem code of user-service for a user that does not exist.
 const CodeUserNotFound = "user_not_found"
 
-// Events of user-service. Their key is the user's id, so a reader gets what
-// happened to one user in the order in which it was committed.
+// Events of user-service. Their key is the user's id, so a reader gets the events of one
+// user in the order of their commits.
 var (
 	// UserCreated is published when a user registers.
 	UserCreated = events.NewType(UserService, "user.created", 1, UserChange.key)
@@ -27,7 +26,7 @@ var (
 type User struct {
 	// ID is a UUIDv7.
 	ID uuid.UUID `json:"id"`
-	// Email is trimmed and in lower case, and unique among living users.
+	// Email is trimmed and in lower case, and unique among users that are not deleted.
 	Email string `json:"email"`
 	// Name has 1 to 200 characters.
 	Name string `json:"name"`
@@ -36,14 +35,13 @@ type User struct {
 	UpdatedAt time.Time `json:"updatedAt"`
 }
 
-// UserChange is the payload of user.created and user.updated: the user as the
-// change left it.
+// UserChange is the payload of user.created and user.updated: the user after the change.
 type UserChange struct {
 	UserID uuid.UUID `json:"userId"`
 	Email  string    `json:"email"`
 	Name   string    `json:"name"`
-	// Revision counts the user's changes from 1, so that a reader can tell a
-	// late event from a new one without comparing clocks.
+	// Revision counts the user's changes from 1, so that a reader can detect a late event
+	// without comparing clocks.
 	Revision int64 `json:"revision"`
 }
 

@@ -1,4 +1,4 @@
-// Package config declares what order-service reads from its environment.
+// Package config declares the environment variables of order-service.
 package config
 
 import (

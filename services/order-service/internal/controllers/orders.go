@@ -27,8 +27,8 @@ func NewOrders(orders *services.Orders) *Orders {
 	return &Orders{orders: orders}
 }
 
-// Create handles POST /orders: 201 with the new order, or with the one that the same
-// Idempotency-Key made before, byte for byte.
+// Create handles POST /orders: 201 with the new order, or, byte for byte, with the one
+// that an earlier request with the same Idempotency-Key placed.
 func (ctl *Orders) Create(c *gin.Context) error {
 	in, err := httpserver.Bind[createOrder](c)
 	if err != nil {
@@ -79,7 +79,7 @@ func (ctl *Orders) List(c *gin.Context) error {
 	return httpserver.JSON(c, http.StatusOK, httpserver.NewList(views, page.Limit, orderID))
 }
 
-// one responds with the order that do returns for the id in the path.
+// one calls do with the id in the path and responds with the order.
 func (ctl *Orders) one(c *gin.Context, do func(context.Context, uuid.UUID) (models.Order, error)) error {
 	id, err := httpserver.PathUUID(c, "id")
 	if err != nil {
@@ -105,7 +105,7 @@ type item struct {
 	UnitPrice *int64 `json:"unitPrice" validate:"required,min=0,max=1000000000000"`
 }
 
-// sku names an article: 1 to 64 letters, digits, dots, hyphens and underscores.
+// sku is an article number: 1 to 64 letters, digits, dots, hyphens and underscores.
 type sku string
 
 var skuPattern = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)

@@ -8,7 +8,7 @@ import (
 	"gorm.io/gorm/clause"
 )
 
-// What an order can be.
+// The statuses of an order.
 const (
 	Pending   = "pending"
 	Completed = "completed"
@@ -29,7 +29,7 @@ type Order struct {
 	Items []Item `gorm:"foreignKey:OrderID"`
 }
 
-// Item is a row of order_items. Line is its place in the order, from 1.
+// Item is a row of order_items. Line is its number in the order, from 1.
 type Item struct {
 	OrderID   uuid.UUID `gorm:"primaryKey"`
 	Line      int       `gorm:"primaryKey"`
@@ -66,15 +66,14 @@ func FindOrder(tx *gorm.DB, id uuid.UUID) (Order, error) {
 	return o, err
 }
 
-// LockOrder reads an order with its items and keeps others from changing it
-// until the transaction ends. The error is gorm.ErrRecordNotFound if there is
-// none.
+// LockOrder reads an order with its items and locks its row until the transaction ends.
+// The error is gorm.ErrRecordNotFound if there is none.
 func LockOrder(tx *gorm.DB, id uuid.UUID) (Order, error) {
 	return FindOrder(tx.Clauses(clause.Locking{Strength: clause.LockingStrengthUpdate}), id)
 }
 
-// FindOrders reads at most limit orders that pass f, with ids above after, by
-// id, with their items.
+// FindOrders reads at most limit orders that match f, with ids above after, by id, with
+// their items.
 func FindOrders(tx *gorm.DB, f Filter, after uuid.UUID, limit int) ([]Order, error) {
 	query := withItems(tx).Where("id > ?", after)
 	if f.UserID != nil {
@@ -88,7 +87,7 @@ func FindOrders(tx *gorm.DB, f Filter, after uuid.UUID, limit int) ([]Order, err
 	return orders, err
 }
 
-// UpdateStatus writes the status of o and when it changed.
+// UpdateStatus writes Status and UpdatedAt of o.
 func UpdateStatus(tx *gorm.DB, o *Order) error {
 	return tx.Select("Status", "UpdatedAt").Updates(o).Error
 }

@@ -1,5 +1,4 @@
-// Package models holds order-service's rows: their columns, the queries on them
-// and the migrations that make their tables.
+// Package models contains the tables of order-service: columns, queries and migrations.
 package models
 
 import (

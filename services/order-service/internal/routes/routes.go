@@ -1,4 +1,4 @@
-// Package routes lists every way into order-service.
+// Package routes lists the HTTP routes of order-service.
 package routes
 
 import (
@@ -12,7 +12,7 @@ import (
 	"github.com/go-troika/troika/services/order-service/internal/services"
 )
 
-// Wire builds the service on ch. Each route names the callers that may use it.
+// Wire builds the service on ch. Each route lists its allowed callers.
 func Wire(ch *chassis.Chassis, cfg config.Config) error {
 	users := ch.Client(contracts.UserService, serviceclient.Config{Breaker: cfg.Breaker})
 	orders := controllers.NewOrders(services.NewOrders(ch.DB, users))

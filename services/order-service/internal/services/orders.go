@@ -1,4 +1,4 @@
-// Package services holds the rules of order-service and its transactions.
+// Package services contains the business rules and transactions of order-service.
 package services
 
 import (
@@ -19,7 +19,7 @@ import (
 	"github.com/go-troika/troika/services/order-service/internal/models"
 )
 
-// DefaultCurrency is the currency of an order that names none.
+// DefaultCurrency is the currency of an order without one.
 const DefaultCurrency = "USD"
 
 // maxTotal is the largest integer that every JSON reader represents exactly (RFC 8259, 6).
@@ -176,8 +176,8 @@ func change(o models.Order) contracts.OrderChange {
 	}
 }
 
-// mapped returns the service's own error for an error of models, and adds what was
-// being done to any other.
+// mapped returns the service's error for an error of models, and wraps any other error
+// with the operation.
 func mapped(err error, doing string) error {
 	if errors.Is(err, gorm.ErrRecordNotFound) {
 		return ErrOrderNotFound

@@ -43,8 +43,8 @@ func checkUser(ctx context.Context, users *serviceclient.Client, id uuid.UUID) e
 
 const maxRetryAfter = time.Minute
 
-// retryAfter returns the wait that the open breaker or user-service asks for, at least
-// a second.
+// retryAfter returns the wait that the open breaker or user-service requests, from one
+// second to maxRetryAfter.
 func retryAfter(err error) time.Duration {
 	wait := time.Second
 	if call, ok := errors.AsType[*serviceclient.Error](err); ok {

@@ -1,4 +1,4 @@
-// Package config declares what profile-service reads from its environment.
+// Package config declares the environment variables of profile-service.
 package config
 
 import (

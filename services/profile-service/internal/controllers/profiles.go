@@ -85,7 +85,7 @@ func (ctl *Profiles) Update(c *gin.Context) error {
 	return httpserver.JSON(c, http.StatusOK, view(p))
 }
 
-// updateProfile is the body of PATCH /profiles/:userId; nil leaves a field alone.
+// updateProfile is the body of PATCH /profiles/:userId; nil leaves a field unchanged.
 type updateProfile struct {
 	DisplayName *displayName `json:"displayName"`
 	Bio         *bio         `json:"bio"`
@@ -142,8 +142,7 @@ type profile struct {
 	UpdatedAt       time.Time `json:"updatedAt"`
 }
 
-// spent is what a person's completed orders in one currency come to, in minor
-// units.
+// spent is the total of a user's completed orders in one currency, in minor units.
 type spent struct {
 	Currency string `json:"currency"`
 	Orders   int64  `json:"orders"`

@@ -14,8 +14,8 @@ type CompletedOrder struct {
 	Total    int64 // minor units of Currency
 }
 
-// OrderTotal is a row of the view order_totals: what a user's completed orders
-// in one currency come to.
+// OrderTotal is a row of the view order_totals: the total of a user's completed orders in
+// one currency.
 type OrderTotal struct {
 	UserID   uuid.UUID
 	Currency string
@@ -23,7 +23,7 @@ type OrderTotal struct {
 	Total    int64 // minor units of Currency, at most 2⁵³−1
 }
 
-// PutCompletedOrder adds o, unless it is there.
+// PutCompletedOrder adds o, unless the order exists.
 func PutCompletedOrder(tx *gorm.DB, o *CompletedOrder) error {
 	return tx.Clauses(clause.OnConflict{DoNothing: true}).Create(o).Error
 }
@@ -33,14 +33,12 @@ func DeleteCompletedOrders(tx *gorm.DB, userID uuid.UUID) error {
 	return tx.Delete(&CompletedOrder{}, "user_id = ?", userID).Error
 }
 
-// LockUser keeps LockUserShared of the same user waiting until the transaction
-// ends. It works for a user that has no row yet.
+// LockUser locks a user exclusively until the transaction ends, also one without a row.
 func LockUser(tx *gorm.DB, userID uuid.UUID) error {
 	return tx.Exec("SELECT pg_advisory_xact_lock(hashtextextended(?, 0))", userID.String()).Error
 }
 
-// LockUserShared keeps LockUser of the same user waiting until the transaction
-// ends, and not other holders of the shared lock.
+// LockUserShared locks a user until the transaction ends; it excludes only LockUser.
 func LockUserShared(tx *gorm.DB, userID uuid.UUID) error {
 	return tx.Exec("SELECT pg_advisory_xact_lock_shared(hashtextextended(?, 0))", userID.String()).Error
 }

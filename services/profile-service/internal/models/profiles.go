@@ -14,19 +14,19 @@ type Profile struct {
 	// Name is the user's name at Revision, from user-service.
 	Name     string
 	Revision int64
-	// DisplayName is what the person chose to be called, nil if nothing.
+	// DisplayName is set by the user; nil follows Name.
 	DisplayName *string
 	Bio         string
 	AvatarURL   string
 	CreatedAt   time.Time  `gorm:"autoCreateTime:false"`
 	UpdatedAt   time.Time  `gorm:"autoUpdateTime:false"`
-	DeletedAt   *time.Time // nil while the user lives
+	DeletedAt   *time.Time // nil unless deleted
 
 	// Totals is filled by FindProfile and FindProfiles.
 	Totals []OrderTotal `gorm:"foreignKey:UserID;references:UserID"`
 }
 
-// FindProfile reads the profile of a living user with its totals. The error is
+// FindProfile reads a profile that is not deleted, with its totals. The error is
 // gorm.ErrRecordNotFound if there is none.
 func FindProfile(tx *gorm.DB, userID uuid.UUID) (Profile, error) {
 	var p Profile
@@ -34,7 +34,7 @@ func FindProfile(tx *gorm.DB, userID uuid.UUID) (Profile, error) {
 	return p, err
 }
 
-// FindProfiles reads at most limit profiles of living users with ids above
+// FindProfiles reads at most limit profiles that are not deleted, with user ids above
 // after, by id, with their totals.
 func FindProfiles(tx *gorm.DB, after uuid.UUID, limit int) ([]Profile, error) {
 	var profiles []Profile
@@ -43,9 +43,8 @@ func FindProfiles(tx *gorm.DB, after uuid.UUID, limit int) ([]Profile, error) {
 	return profiles, err
 }
 
-// LockProfile reads the profile of a living user, without its totals, and keeps
-// others from changing it until the transaction ends. The error is
-// gorm.ErrRecordNotFound if there is none.
+// LockProfile reads a profile that is not deleted, without its totals, and locks its row
+// until the transaction ends. The error is gorm.ErrRecordNotFound if there is none.
 func LockProfile(tx *gorm.DB, userID uuid.UUID) (Profile, error) {
 	var p Profile
 	err := tx.Clauses(clause.Locking{Strength: clause.LockingStrengthUpdate}).
@@ -72,8 +71,8 @@ func PutName(tx *gorm.DB, p *Profile) error {
 		p.UserID, p.Name, p.Revision, p.CreatedAt, p.UpdatedAt).Error
 }
 
-// PutTombstone replaces the profile, present or future, by a tombstone: a row that
-// records only that the user was deleted at.
+// PutTombstone replaces the profile, or creates its row, by a tombstone: a row with only
+// the user's id and the time of the deletion.
 func PutTombstone(tx *gorm.DB, userID uuid.UUID, at time.Time) error {
 	return tx.Exec(`
 		INSERT INTO profiles AS p (user_id, name, revision, created_at, updated_at, deleted_at)
@@ -84,7 +83,7 @@ func PutTombstone(tx *gorm.DB, userID uuid.UUID, at time.Time) error {
 		WHERE p.deleted_at IS NULL`, map[string]any{"id": userID, "at": at}).Error
 }
 
-// IsTombstone reports whether the user is known to be deleted.
+// IsTombstone reports whether the user has a tombstone.
 func IsTombstone(tx *gorm.DB, userID uuid.UUID) (bool, error) {
 	var rows int64
 	err := tx.Model(&Profile{}).Where("user_id = ? AND deleted_at IS NOT NULL", userID).Count(&rows).Error

@@ -1,5 +1,4 @@
-// Package routes lists every way into profile-service: its HTTP routes and the events
-// it handles.
+// Package routes lists the HTTP routes and event subscriptions of profile-service.
 package routes
 
 import (
@@ -13,7 +12,7 @@ import (
 	"github.com/go-troika/troika/services/profile-service/internal/services"
 )
 
-// Wire builds the service on ch. Each route names the callers that may use it.
+// Wire builds the service on ch. Each route lists its allowed callers.
 func Wire(ch *chassis.Chassis, _ config.Config) error {
 	service := services.NewProfiles(ch.DB)
 	profiles := controllers.NewProfiles(service)

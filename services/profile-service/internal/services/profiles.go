@@ -1,4 +1,4 @@
-// Package services holds the rules of profile-service and its transactions.
+// Package services contains the business rules and transactions of profile-service.
 package services
 
 import (
@@ -15,8 +15,8 @@ import (
 	"github.com/go-troika/troika/services/profile-service/internal/models"
 )
 
-// ErrProfileNotFound is the error of a user who is unknown, deleted, or so new that the
-// event has not arrived yet.
+// ErrProfileNotFound is the error for a user that is unknown or deleted, or whose event
+// has not arrived yet.
 var ErrProfileNotFound = fault.New(fault.NotFound, "profile_not_found", "Profile not found")
 
 // Profiles manages user profiles and the totals of completed orders. It is safe for
@@ -50,14 +50,14 @@ func (s *Profiles) List(ctx context.Context, after uuid.UUID, limit int) ([]mode
 
 // Change holds the new values of fields; nil leaves a field as it is.
 type Change struct {
-	DisplayName *string // kept without the white space around it
+	DisplayName *string // is trimmed
 	Bio         *string
 	AvatarURL   *string
 }
 
-// Update applies c, or fails with ErrProfileNotFound. From the first display
-// name on, the profile no longer follows the user's name. Values that are there
-// already change nothing, UpdatedAt included.
+// Update applies c, or fails with ErrProfileNotFound. Once a display name is set, the
+// profile no longer follows the user's name. Equal values change nothing, not even
+// UpdatedAt.
 func (s *Profiles) Update(ctx context.Context, userID uuid.UUID, c Change) (models.Profile, error) {
 	err := database.Transaction(ctx, s.db, func(tx *gorm.DB) error {
 		p, err := models.LockProfile(tx, userID)
@@ -76,7 +76,7 @@ func (s *Profiles) Update(ctx context.Context, userID uuid.UUID, c Change) (mode
 	return s.Get(ctx, userID)
 }
 
-// apply reports whether anything is different afterwards.
+// apply sets the values in p and reports whether anything changed.
 func (c Change) apply(p *models.Profile) bool {
 	changed := false
 	if c.DisplayName != nil {
@@ -93,8 +93,8 @@ func (c Change) apply(p *models.Profile) bool {
 	return changed
 }
 
-// mapped returns the service's own error for an error of models, and adds what was
-// being done to any other.
+// mapped returns the service's error for an error of models, and wraps any other error
+// with the operation.
 func mapped(err error, doing string) error {
 	if errors.Is(err, gorm.ErrRecordNotFound) {
 		return ErrProfileNotFound

@@ -22,8 +22,8 @@ func published(ctx context.Context) time.Time {
 	return database.Now()
 }
 
-// The handlers below run in the transaction tx of the delivery. Each may get an event
-// again (a replay), or after a newer one of another key.
+// The handlers below run in the transaction tx of the delivery. A replay delivers events
+// again; events with different keys come in any order.
 
 // OnUserChanged handles user.created and user.updated: it creates the profile and keeps
 // its name up to date.
@@ -53,10 +53,10 @@ func (s *Profiles) OnUserDeleted(ctx context.Context, tx *gorm.DB, u contracts.U
 	return nil
 }
 
-// OnOrderCompleted handles order.completed: it adds the order to the user's total, even
-// if the user is not known yet, but not if the user is deleted. The events of an order and
-// of its user have different keys and so no order between them, hence the lock: without
-// it an order could be counted while its user is being deleted, and stay.
+// OnOrderCompleted handles order.completed: it adds the order to the user's total, also if
+// the user is not known yet, but not if the user is deleted. The events of an order and of
+// its user have different keys and so no common order. Without the lock an order could be
+// added while its user is being deleted, and remain.
 func (s *Profiles) OnOrderCompleted(_ context.Context, tx *gorm.DB, o contracts.OrderChange) error {
 	if err := models.LockUserShared(tx, o.UserID); err != nil {
 		return fmt.Errorf("lock user: %w", err)

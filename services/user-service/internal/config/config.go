@@ -1,4 +1,4 @@
-// Package config declares what user-service reads from its environment.
+// Package config declares the environment variables of user-service.
 package config
 
 import (

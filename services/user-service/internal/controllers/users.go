@@ -33,8 +33,8 @@ type createUser struct {
 	Name  name  `json:"name" validate:"required"`
 }
 
-// Create handles POST /users: 201 with the new user, or with the one that the same
-// Idempotency-Key made before.
+// Create handles POST /users: 201 with the new user, or with the one that an earlier
+// request with the same Idempotency-Key created.
 func (ctl *Users) Create(c *gin.Context) error {
 	in, err := httpserver.Bind[createUser](c)
 	if err != nil {

@@ -1,5 +1,5 @@
-// Package middleware holds the middleware that only user-service has; what all services
-// have is in pkg/httpserver.
+// Package middleware contains the middleware of user-service alone; shared middleware is
+// in pkg/httpserver.
 package middleware
 
 import "github.com/gin-gonic/gin"

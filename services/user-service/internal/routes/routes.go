@@ -1,4 +1,4 @@
-// Package routes lists every way into user-service.
+// Package routes lists the HTTP routes of user-service.
 package routes
 
 import (
@@ -11,7 +11,7 @@ import (
 	"github.com/go-troika/troika/services/user-service/internal/services"
 )
 
-// Wire builds the service on ch. Each route names the callers that may use it.
+// Wire builds the service on ch. Each route lists its allowed callers.
 func Wire(ch *chassis.Chassis, _ config.Config) error {
 	users := controllers.NewUsers(services.NewUsers(ch.DB))
 

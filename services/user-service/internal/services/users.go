@@ -1,4 +1,4 @@
-// Package services holds the rules of user-service and its transactions.
+// Package services contains the business rules and transactions of user-service.
 package services
 
 import (
@@ -35,9 +35,9 @@ func NewUsers(db *gorm.DB) *Users {
 }
 
 // Register adds a user and publishes user.created. Repeated with the same
-// Idempotency-Key, it returns the user as it is now. It fails with ErrEmailTaken if
+// Idempotency-Key, it returns the current state of the user. It fails with ErrEmailTaken if
 // another user has the email, with idempotency.ErrKeyReused, or with ErrUserNotFound if
-// the user of the key was deleted since.
+// the user of the key has been deleted.
 func (s *Users) Register(ctx context.Context, email, name string) (models.User, error) {
 	id, err := uuid.NewV7()
 	if err != nil {
@@ -78,8 +78,8 @@ func (s *Users) List(ctx context.Context, after uuid.UUID, limit int) ([]models.
 	return users, nil
 }
 
-// Update sets what is not nil and publishes user.updated, unless the user has these
-// values already. It fails with ErrUserNotFound or ErrEmailTaken.
+// Update sets the values that are not nil and publishes user.updated, unless nothing
+// changes. It fails with ErrUserNotFound or ErrEmailTaken.
 func (s *Users) Update(ctx context.Context, id uuid.UUID, email, name *string) (models.User, error) {
 	var user models.User
 	err := database.Transaction(ctx, s.db, func(tx *gorm.DB) error {
@@ -113,7 +113,7 @@ func (s *Users) Update(ctx context.Context, id uuid.UUID, email, name *string) (
 }
 
 // Delete erases a user's data, keeps the row so that the id is not used again, and
-// publishes user.deleted. Deleting a deleted user does nothing; an unknown id is
+// publishes user.deleted. Deleting a deleted user does nothing. It fails with
 // ErrUserNotFound.
 func (s *Users) Delete(ctx context.Context, id uuid.UUID) error {
 	err := database.Transaction(ctx, s.db, func(tx *gorm.DB) error {
@@ -139,8 +139,8 @@ func change(u models.User) contracts.UserChange {
 	return contracts.UserChange{UserID: u.ID, Email: u.Email, Name: u.Name, Revision: u.Revision}
 }
 
-// mapped returns the service's own error for an error of models, and adds what was
-// being done to any other.
+// mapped returns the service's error for an error of models, and wraps any other error
+// with the operation.
 func mapped(err error, doing string) error {
 	switch {
 	case errors.Is(err, gorm.ErrRecordNotFound):
