@@ -100,7 +100,9 @@ func start(t *testing.T, environ []string, wire func(*chassis.Chassis)) *instanc
 		t.Fatal(err)
 	}
 	i := &instance{Chassis: ch, t: t, stop: testkit.Run(t, ch.Run)}
-	<-ch.HTTP.Listening()
+	if err := ch.HTTP.Listen(); err != nil {
+		t.Fatal(err)
+	}
 	i.url = "http://" + ch.HTTP.Addr()
 	return i
 }

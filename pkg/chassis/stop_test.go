@@ -164,7 +164,9 @@ func TestStopDoesNotWaitForEver(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- ch.Run(ctx) }()
-	<-ch.HTTP.Listening()
+	if err := ch.HTTP.Listen(); err != nil {
+		t.Fatal(err)
+	}
 	go func() {
 		if resp, err := client.Get("http://" + ch.HTTP.Addr() + "/stuck"); err == nil {
 			resp.Body.Close()

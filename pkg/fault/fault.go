@@ -22,8 +22,8 @@ type Error struct {
 
 // Field is one invalid input.
 type Field struct {
-	Name    string // JSON path of the field, e.g. "items[0].quantity"
-	Message string // what is wrong with it, public
+	Name    string `json:"field"`   // JSON path of the field, e.g. "items[0].quantity"
+	Message string `json:"message"` // what is wrong with it, public
 }
 
 // New returns an error of the given kind. The code is snake_case and part of the

@@ -27,14 +27,15 @@ var ann = user{ID: "01890a5d-ac96-774b-bcce-b302099a8057", Email: "ann@example.c
 // BenchmarkChain is what a request costs beyond its handler: ours with and without
 // the check of a service token, against gin with nothing around it.
 func BenchmarkChain(b *testing.B) {
+	keys := setup(b, httpserver.Config{}).keys
 	s := httpserver.New(httpserver.Config{InFlight: 20}, httpserver.Deps{
 		Service: "user-service", Tracer: new(tracing.Tracer), Metrics: metrics.New("user-service"),
-		Log: logging.New(io.Discard, "user-service", slog.LevelInfo),
+		Log:      logging.New(io.Discard, "user-service", slog.LevelInfo),
+		Verifier: serviceauth.NewVerifier(keys, "user-service"),
 	})
-	keys := setup(b, httpserver.Config{}).keys
 	show := httpserver.Handle(func(c *gin.Context) error { return httpserver.JSON(c, http.StatusOK, ann) })
 	s.Router().GET("/users/:id", show)
-	s.Router().GET("/guarded/:id", httpserver.Callers(serviceauth.NewVerifier(keys, "user-service"), "gateway"), show)
+	s.Router().GET("/guarded/:id", s.Callers("gateway"), show)
 	bare := gin.New()
 	bare.GET("/users/:id", func(c *gin.Context) { c.JSON(http.StatusOK, ann) })
 

@@ -25,16 +25,16 @@ var (
 // (github.com/go-playground/validator/v10, and notblank). It fails with
 //
 //   - 415 unless the body is application/json, in UTF-8 and not compressed;
-//   - 413 above [Config].MaxBody;
+//   - 413 above 1 MiB;
 //   - 400 "malformed_json" for anything but one JSON value of RFC 8259 in UTF-8,
 //     for equal names in an object, a NUL character in a string, and nesting
 //     deeper than 32;
 //   - 400 "validation_failed" with every invalid field: wrong type, null, unknown
-//     name (names are case-sensitive), or against its tags. Of more than 16 that do not
+//     name (names are case-sensitive), or against its tags. Of 16 or more that do not
 //     fit their types, the first 16; the detail says so.
 func Bind[T any](c *gin.Context) (T, error) {
 	var v T
-	body, err := readBody(c.Request)
+	body, err := readJSON(c.Request)
 	if err != nil {
 		return v, err
 	}
@@ -48,11 +48,12 @@ func Bind[T any](c *gin.Context) (T, error) {
 	return v, nil
 }
 
-func readBody(r *http.Request) ([]byte, error) {
-	if !isJSON(r.Header) {
+func readJSON(r *http.Request) ([]byte, error) {
+	if !isJSON(r.Header.Values("Content-Type")) {
 		return nil, errMedia
 	}
-	if lines := r.Header["Content-Encoding"]; len(lines) > 1 || len(lines) == 1 && lines[0] != "" && !strings.EqualFold(lines[0], "identity") {
+	encoding := strings.Join(r.Header.Values("Content-Encoding"), ",")
+	if encoding != "" && !strings.EqualFold(encoding, "identity") {
 		return nil, errEncoding
 	}
 	if r.Body == nil {
@@ -70,16 +71,12 @@ func readBody(r *http.Request) ([]byte, error) {
 
 // isJSON accepts one Content-Type of application/json, with no parameter but
 // charset=utf-8.
-func isJSON(h http.Header) bool {
-	line := h["Content-Type"]
-	if len(line) != 1 {
+func isJSON(lines []string) bool {
+	if len(lines) != 1 {
 		return false
 	}
-	if line[0] == jsonType[0] {
-		return true
-	}
-	kind, params, err := mime.ParseMediaType(line[0])
-	if err != nil || kind != jsonType[0] {
+	media, params, err := mime.ParseMediaType(lines[0])
+	if err != nil || media != mediaJSON {
 		return false
 	}
 	charset, given := params["charset"]

@@ -1,7 +1,6 @@
 package httpserver
 
 import (
-	"cmp"
 	"log/slog"
 	"time"
 
@@ -10,8 +9,7 @@ import (
 	"github.com/go-troika/troika/pkg/tracing"
 )
 
-// Config configures a server: its address and its limits. Every zero value
-// but those of Port and InFlight means its default.
+// Config configures a server: its address and its limits.
 type Config struct {
 	// Host is the address to listen on: one of this machine's, or 0.0.0.0 or :: for all
 	// of them. Only this machine can reach the default.
@@ -19,37 +17,32 @@ type Config struct {
 	// Port to listen on; 0 takes any free one.
 	Port int `env:"PORT" validate:"min=0,max=65535"`
 
-	ReadHeader time.Duration // until the headers have come, default 5 s
-	Read       time.Duration // until the body has come, default 15 s
-	Write      time.Duration // from the headers to the end of the answer, default 30 s
-	Idle       time.Duration // an unused connection is kept, default 75 s
-	Shutdown   time.Duration // for the requests in flight at the end, default 10 s
-
-	// HandlerTimeout is the longest a handler may take, default 10 s. A caller
-	// asks for less with X-Request-Timeout-Ms.
+	// HandlerTimeout is the longest time a handler may take; 0 means 10 s. A caller
+	// shortens it with X-Request-Timeout-Ms.
 	HandlerTimeout time.Duration
-
-	MaxHeader int   // bytes of request line and headers, default 32 KiB
-	MaxBody   int64 // bytes of a request body, default 1 MiB
-	InFlight  int   // requests of known callers served at once; 0 means no limit
+	// Shutdown is the time for requests in flight when the server stops; 0 means 10 s.
+	Shutdown time.Duration
+	// InFlight is the number of requests of known callers served at once; 0 means no limit.
+	InFlight int
 }
 
-func (c Config) withDefaults() Config {
-	c.Host = cmp.Or(c.Host, "127.0.0.1")
-	c.ReadHeader = cmp.Or(c.ReadHeader, 5*time.Second)
-	c.Read = cmp.Or(c.Read, 15*time.Second)
-	c.Write = cmp.Or(c.Write, 30*time.Second)
-	c.Idle = cmp.Or(c.Idle, 75*time.Second)
-	c.Shutdown = cmp.Or(c.Shutdown, 10*time.Second)
-	c.HandlerTimeout = cmp.Or(c.HandlerTimeout, 10*time.Second)
-	c.MaxHeader = cmp.Or(c.MaxHeader, 32<<10)
-	c.MaxBody = cmp.Or(c.MaxBody, 1<<20)
-	return c
-}
+// Limits of every server.
+const (
+	handlerTimeout    = 10 * time.Second
+	readHeaderTimeout = 5 * time.Second
+	readTimeout       = 15 * time.Second // headers and body
+	writeTimeout      = 30 * time.Second // from the headers to the end of the response
+	idleTimeout       = 75 * time.Second // longer than the clients', so that they close first
+	shutdownTimeout   = 10 * time.Second
+	drainBodyTimeout  = time.Second // for the rest of a body once the server drains
+	maxHeader         = 32 << 10    // bytes of request line and headers
+	maxBody           = 1 << 20     // bytes of a request body
+	maxConnections    = 4096        // further ones wait; an idle one costs about 20 KB
+)
 
-// Deps is what a server works with. Service, Log, Tracer and Metrics are needed.
+// Deps are the parts a server works with. Service, Log, Tracer and Metrics are required.
 type Deps struct {
-	Service  string // its name, answered as X-Service-Name
+	Service  string // sent as X-Service-Name
 	Log      *slog.Logger
 	Tracer   *tracing.Tracer
 	Metrics  *metrics.Metrics

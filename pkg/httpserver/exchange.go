@@ -3,6 +3,7 @@ package httpserver
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"time"
@@ -15,10 +16,11 @@ import (
 	"github.com/go-troika/troika/pkg/fault"
 	"github.com/go-troika/troika/pkg/metrics"
 	"github.com/go-troika/troika/pkg/serviceauth"
+	"github.com/go-troika/troika/pkg/tracing"
 )
 
-// statusGone is what is recorded for a client that hung up, after nginx: no
-// status of RFC 9110 says it, and it is not an error of ours.
+// statusGone is recorded for a client that disconnected before it had a response. It is
+// nginx's code: RFC 9110 has none for it.
 const statusGone = 499
 
 // exchange is one request and how it ended.
@@ -30,17 +32,29 @@ type exchange struct {
 	shortDeadline bool
 }
 
+// panicError is the error of a handler that panicked.
+type panicError struct {
+	value any
+	stack string
+}
+
+func (p *panicError) Error() string { return fmt.Sprintf("panic: %v", p.value) }
+
+func isPanic(err error) bool {
+	_, ok := errors.AsType[*panicError](err)
+	return ok
+}
+
 // fail responds with the error that the handlers ended with.
 func (x *exchange) fail(c *gin.Context) {
 	ctx := c.Request.Context()
-	broken := c.Writer.Written()
 	switch {
-	case broken && isPanic(x.err):
-		// The client must not take half an answer for a whole one. The deferred
-		// report still runs.
-		panic(http.ErrAbortHandler)
-	case broken:
-	case gone(ctx):
+	case c.Writer.Written():
+		if isPanic(x.err) {
+			// Aborts the connection: the client must not take half a response for a whole one.
+			panic(http.ErrAbortHandler)
+		}
+	case errors.Is(ctx.Err(), context.Canceled):
 		c.Status(statusGone)
 	default:
 		writeProblem(c, toFault(ctx, x.err))
@@ -59,12 +73,12 @@ func toFault(ctx context.Context, err error) *fault.Error {
 
 // report counts, traces and logs a request that is over.
 func (s *Server) report(c *gin.Context, span trace.Span, x *exchange) {
-	status := c.Writer.Status()
+	ctx, status := c.Request.Context(), c.Writer.Status()
 	count := s.deps.Metrics.Request
-	if x.excused(c.Request.Context()) {
+	if x.excused(ctx) {
 		count = s.deps.Metrics.Excused
 	}
-	count(c.Request.Context(), c.Request.Method, x.route, status, time.Since(x.start))
+	count(ctx, c.Request.Method, x.route, status, time.Since(x.start))
 	if isPanic(x.err) {
 		s.deps.Metrics.Panic()
 	}
@@ -75,8 +89,7 @@ func (s *Server) report(c *gin.Context, span trace.Span, x *exchange) {
 }
 
 // excused reports whether the outcome says nothing about this service's health: the caller
-// gave it less time than the server does, or it was turned away because others are
-// served.
+// gave it less time than the server does, or the server was at its limit.
 func (x *exchange) excused(ctx context.Context) bool {
 	return errors.Is(x.err, errOverloaded) || x.shortDeadline && errors.Is(ctx.Err(), context.DeadlineExceeded)
 }
@@ -85,19 +98,35 @@ func (x *exchange) excused(ctx context.Context) bool {
 func (s *Server) log(c *gin.Context, x *exchange) {
 	ctx, status := c.Request.Context(), c.Writer.Status()
 	level := levelOf(status, x.err)
-	if errors.Is(x.err, errOverloaded) { // counted; a line each would be a flood
-		level = slog.LevelDebug
+	if !s.deps.Log.Enabled(ctx, level) {
+		return
 	}
-	if s.deps.Log.Enabled(ctx, level) {
-		s.deps.Log.LogAttrs(ctx, level, "request", x.attrs(c.Request, status)...)
+	attrs := []slog.Attr{
+		slog.String("method", c.Request.Method),
+		slog.String("route", x.route),
+		slog.Int("status", status),
+		slog.Float64("duration_ms", float64(time.Since(x.start).Microseconds())/1000),
 	}
+	if caller := serviceauth.Caller(ctx); caller != "" {
+		attrs = append(attrs, slog.String("caller", caller))
+	}
+	if level > slog.LevelDebug {
+		attrs = append(attrs, slog.String("error", x.err.Error()))
+	}
+	if p, ok := errors.AsType[*panicError](x.err); ok {
+		attrs = append(attrs, slog.String("stack", p.stack), headersOf(c.Request.Header))
+	}
+	s.deps.Log.LogAttrs(ctx, level, "request", attrs...)
 }
 
-// levelOf makes an operator look at what is ours: errors of the service, then
-// refusals and deadlines. All else is for debugging.
+// levelOf returns Error for failures of the service, Warn for its refusals and missed
+// deadlines, and Debug for success and for errors of the caller. Refusals at the limit
+// are counted; a line for each would flood the log.
 func levelOf(status int, err error) slog.Level {
 	switch {
-	case !isServiceError(status, err):
+	case isPanic(err): // even after the response was sent
+		return slog.LevelError
+	case err == nil, status >= 400 && status <= 499, errors.Is(err, errOverloaded):
 		return slog.LevelDebug
 	case status > http.StatusInternalServerError:
 		return slog.LevelWarn
@@ -106,31 +135,18 @@ func levelOf(status int, err error) slog.Level {
 	}
 }
 
-// isServiceError reports whether an error is the service's and not its caller's. One after
-// the response was sent is the service's too.
-func isServiceError(status int, err error) bool {
-	callers := status >= http.StatusBadRequest && status < http.StatusInternalServerError
-	return err != nil && !callers || isPanic(err)
-}
-
-func (x *exchange) attrs(r *http.Request, status int) []slog.Attr {
-	attrs := []slog.Attr{
-		slog.String("method", r.Method),
-		slog.String("route", x.route),
-		slog.Int("status", status),
-		slog.Float64("duration_ms", float64(time.Since(x.start).Microseconds())/1000),
+// headersOf returns the headers that belong in a log: none with a secret or personal data.
+func headersOf(h http.Header) slog.Attr {
+	const maxLength = 200
+	var attrs []any
+	for _, name := range []string{
+		"Accept", "Content-Length", "Content-Type", "User-Agent", tracing.HeaderServiceName, tracing.HeaderTimeout,
+	} {
+		if value := h.Get(name); value != "" {
+			attrs = append(attrs, slog.String(name, value[:min(len(value), maxLength)]))
+		}
 	}
-	if caller := serviceauth.Caller(r.Context()); caller != "" {
-		attrs = append(attrs, slog.String("caller", caller))
-	}
-	if !isServiceError(status, x.err) {
-		return attrs
-	}
-	attrs = append(attrs, slog.String("error", x.err.Error()))
-	if p, ok := errors.AsType[*panicError](x.err); ok {
-		attrs = append(attrs, slog.String("stack", p.stack), headersOf(r.Header))
-	}
-	return attrs
+	return slog.Group("headers", attrs...)
 }
 
 // describe follows OpenTelemetry's semantic conventions for HTTP servers.

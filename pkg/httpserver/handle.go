@@ -2,19 +2,17 @@ package httpserver
 
 import (
 	"net/http"
-	"slices"
 
 	"github.com/gin-gonic/gin"
 	"github.com/go-json-experiment/json"
 	"github.com/google/uuid"
 
 	"github.com/go-troika/troika/pkg/fault"
-	"github.com/go-troika/troika/pkg/serviceauth"
 )
 
 var errInvalidID = fault.New(fault.Malformed, "invalid_id", "Invalid id")
 
-var jsonType = []string{"application/json"}
+const mediaJSON = "application/json"
 
 // Handle adapts a handler that returns an error. The error ends the chain, and
 // the server responds: a [fault.Error] in its chain with that fault, a passed
@@ -22,41 +20,10 @@ var jsonType = []string{"application/json"}
 func Handle(h func(c *gin.Context) error) gin.HandlerFunc {
 	return func(c *gin.Context) {
 		if err := h(c); err != nil {
-			abort(c, err)
+			_ = c.Error(err)
+			c.Abort()
 		}
 	}
-}
-
-func abort(c *gin.Context, err error) {
-	_ = c.Error(err)
-	c.Abort()
-}
-
-// AnyCaller, as a name given to [Callers], stands for every service.
-const AnyCaller = "*"
-
-// Callers lets pass only requests with a valid service token of one of the named
-// services, and puts the caller's name into the request's context for
-// [serviceauth.Caller]. It responds with 401 without a valid token and 403 for another
-// service. Without names no request passes; with [AnyCaller] every service's does. From
-// here on the request has one of the server's places (Config.InFlight); without one it
-// is answered 503 at once.
-func Callers(v *serviceauth.Verifier, names ...string) gin.HandlerFunc {
-	return Handle(func(c *gin.Context) error {
-		caller, err := v.Verify(c.Request.Header)
-		if err != nil {
-			return err
-		}
-		c.Request = c.Request.WithContext(serviceauth.WithCaller(c.Request.Context(), caller))
-		if !slices.Contains(names, caller) && !slices.Contains(names, AnyCaller) {
-			return serviceauth.ErrForbidden
-		}
-		if p := placeOf(c.Request.Context()); p != nil {
-			p.receive(c)
-			return p.take(caller)
-		}
-		return nil
-	})
 }
 
 // PathUUID returns the UUID in the path parameter param, or a 400 "invalid_id".
@@ -88,10 +55,7 @@ func JSON(c *gin.Context, status int, v any) error {
 	if err != nil {
 		return err
 	}
-	c.Writer.Header()["Content-Type"] = jsonType
-	c.Writer.WriteHeader(status)
-	// A write error means that the client has disconnected.
-	_, _ = c.Writer.Write(body)
+	write(c, status, mediaJSON, body)
 	return nil
 }
 
@@ -102,4 +66,11 @@ func NoContent(c *gin.Context) error {
 	}
 	c.Status(http.StatusNoContent)
 	return nil
+}
+
+func write(c *gin.Context, status int, mediaType string, body []byte) {
+	c.Header("Content-Type", mediaType)
+	c.Status(status)
+	// A write error means that the client has disconnected.
+	_, _ = c.Writer.Write(body)
 }

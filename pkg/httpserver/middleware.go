@@ -2,21 +2,15 @@ package httpserver
 
 import (
 	"context"
-	"errors"
 	"net/http"
+	"runtime/debug"
 	"strconv"
 	"time"
 
 	"github.com/gin-gonic/gin"
 
-	"github.com/go-troika/troika/pkg/fault"
 	"github.com/go-troika/troika/pkg/tracing"
 )
-
-const headerTimeout = "X-Request-Timeout-Ms"
-
-var errOverloaded = fault.New(fault.Unavailable, "overloaded", "Too many requests at once").
-	WithRetryAfter(time.Second)
 
 // noopTracer gives probes ids without a span to export.
 var noopTracer tracing.Tracer
@@ -27,12 +21,10 @@ func (s *Server) serve(c *gin.Context) {
 	ctx, span := s.deps.Tracer.StartServer(c.Request.Context(), c.Request.Header, x.route)
 	defer span.End()
 	timeout := s.requestTimeout(c.Request.Header)
-	x.shortDeadline = timeout < s.cfg.HandlerTimeout
+	x.shortDeadline = timeout < s.handlerTimeout
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	p := place{server: s}
-	defer p.leave()
-	c.Request = c.Request.WithContext(context.WithValue(ctx, placeKey{}, &p))
+	c.Request = c.Request.WithContext(ctx)
 	s.setHeaders(ctx, c.Writer.Header())
 	defer s.report(c, span, &x)
 	if x.err = next(c); x.err != nil {
@@ -52,15 +44,15 @@ func (s *Server) probe(c *gin.Context) {
 	}
 }
 
-// requestTimeout returns how long a request may take: the server's own limit, or less
-// if the caller will not wait that long.
+// requestTimeout returns the time for a request: the server's own limit, or less if the
+// caller does not wait that long.
 func (s *Server) requestTimeout(h http.Header) time.Duration {
-	limit := s.cfg.HandlerTimeout
-	line := h[headerTimeout]
-	if len(line) != 1 {
+	limit := s.handlerTimeout
+	lines := h.Values(tracing.HeaderTimeout)
+	if len(lines) != 1 {
 		return limit
 	}
-	ms, err := strconv.ParseUint(line[0], 10, 31)
+	ms, err := strconv.ParseUint(lines[0], 10, 31)
 	if err != nil || ms == 0 {
 		return limit
 	}
@@ -75,7 +67,7 @@ func (s *Server) setHeaders(ctx context.Context, h http.Header) {
 	h.Set(tracing.HeaderServiceName, s.deps.Service)
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Cache-Control", "no-store")
-	if s.draining.Load() {
+	if s.draining.Err() != nil {
 		h.Set("Connection", "close")
 	}
 }
@@ -83,8 +75,12 @@ func (s *Server) setHeaders(ctx context.Context, h http.Header) {
 // next runs the rest of the chain and returns the error it ended with.
 func next(c *gin.Context) (err error) {
 	defer func() {
-		if value := recover(); value != nil {
-			err = caught(value)
+		switch value := recover(); value {
+		case nil:
+		case http.ErrAbortHandler: // net/http aborts the connection without a log line
+			panic(value)
+		default:
+			err = &panicError{value: value, stack: string(debug.Stack())}
 		}
 	}()
 	c.Next()
@@ -93,6 +89,3 @@ func next(c *gin.Context) (err error) {
 	}
 	return nil
 }
-
-// gone reports whether the client disconnected before it had a response.
-func gone(ctx context.Context) bool { return errors.Is(ctx.Err(), context.Canceled) }

@@ -4,7 +4,6 @@ import (
 	"encoding/base64"
 	"maps"
 	"net/url"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -73,8 +72,6 @@ func BindPage(c *gin.Context, filters ...Filter) (Page, error) {
 	return page, nil
 }
 
-var limitPattern = regexp.MustCompile(`^[1-9][0-9]{0,2}$`)
-
 // take reads one parameter and returns what is wrong with it, or "".
 func (p *Page) take(name string, values []string, filters []Filter) string {
 	value := values[0]
@@ -85,7 +82,7 @@ func (p *Page) take(name string, values []string, filters []Filter) string {
 		return "is not clean UTF-8 text"
 	case name == "limit":
 		n, err := strconv.Atoi(value)
-		if err != nil || !limitPattern.MatchString(value) || n > maxLimit {
+		if err != nil || n < 1 || n > maxLimit || strconv.Itoa(n) != value {
 			return "must be a whole number from 1 to " + strconv.Itoa(maxLimit)
 		}
 		p.Limit = n

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"math"
 	"net/http"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -18,29 +17,21 @@ import (
 
 const problemDocs = "https://github.com/go-troika/troika/blob/main/docs/problems.md#"
 
-var problemType = []string{"application/problem+json"}
-
-// problem is an error answer: RFC 9457 with the extensions error (the text for
-// people), code (for programs), errors (the invalid fields) and the ids to ask
-// about it.
+// problem is an error response: RFC 9457 with the extensions error (the text for people),
+// code (for programs), errors (the invalid fields) and the ids of the request.
 type problem struct {
-	Error     string         `json:"error"`
-	Type      string         `json:"type"`
-	Title     string         `json:"title"`
-	Status    int            `json:"status"`
-	Code      string         `json:"code"`
-	Detail    string         `json:"detail,omitzero"`
-	Errors    []invalidField `json:"errors,omitempty"`
-	RequestID string         `json:"requestId"`
-	TraceID   string         `json:"traceId"`
+	Error     string        `json:"error"`
+	Type      string        `json:"type"`
+	Title     string        `json:"title"`
+	Status    int           `json:"status"`
+	Code      string        `json:"code"`
+	Detail    string        `json:"detail,omitzero"`
+	Errors    []fault.Field `json:"errors,omitempty"`
+	RequestID string        `json:"requestId"`
+	TraceID   string        `json:"traceId"`
 }
 
-type invalidField struct {
-	Field   string `json:"field"`
-	Message string `json:"message"`
-}
-
-// writeProblem responds with f. It shows f's public words only.
+// writeProblem responds with f. It leaves out f's cause.
 func writeProblem(c *gin.Context, f *fault.Error) {
 	status := f.Kind().Status()
 	ctx, h := c.Request.Context(), c.Writer.Header()
@@ -57,7 +48,6 @@ func writeProblem(c *gin.Context, f *fault.Error) {
 		RequestID: tracing.RequestID(ctx),
 		TraceID:   tracing.TraceID(ctx),
 	}, jsontext.AllowInvalidUTF8(true))
-	h["Content-Type"] = problemType
 	if wait := f.RetryAfter(); wait > 0 {
 		h.Set("Retry-After", strconv.Itoa(int(math.Ceil(wait.Seconds()))))
 	}
@@ -67,29 +57,26 @@ func writeProblem(c *gin.Context, f *fault.Error) {
 	case http.StatusRequestEntityTooLarge:
 		h.Set("Connection", "close") // rather than read the rest
 	}
-	c.Writer.WriteHeader(status)
-	// A write error means that the client has disconnected.
-	_, _ = c.Writer.Write(body)
+	write(c, status, "application/problem+json", body)
 }
 
-// Of the fields that a caller got wrong, an answer has at most this many, with names
-// of at most so many bytes: the answer is not much longer than an honest request.
+// A response names at most this many invalid fields, with names of at most so many bytes,
+// so that it is not much longer than a well-meant request.
 const (
 	maxFields    = 32
 	maxFieldName = 100
 )
 
-func invalidFields(fields []fault.Field) []invalidField {
+// invalidFields bounds fields, which it may change.
+func invalidFields(fields []fault.Field) []fault.Field {
 	if len(fields) > maxFields {
 		more := fmt.Sprintf("and %d more", len(fields)-maxFields)
-		fields = append(slices.Clone(fields[:maxFields]), fault.Field{Message: more})
+		fields = append(fields[:maxFields], fault.Field{Message: more})
 	}
-	out := make([]invalidField, len(fields))
 	for i, f := range fields {
 		if len(f.Name) > maxFieldName {
-			f.Name = strings.ToValidUTF8(f.Name[:maxFieldName], "") + "…"
+			fields[i].Name = strings.ToValidUTF8(f.Name[:maxFieldName], "") + "…"
 		}
-		out[i] = invalidField{Field: f.Name, Message: f.Message}
 	}
-	return out
+	return fields
 }

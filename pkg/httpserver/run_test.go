@@ -23,8 +23,10 @@ func run(t *testing.T, b *bundle) (url string, stop func() error) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
+	if err := b.Listen(); err != nil {
+		t.Fatal(err)
+	}
 	go func() { done <- b.Run(ctx) }()
-	<-b.Listening()
 	_, port, err := net.SplitHostPort(b.Addr())
 	if err != nil {
 		t.Fatal(err)
@@ -132,14 +134,15 @@ func TestStopGivesUp(t *testing.T) {
 // them, and when the server hangs up.
 func TestWire(t *testing.T) {
 	t.Parallel()
-	b := binding[item](t, httpserver.Config{MaxBody: 64, ReadHeader: 50 * time.Millisecond})
+	b := binding[item](t, httpserver.Config{})
+	b.SetReadHeaderTimeout(50 * time.Millisecond)
 	url, stop := run(t, b)
 	chunked := "POST / HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n" +
-		fmt.Sprintf("%x\r\n%s\r\n0\r\n\r\n", 100, strings.Repeat(" ", 100))
+		fmt.Sprintf("%x\r\n%s\r\n0\r\n\r\n", maxBody+1, strings.Repeat(" ", maxBody+1))
 	for name, tc := range map[string]struct{ send, want string }{
 		"chunked over the limit": {chunked, "413"},
-		"length over the limit":  {"POST / HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: 999999\r\n\r\n", "413"},
-		"length, small":          {"POST / HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: 65\r\n\r\n", "413"},
+		"length over the limit":  {"POST / HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: 9999999\r\n\r\n", "413"},
+		"length, a byte over":    {"POST / HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: 1048577\r\n\r\n", "413"},
 		"headers over the limit": {"GET / HTTP/1.1\r\nHost: a\r\nX-A: " + strings.Repeat("a", 40<<10) + "\r\n\r\n", "431"},
 		"two lengths":            {"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\n{}}", "400"},
 		"slow headers":           {"GET / HTTP/1.1\r\nHost: a\r\n", ""},

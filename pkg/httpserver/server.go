@@ -1,6 +1,7 @@
 package httpserver
 
 import (
+	"cmp"
 	"context"
 	"io"
 	"log/slog"
@@ -8,7 +9,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
-	"sync/atomic"
+	"time"
 
 	"github.com/gin-gonic/gin"
 
@@ -23,27 +24,30 @@ var (
 // Server serves one service's API. Routes are added before [Server.Run]; apart
 // from that it is safe for concurrent use.
 type Server struct {
-	cfg  Config
-	deps Deps
+	*host
+	deps           Deps
+	handlerTimeout time.Duration
 
-	engine *gin.Engine
-	router *gin.RouterGroup
-	ready  readiness
-	host   *host
+	engine  *gin.Engine
+	router  *gin.RouterGroup
+	ready   readiness
+	limiter limiter
 
-	limiter  *limiter
-	draining atomic.Bool
-	drained  context.Context // is done once the server drains
+	draining context.Context // is done once the server drains
 	drain    context.CancelFunc
 }
 
 // New returns a server with the probes /health, /livez and /readyz and no other
 // route. It does not listen yet.
 func New(cfg Config, d Deps) *Server {
-	s := &Server{cfg: cfg.withDefaults(), deps: d, limiter: newLimiter(cfg.InFlight)}
-	s.drained, s.drain = context.WithCancel(context.Background())
-	s.ready.log = d.Log
-	s.engine = newEngine()
+	s := &Server{
+		deps:           d,
+		handlerTimeout: cmp.Or(cfg.HandlerTimeout, handlerTimeout),
+		engine:         newEngine(),
+		ready:          readiness{log: d.Log},
+		limiter:        limiter{limit: cfg.InFlight, callers: map[string]int{}},
+	}
+	s.draining, s.drain = context.WithCancel(context.Background())
 	s.engine.NoRoute(s.serve, Handle(func(*gin.Context) error { return errNoRoute }))
 	s.engine.NoMethod(s.serve, Handle(func(c *gin.Context) error {
 		if allow := c.Writer.Header()["Allow"]; len(allow) == 1 && strings.Contains(allow[0], http.MethodGet) {
@@ -58,8 +62,8 @@ func New(cfg Config, d Deps) *Server {
 	probes.GET("/livez", Handle(live))
 	probes.GET("/readyz", Handle(s.readyz))
 
-	addr := net.JoinHostPort(s.cfg.Host, strconv.Itoa(cfg.Port))
-	s.host = newHost(addr, s, s.cfg, slog.NewLogLogger(d.Log.Handler(), slog.LevelWarn))
+	s.host = newHost(net.JoinHostPort(cfg.Host, strconv.Itoa(cfg.Port)), s, writeTimeout,
+		cmp.Or(cfg.Shutdown, shutdownTimeout), slog.NewLogLogger(d.Log.Handler(), slog.LevelWarn))
 	return s
 }
 
@@ -81,13 +85,13 @@ func (s *Server) Router() gin.IRouter { return s.router }
 // Routes returns all routes, the server's own included.
 func (s *Server) Routes() gin.RoutesInfo { return s.engine.Routes() }
 
-// Callers is the function [Callers] with the server's own verifier.
-func (s *Server) Callers(names ...string) gin.HandlerFunc {
-	return Callers(s.deps.Verifier, names...)
-}
+// Drain makes clients go elsewhere: from now on /readyz returns 503 and every response
+// closes its connection. Requests are served as before; those whose body has not arrived
+// yet have a second for the rest.
+func (s *Server) Drain() { s.drain() }
 
 // ServeHTTP serves one request; it is what [Server.Run] serves, for tests and for
-// embedding. HEAD is answered wherever GET is.
+// embedding. HEAD is served on every route of GET.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.Method == http.MethodHead {
 		get := *r
@@ -95,17 +99,17 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		r = &get
 	}
 	switch {
-	case r.ContentLength > s.cfg.MaxBody:
+	case r.ContentLength > maxBody:
 		r.Body = oversized(w, r.Body)
 	case r.Body != nil && r.Body != http.NoBody:
-		r.Body = http.MaxBytesReader(w, r.Body, s.cfg.MaxBody)
+		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
 	}
 	s.engine.ServeHTTP(w, r)
 }
 
-// oversized is a body whose announced length is enough to refuse it, without
-// waiting for any of it. That a limit is hit, at the first byte of a stand-in, has
-// net/http linger before it closes, so that the client gets to read the answer.
+// oversized returns a body that fails at once, because its announced length is over the
+// limit. It exceeds a limit of 0 bytes with a stand-in, so that net/http lingers before it
+// closes the connection and the client can read the response.
 func oversized(w http.ResponseWriter, body io.ReadCloser) io.ReadCloser {
 	standIn := struct {
 		io.Reader

@@ -1,7 +1,7 @@
 package httpserver
 
 import (
-	"encoding"
+	"cmp"
 	"errors"
 	"reflect"
 	"slices"
@@ -13,10 +13,7 @@ import (
 	"github.com/go-troika/troika/pkg/fault"
 )
 
-var textMarshaler = reflect.TypeFor[encoding.TextMarshaler]()
-
-// validate is made on first use; it is safe for concurrent use and caches what it
-// learns about types.
+// validate is created on first use; it is safe for concurrent use.
 var validate = sync.OnceValue(func() *validator.Validate {
 	v := validator.New(validator.WithRequiredStructEnabled())
 	v.RegisterTagNameFunc(jsonName)
@@ -37,16 +34,13 @@ func jsonName(f reflect.StructField) string {
 	return name
 }
 
-// violations returns the fields of v that break their validate tags, leaving out
-// those that are known to be wrong already.
+// violations returns the fields of v that break their validate tags, without those
+// that are known to be wrong already.
 func violations(v any, known []fault.Field) []fault.Field {
 	if reflect.TypeOf(v).Elem().Kind() != reflect.Struct {
 		return nil
 	}
-	broken, ok := errors.AsType[validator.ValidationErrors](validate().Struct(v))
-	if !ok {
-		return nil
-	}
+	broken, _ := errors.AsType[validator.ValidationErrors](validate().Struct(v))
 	var fields []fault.Field
 	for _, b := range broken {
 		// The namespace begins with the name of the Go type.
@@ -64,47 +58,39 @@ func covers(field, path string) bool {
 	return ok && (rest == "" || rest[0] == '.' || rest[0] == '[')
 }
 
-// violationText returns what the tag requires.
-func violationText(e validator.FieldError) string {
-	switch tag, p := e.Tag(), e.Param(); tag {
-	case "required", "required_with", "required_without":
-		return "is required"
-	case "notblank":
-		return "must not be blank"
-	case "email":
-		return "must be an email address"
-	case "url", "http_url":
-		return "must be a URL"
-	case "uuid", "uuid4", "uuid7":
-		return "must be a UUID"
-	case "iso4217":
-		return "must be an ISO 4217 currency code"
-	case "oneof":
-		return "must be one of: " + strings.ReplaceAll(p, " ", ", ")
-	case "min", "gte":
-		return "must " + amount(e.Kind(), "at least "+p)
-	case "max", "lte":
-		return "must " + amount(e.Kind(), "at most "+p)
-	case "gt":
-		return "must " + amount(e.Kind(), "more than "+p)
-	case "lt":
-		return "must " + amount(e.Kind(), "less than "+p)
-	case "len":
-		return "must " + amount(e.Kind(), "exactly "+p)
-	case "unique":
-		return "must not repeat itself"
-	default:
-		return "is not valid"
-	}
+var tagTexts = map[string]string{
+	"required":         "is required",
+	"required_with":    "is required",
+	"required_without": "is required",
+	"notblank":         "must not be blank",
+	"email":            "must be an email address",
+	"url":              "must be a URL",
+	"http_url":         "must be a URL",
+	"uuid":             "must be a UUID",
+	"iso4217":          "must be an ISO 4217 currency code",
+	"unique":           "must not repeat itself",
 }
 
-func amount(kind reflect.Kind, quantity string) string {
-	switch kind {
+var tagAmounts = map[string]string{
+	"min": "at least ", "gte": "at least ", "max": "at most ", "lte": "at most ",
+	"gt": "more than ", "lt": "less than ", "len": "exactly ",
+}
+
+// violationText returns what the tag requires.
+func violationText(e validator.FieldError) string {
+	amount, ok := tagAmounts[e.Tag()]
+	if !ok {
+		if e.Tag() == "oneof" {
+			return "must be one of: " + strings.ReplaceAll(e.Param(), " ", ", ")
+		}
+		return cmp.Or(tagTexts[e.Tag()], "is not valid")
+	}
+	switch amount += e.Param(); e.Kind() {
 	case reflect.String:
-		return "have " + quantity + " characters"
+		return "must have " + amount + " characters"
 	case reflect.Slice, reflect.Array, reflect.Map:
-		return "have " + quantity + " items"
+		return "must have " + amount + " items"
 	default:
-		return "be " + quantity
+		return "must be " + amount
 	}
 }

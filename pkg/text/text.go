@@ -14,13 +14,19 @@ import (
 	"unicode/utf8"
 )
 
-// What is wrong with a text.
-var (
-	ErrLong      = errors.New("is too long")
-	ErrInvisible = errors.New("must have a visible character")
-	ErrControl   = errors.New("must not have control, formatting or unassigned characters")
-	ErrEmail     = errors.New("must be an email address")
-	ErrURL       = errors.New("must be an absolute https URL")
+// Error is what is wrong with a text, in words for the person who wrote it.
+type Error string
+
+// Error returns the words.
+func (e Error) Error() string { return string(e) }
+
+// The errors of this package.
+const (
+	ErrLong      = Error("is too long")
+	ErrInvisible = Error("must have a visible character")
+	ErrControl   = Error("must not have control, formatting or unassigned characters")
+	ErrEmail     = Error("must be an email address")
+	ErrURL       = Error("must be an absolute https URL")
 )
 
 // Line returns a text of one line without the white space around it. It has at least

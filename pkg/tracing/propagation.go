@@ -16,6 +16,9 @@ const (
 	HeaderRequestID    = "X-Request-Id"     // the request
 	HeaderServiceName  = "X-Service-Name"   // the caller or the callee
 
+	// HeaderTimeout is the time a caller still waits for the response, in whole milliseconds.
+	HeaderTimeout = "X-Request-Timeout-Ms"
+
 	headerTraceparent = "Traceparent"
 	headerTracestate  = "Tracestate"
 )

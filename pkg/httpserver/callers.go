@@ -1,0 +1,123 @@
+package httpserver
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"net/http"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/gin-gonic/gin"
+
+	"github.com/go-troika/troika/pkg/fault"
+	"github.com/go-troika/troika/pkg/serviceauth"
+)
+
+var errOverloaded = fault.New(fault.Unavailable, "overloaded", "Too many requests at once").
+	WithRetryAfter(time.Second)
+
+// AnyCaller, as a name given to [Server.Callers], stands for every service.
+const AnyCaller = "*"
+
+// Callers accepts only requests with a valid service token of one of the named
+// services, and puts the caller's name into the request's context for
+// [serviceauth.Caller]. It responds with 401 without a valid token and 403 for another
+// service. Without names it accepts no request; with [AnyCaller] those of every service.
+// The accepted request counts against Config.InFlight until the handlers after this one
+// return; above the limit it gets 503 at once.
+func (s *Server) Callers(names ...string) gin.HandlerFunc {
+	return Handle(func(c *gin.Context) error {
+		if err := s.authenticate(c, names); err != nil {
+			return err
+		}
+		caller := serviceauth.Caller(c.Request.Context())
+		if !s.limiter.enter(caller) {
+			s.deps.Metrics.Refused("in_flight")
+			return errOverloaded
+		}
+		defer s.limiter.leave(caller)
+		s.deps.Metrics.InFlight(1)
+		defer s.deps.Metrics.InFlight(-1)
+		c.Next()
+		return nil
+	})
+}
+
+// CallersUnlimited is Callers for routes with a limit of their own: it leaves out
+// Config.InFlight.
+func (s *Server) CallersUnlimited(names ...string) gin.HandlerFunc {
+	return Handle(func(c *gin.Context) error { return s.authenticate(c, names) })
+}
+
+func (s *Server) authenticate(c *gin.Context, names []string) error {
+	caller, err := s.deps.Verifier.Verify(c.Request.Header)
+	if err != nil {
+		return err
+	}
+	c.Request = c.Request.WithContext(serviceauth.WithCaller(c.Request.Context(), caller))
+	if !slices.Contains(names, caller) && !slices.Contains(names, AnyCaller) {
+		return serviceauth.ErrForbidden
+	}
+	s.readBody(c)
+	return nil
+}
+
+// readBody reads the request's body into memory, so that a slow sender does not count
+// as a request in flight. The handler that reads the body gets the error of reading it.
+func (s *Server) readBody(c *gin.Context) {
+	r := c.Request
+	if r.Body == nil || r.Body == http.NoBody {
+		return
+	}
+	control := http.NewResponseController(c.Writer)
+	stop := context.AfterFunc(s.draining, func() { _ = control.SetReadDeadline(time.Now().Add(drainBodyTimeout)) })
+	defer stop()
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		r.Body = io.NopCloser(io.MultiReader(bytes.NewReader(body), failingReader{err}))
+		return
+	}
+	r.Body = io.NopCloser(bytes.NewReader(body))
+}
+
+// failingReader fails every Read with err.
+type failingReader struct{ err error }
+
+func (f failingReader) Read([]byte) (int, error) { return 0, f.err }
+
+// limiter bounds the requests in flight. It is safe for concurrent use.
+type limiter struct {
+	limit int // 0 for none
+
+	mu      sync.Mutex
+	total   int
+	callers map[string]int // requests in flight by caller, of all callers so far
+}
+
+// enter counts a request of caller and reports whether it is within the limit. Once there
+// is a second caller, a quarter of the limit is out of reach for each single caller, so
+// that a busy caller does not stop another's calls.
+func (l *limiter) enter(caller string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.callers[caller] += 0 // the caller is known from now on, even if refused
+	reserved := 0
+	if len(l.callers) > 1 && l.limit > 1 {
+		reserved = max(l.limit/4, 1)
+	}
+	if l.limit > 0 && (l.total >= l.limit || l.callers[caller] >= l.limit-reserved) {
+		return false
+	}
+	l.total++
+	l.callers[caller]++
+	return true
+}
+
+func (l *limiter) leave(caller string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.total--
+	l.callers[caller]--
+}
