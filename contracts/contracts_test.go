@@ -38,8 +38,8 @@ func TestGolden(t *testing.T) {
 	t.Run("order.cancelled", func(t *testing.T) { golden(t, "order.cancelled", order) })
 }
 
-// golden checks that value is written as the golden file, read back from it,
-// and read back from it with a field that does not exist yet.
+// golden checks that value is encoded as in the golden file, and decoded from it, also with
+// an additional field.
 func golden[T any](t *testing.T, name string, value T) {
 	t.Helper()
 	t.Parallel()

@@ -8,12 +8,13 @@
 // Policies lie around the transport in this order, the outermost first:
 //
 //  1. total deadline: 5 s for everything, or the caller's own when that is nearer;
-//  2. retry: at most 2, after a random wait below 25 ms doubling up to 1 s, or after Retry-After (at most 5 s);
+//  2. breaker: one per target service; open, it refuses at once. A call counts once, with the outcome of its last
+//     attempt;
+//  3. retry: at most 2, after a random wait below 25 ms doubling up to 1 s, or after Retry-After (at most 5 s);
 //     only for GET, HEAD, PUT and DELETE, for a POST sent [WithKey], and for any call whose connection could not
 //     be opened. A budget keeps retries below a tenth of the calls, with 20 in reserve, so that an outage is not made worse;
-//  3. instance: chosen by the registry, for a retry another one when there is;
-//  4. breaker: one per target service; open, it refuses at once;
-//  5. bulkhead: at most 64 calls at a time, the next is refused at once with [ErrBusy];
+//  4. instance: chosen by the registry, for a retry another one when there is;
+//  5. bulkhead: at most 64 attempts at a time, the next is refused at once with [ErrBusy];
 //  6. attempt timeout: 2 s;
 //  7. trace: a client span, whose identity travels in the headers;
 //  8. transport: one per process, see [NewTransport]. Redirects are not followed.

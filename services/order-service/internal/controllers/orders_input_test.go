@@ -9,7 +9,7 @@ import (
 	"github.com/go-troika/troika/pkg/testkit/apitest"
 )
 
-// The nil UUID is a user like any other, who has no orders.
+// The nil UUID is a valid user id without orders.
 func TestNilUserHasNoOrders(t *testing.T) {
 	b := setup(t)
 	b.place(t)
@@ -20,7 +20,7 @@ func TestNilUserHasNoOrders(t *testing.T) {
 	}
 }
 
-// All that is wrong is listed, and a UUID has one form everywhere.
+// The response lists all invalid fields, and a UUID has one form everywhere.
 func TestAllProblemsAreListed(t *testing.T) {
 	b := setup(t)
 	named := func(p apitest.Problem) string {

@@ -17,8 +17,7 @@ import (
 
 const key = "Idempotency-Key"
 
-// insist sends POST /orders until it is not refused for want of a connection, as a
-// client does.
+// insist repeats POST /orders until the database has a free connection, as a client does.
 func (b bundle) insist(t *testing.T, body string, header ...string) apitest.Answer {
 	for {
 		answer := b.Call(t, contracts.Gateway, "POST", "/orders", body, header...)
@@ -28,7 +27,7 @@ func (b bundle) insist(t *testing.T, body string, header ...string) apitest.Answ
 	}
 }
 
-// Fifty at once, over five connections: one places the order and the others wait
+// Fifty requests at once, over five connections: one places the order, the others wait
 // for it.
 func TestFiftyPostsWithOneKey(t *testing.T) {
 	b := setup(t)
@@ -71,8 +70,8 @@ func TestOneKeyForTwoRequestsAtOnce(t *testing.T) {
 	}
 }
 
-// The process dies, or the connection does, after the commit and before the
-// answer: whoever asks again gets the answer of the order that is there.
+// The process or the connection dies after the commit and before the response: a repeated
+// request gets the response of the existing order.
 func TestAnswerLostAfterTheCommit(t *testing.T) {
 	b := setup(t)
 	b.loseAnswer(t, b.body(1), key, "k")
@@ -90,7 +89,7 @@ func TestAnswerLostAfterTheCommit(t *testing.T) {
 	}
 }
 
-// The database's clock decides what is old; the keys come and go by it alone.
+// Keys are stored and purged by the database's clock alone.
 func TestOldKeysAreForgotten(t *testing.T) {
 	b := setup(t)
 	const keep = 24 * time.Hour
@@ -112,7 +111,7 @@ func TestOldKeysAreForgotten(t *testing.T) {
 	}
 }
 
-// More keys than one statement takes, while another replica forgets as well.
+// More keys than one statement deletes, while another replica purges as well.
 func TestForgettingByManyAndByManyReplicas(t *testing.T) {
 	b := setup(t)
 	placed := b.place(t, key, "first")

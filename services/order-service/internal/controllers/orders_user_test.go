@@ -17,17 +17,16 @@ import (
 func TestUnknownUser(t *testing.T) {
 	b := setup(t)
 	body := fmt.Sprintf(`{"userId": %q, "items": [{"sku": "a", "quantity": 1, "unitPrice": 1}]}`, uuid.New())
-	for range 5 { // many do not open the breaker
+	for range 5 { // unknown users do not open the breaker
 		b.Refuses(t, http.StatusUnprocessableEntity, "unknown_user", "POST", "/orders", body, "Idempotency-Key", "k")
 	}
 	if b.rows(t, "orders") != 0 || b.rows(t, "idempotency_keys") != 0 || len(b.Published(t)) != 0 {
 		t.Error("an order was placed for an unknown user")
 	}
-	b.place(t, "Idempotency-Key", "k") // a refused request does not use the key up
+	b.place(t, "Idempotency-Key", "k") // a refused request does not store the key
 }
 
-// A proxy in user-service's place has never heard of anybody: that is not
-// user-service's word.
+// A proxy's 404 is not user-service's answer about a user.
 func TestProxysNotFoundIsNoUnknownUser(t *testing.T) {
 	b := setup(t)
 	b.users.proxied.Store(true)

@@ -43,7 +43,7 @@ type bundle struct {
 	users *userService
 }
 
-// setup returns the whole service with a user-service that knows one user.
+// setup starts the service with a fake user-service that has one user.
 func setup(t *testing.T) bundle {
 	t.Helper()
 	t.Parallel()
@@ -52,25 +52,25 @@ func setup(t *testing.T) bundle {
 	return bundle{apitest.Start(t, app, "../../openapi.yaml", "USER_SERVICE_URL="+users.url, "BREAKER_COOLDOWN="+cooldown.String()), users}
 }
 
-// place orders something for the user that user-service knows.
+// place places an order for the user of the fake user-service.
 func (b bundle) place(t *testing.T, header ...string) order {
 	t.Helper()
 	return apitest.Decode[order](t, b.Call(t, contracts.Gateway, "POST", "/orders", b.body(1), header...), http.StatusCreated)
 }
 
-// body is a request for that many pieces of something.
+// body returns a request for the given quantity.
 func (b bundle) body(quantity int) string {
 	return fmt.Sprintf(`{"userId": %q, "items": [{"sku": "ice-axe", "quantity": %d, "unitPrice": 1999}]}`, b.users.known, quantity)
 }
 
-// loseAnswer sends POST /orders over a connection that dies before the answer.
+// loseAnswer sends POST /orders over a connection that closes before the response.
 func (b bundle) loseAnswer(t *testing.T, body string, header ...string) {
 	t.Helper()
 	r := b.Request(t, contracts.Gateway, http.MethodPost, "/orders", body, header...)
 	b.HTTP.ServeHTTP(deadConnection{http.Header{}}, r)
 }
 
-// deadConnection takes nothing.
+// deadConnection fails every write.
 type deadConnection struct{ header http.Header }
 
 // Header implements http.ResponseWriter.
@@ -92,7 +92,7 @@ func (b bundle) rows(t *testing.T, table string) int64 {
 	return n
 }
 
-// age makes a key older than it is.
+// age sets the time of a key back.
 func (b bundle) age(t *testing.T, key string, age time.Duration) {
 	t.Helper()
 	result := b.Data.Gorm.Exec(`UPDATE idempotency_keys SET created_at = now() - make_interval(secs => ?) WHERE key = ?`, age.Seconds(), key)
@@ -101,13 +101,13 @@ func (b bundle) age(t *testing.T, key string, age time.Duration) {
 	}
 }
 
-// userService speaks the part of user-service's contract that orders need.
+// userService is a fake user-service with the route that order-service calls.
 type userService struct {
 	known    uuid.UUID
 	url      string
-	broken   atomic.Bool // answers 500
-	proxied  atomic.Bool // a proxy answers
-	confused atomic.Bool // answers with another user
+	broken   atomic.Bool // returns 500
+	proxied  atomic.Bool // a proxy responds
+	confused atomic.Bool // returns another user
 	asked    atomic.Int64
 }
 

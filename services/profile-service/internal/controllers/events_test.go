@@ -55,14 +55,14 @@ func TestCount(t *testing.T) {
 	b := setup(t)
 	userID := newID(t)
 	early := newOrder(t, userID, "USD", 1999)
-	deliver(t, b, b.profiles.OnOrderCompleted, early) // before anything is known of the user
+	deliver(t, b, b.profiles.OnOrderCompleted, early) // before the user's event
 	b.Refuses(t, http.StatusNotFound, "profile_not_found", "GET", "/profiles/"+userID.String(), "")
 
 	deliver(t, b, b.profiles.OnUserChanged, contracts.UserChange{UserID: userID, Name: "Ada", Revision: 1})
 	deliver(t, b, b.profiles.OnOrderCompleted, newOrder(t, userID, "USD", 1))
 	deliver(t, b, b.profiles.OnOrderCompleted, newOrder(t, userID, "EUR", 0))
-	deliver(t, b, b.profiles.OnOrderCompleted, newOrder(t, newID(t), "USD", 7)) // another's
-	deliver(t, b, b.profiles.OnOrderCompleted, early)                           // told again
+	deliver(t, b, b.profiles.OnOrderCompleted, newOrder(t, newID(t), "USD", 7)) // of another user
+	deliver(t, b, b.profiles.OnOrderCompleted, early)                           // repeated
 
 	got := b.show(t, userID)
 	want := []spent{{"EUR", 1, 0}, {"USD", 2, 2000}}
@@ -88,7 +88,7 @@ func TestForget(t *testing.T) {
 		deliver(t, b, b.profiles.OnOrderCompleted, newOrder(t, id, "USD", 5))
 	}
 
-	// Events of the time before may come again, and completions after it.
+	// Earlier events can be delivered again, and completions can come later.
 	deliver(t, b, b.profiles.OnUserDeleted, contracts.UserDeletion{UserID: user.UserID})
 	deliver(t, b, b.profiles.OnUserDeleted, contracts.UserDeletion{UserID: user.UserID})
 	deliver(t, b, b.profiles.OnUserChanged, user)
@@ -109,7 +109,7 @@ func TestForget(t *testing.T) {
 		t.Errorf("got %+v, want the other user's order kept", got)
 	}
 
-	early := newID(t) // gone before ever having been there
+	early := newID(t) // deleted before it was created
 	deliver(t, b, b.profiles.OnUserDeleted, contracts.UserDeletion{UserID: early})
 	deliver(t, b, b.profiles.OnUserChanged, contracts.UserChange{UserID: early, Name: "Eve", Revision: 1})
 	b.Refuses(t, http.StatusNotFound, "profile_not_found", "GET", "/profiles/"+early.String(), "")
@@ -167,7 +167,7 @@ func TestSubscriptions(t *testing.T) {
 	b.awaits(t, user.UserID, http.StatusNotFound, func(profile) bool { return true })
 }
 
-// publish publishes as the service that owns the event.
+// publish publishes an event as its service does.
 func publish[T any](t *testing.T, sources testkit.Logs, event events.Type[T], payload T) {
 	t.Helper()
 	db := sources[event.Source()].Gorm.WithContext(t.Context())
@@ -177,7 +177,7 @@ func publish[T any](t *testing.T, sources testkit.Logs, event events.Type[T], pa
 	}
 }
 
-// awaits waits until the profile is answered with status and as it should be.
+// awaits polls the profile until it has the status and satisfies want.
 func (b bundle) awaits(t *testing.T, userID uuid.UUID, status int, want func(profile) bool) {
 	t.Helper()
 	testkit.Eventually(t, 10*time.Second, func() string {

@@ -18,8 +18,8 @@ import (
 	"github.com/go-troika/troika/services/profile-service/internal/services"
 )
 
-// history is what happens to three users: one is renamed twice and orders, one
-// orders in two currencies, one is deleted after ordering.
+// history publishes events of three users: one is renamed twice and orders, one orders in
+// two currencies, one is deleted after ordering.
 func history(t *testing.T, l testkit.Logs) {
 	t.Helper()
 	for i := range 3 {
@@ -59,8 +59,8 @@ func rows(t *testing.T, db *database.DB, table, key string) []map[string]any {
 	return all
 }
 
-// TestReplay takes all rows and all of Redis away; replayed events make the same
-// rows, to the microsecond.
+// TestReplay deletes all rows and empties Redis; the replayed events create the same rows,
+// to the microsecond.
 func TestReplay(t *testing.T) {
 	t.Parallel()
 	db, rdb := testkit.Postgres(t, contracts.ProfileService, models.Schema), testkit.Redis(t)

@@ -35,7 +35,7 @@ type spent struct {
 
 type bundle struct {
 	*apitest.Service
-	profiles *services.Profiles // as the consumer calls it
+	profiles *services.Profiles // as the consumer calls them
 }
 
 func setup(t *testing.T) bundle {
@@ -57,7 +57,7 @@ func deliver[T any](t *testing.T, b bundle, handle func(context.Context, *gorm.D
 	}
 }
 
-// join makes a user known to the service.
+// join delivers the event of a new user.
 func (b bundle) join(t *testing.T, name string) contracts.UserChange {
 	t.Helper()
 	user := contracts.UserChange{UserID: newID(t), Email: "ada@example.com", Name: name, Revision: 1}

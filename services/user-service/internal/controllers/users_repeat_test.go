@@ -11,7 +11,7 @@ import (
 
 const key = "Idempotency-Key"
 
-// The answer was lost, or twenty ask at once: there is one user, and all get it.
+// Twenty requests with one key at once: there is one user, and all responses return it.
 func TestRegisterWithOneKey(t *testing.T) {
 	b := setup(t)
 	const body = `{"email": "ada@example.com", "name": "Ada"}`
@@ -46,7 +46,7 @@ func TestRegisterWithOneKey(t *testing.T) {
 	}
 }
 
-// A key does not bring back somebody who is gone.
+// A key does not bring back a deleted user.
 func TestKeyOfADeletedUser(t *testing.T) {
 	b := setup(t)
 	const body = `{"email": "ada@example.com", "name": "Ada"}`

@@ -223,7 +223,7 @@ func TestList(t *testing.T) {
 		if page.NextCursor != "" {
 			target = "/users?limit=2&cursor=" + page.NextCursor
 		}
-		if len(got) == 2 { // one who comes in between is seen once
+		if len(got) == 2 { // a user added meanwhile is listed once
 			want = append(want, b.register(t, "late@example.com", "Late"))
 		}
 	}
@@ -241,7 +241,7 @@ func TestCallers(t *testing.T) {
 	one := "/users/" + user.ID.String()
 	for _, tc := range []struct {
 		method, target, body string
-		orders               int // what order-service gets
+		orders               int // the status for order-service
 	}{
 		{"GET", one, "", http.StatusOK},
 		{"POST", "/users", `{"email": "b@example.com", "name": "B"}`, http.StatusForbidden},
