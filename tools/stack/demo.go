@@ -20,24 +20,25 @@ func (a *app) demo(ctx context.Context, args []string) error {
 	if _, err := a.parse(a.flags("demo"), args, 0, 0); err != nil {
 		return err
 	}
-	a.name = cmp.Or(a.name, nameDemo)
+	a.options.Name = cmp.Or(a.options.Name, nameDemo)
 	if a.attached(ctx) != nil {
 		return a.alreadyUp()
 	}
-	o := launchOptions{services: a.services, variables: map[string]string{"BREAKER_COOLDOWN": demo.Cooldown.String()}}
+	cooldown := map[string]string{"BREAKER_COOLDOWN": demo.Cooldown.String()}
+	a.options.Environ = a.options.Environ.With(cooldown)
 	began := time.Now()
-	d, err := a.choose(ctx, o)
+	d, err := a.choose(ctx)
 	if err != nil {
 		return err
 	}
-	s, err := a.launch(ctx, d, o)
+	s, err := a.launch(ctx, d)
 	if err != nil {
 		return err
 	}
 	fmt.Fprintf(a.out, "all ready after %s; the breaker's cooldown is %s here, 30s otherwise\n",
 		stack.Short(time.Since(began)), demo.Cooldown)
-	if err = a.play(ctx, s); err != nil || a.environ.Get("CI") != "" || !isTerminal(os.Stdout) {
-		return errors.Join(err, s.stop())
+	if err = a.play(ctx, s); err != nil || a.options.Environ.Get("CI") != "" || !isTerminal(os.Stdout) {
+		return errors.Join(err, s.Down(context.Background()))
 	}
 	status, _ := s.Status(ctx)
 	fmt.Fprintln(a.out)

@@ -20,8 +20,8 @@ func (a *app) running(ctx context.Context) (stack.Handle, error) {
 	if s := a.attached(ctx); s != nil {
 		return s, nil
 	}
-	if a.name != "" {
-		return nil, fmt.Errorf("no stack %s is up", a.name)
+	if a.options.Name != "" {
+		return nil, fmt.Errorf("no stack %s is up", a.options.Name)
 	}
 	return nil, fmt.Errorf("none of the stacks %s is up; stack up starts one, --name means another", strings.Join(names, ", "))
 }
@@ -119,13 +119,13 @@ func (a *app) token(_ context.Context, args []string) error {
 // environment's, or the demo's.
 func (a *app) signer(service string) (client.Signer, error) {
 	var defaults []string
-	if !local.HasSecret(a.environ) {
+	if !local.HasSecret(a.options.Environ) {
 		defaults = []string{"SERVICE_SECRET=" + serviceauth.DemoSecret}
 	}
 	cfg, err := env.Load[struct {
 		serviceauth.Config
 		AppEnv string `env:"APP_ENV" envDefault:"development"`
-	}](a.environ, defaults...)
+	}](a.options.Environ, defaults...)
 	if err != nil {
 		return nil, err
 	}
@@ -143,7 +143,7 @@ func (a *app) doctor(ctx context.Context, args []string) error {
 	}
 	var missing machine.Missing
 	for _, part := range []machine.Part{machine.Postgres, machine.Redis, machine.Compiler} {
-		found, tried := machine.Find(ctx, part, a.environ)
+		found, tried := machine.Find(ctx, part, a.options.Environ)
 		if found.Path != "" {
 			fmt.Fprintf(a.out, "ok       %s: %s %s\n", part.Title, found.Path, found.Version)
 			continue
@@ -152,7 +152,7 @@ func (a *app) doctor(ctx context.Context, args []string) error {
 		missing = append(missing, machine.MissingPart{Part: part, Tried: tried})
 	}
 	world := stack.Local
-	if err := docker.Engine(ctx, a.root); err != nil {
+	if err := docker.Engine(ctx, a.options.Root); err != nil {
 		fmt.Fprintf(a.out, "missing  Docker: %v\n", err)
 	} else {
 		fmt.Fprintln(a.out, "ok       a Docker engine that takes compose.yaml")
@@ -160,7 +160,7 @@ func (a *app) doctor(ctx context.Context, args []string) error {
 			world = stack.Docker
 		}
 	}
-	for _, s := range a.services {
+	for _, s := range a.options.Services {
 		if !machine.IsFree(s.Port) {
 			fmt.Fprintf(a.out, "busy     port %d: %s will take another\n", s.Port, s.Name)
 		}

@@ -22,27 +22,16 @@ import (
 	"github.com/go-troika/troika/tools/stack/internal/stack"
 )
 
-// reaperCommand is how the process supervisor calls this program again.
-const reaperCommand = "reaper-of-a-stack"
-
 func main() {
-	if len(os.Args) == 2 && os.Args[1] == reaperCommand {
-		process.Reap(os.Stdin)
-		return
-	}
+	process.ReapIfReaper()
 	os.Exit(run(os.Args[1:]))
 }
 
 // app is one invocation.
 type app struct {
-	name     string // of the stack; "" leaves it to the command
-	world    string // auto, local or docker
-	environ  machine.Environ
-	root     string
-	self     string // the path of this program
-	services []checkout.Service
+	world    string        // auto, local or docker
+	options  stack.Options // Name is "" without --name; Out is not out if that is for machines
 	out, err io.Writer
-	say      io.Writer // progress: out, unless out is for machines
 }
 
 var (
@@ -64,8 +53,9 @@ func run(args []string) int {
 	context.AfterFunc(ctx, stop) // the second signal ends the process at once; the reaper then tidies up
 	environ := machine.Environ(os.Environ())
 	a := &app{
-		name: environ.Get("STACK_NAME"), world: cmp.Or(environ.Get("STACK_WORLD"), stack.Auto),
-		environ: environ, out: os.Stdout, err: os.Stderr, say: os.Stdout,
+		world:   cmp.Or(environ.Get("STACK_WORLD"), stack.Auto),
+		options: stack.Options{Name: environ.Get("STACK_NAME"), Environ: environ, Out: os.Stdout},
+		out:     os.Stdout, err: os.Stderr,
 	}
 	err := a.dispatch(ctx, args)
 	invalid := new(env.Error)
@@ -99,20 +89,19 @@ func (a *app) dispatch(ctx context.Context, args []string) error {
 	return fmt.Errorf("no command %q: %w", args[0], errUsage)
 }
 
+// prepare reads the checkout.
 func (a *app) prepare() error {
 	dir, err := os.Getwd()
 	if err != nil {
 		return err
 	}
-	if a.self, err = os.Executable(); err != nil {
+	o := &a.options
+	if o.Root, err = checkout.Find(dir); err != nil {
 		return err
 	}
-	if a.root, err = checkout.Find(dir); err != nil {
+	if o.Environ, err = o.Environ.WithDefaults(filepath.Join(o.Root, "build.env")); err != nil {
 		return err
 	}
-	if a.environ, err = a.environ.WithDefaults(filepath.Join(a.root, "build.env")); err != nil {
-		return err
-	}
-	a.services, err = checkout.Services(a.root)
+	o.Services, err = checkout.Services(o.Root)
 	return err
 }

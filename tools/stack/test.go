@@ -36,10 +36,8 @@ func (a *app) test(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	l, err := local.New(ctx, local.Options{
-		Name: fmt.Sprintf("test-%d", os.Getpid()), Root: a.root,
-		Environ: a.environ, Reaper: []string{a.self, reaperCommand}, Out: a.out,
-	})
+	a.options.Name, a.options.Services = fmt.Sprintf("test-%d", os.Getpid()), nil
+	l, err := local.New(ctx, a.options)
 	if err != nil {
 		return err
 	}
@@ -52,7 +50,7 @@ func (a *app) suites(patterns []string) ([]string, error) {
 	if len(patterns) > 0 {
 		return []string{strings.Join(patterns, " ")}, nil
 	}
-	modules, err := checkout.Modules(a.root)
+	modules, err := checkout.Modules(a.options.Root)
 	if err != nil {
 		return nil, err
 	}
@@ -75,14 +73,18 @@ const testAll = `failed=0; for suite; do go test -json $TEST_FLAGS $suite || fai
 const countTests = `sh -c 'echo "$((TESTS_TOTAL - TESTS_FAILED - TESTS_SKIPPED)) passed, $TESTS_FAILED failed, $TESTS_SKIPPED skipped"'`
 
 func (a *app) testOn(ctx context.Context, l *local.Stack, flags, suites []string) error {
-	if _, err := machine.Ensure(ctx, l.Supervisor(), a.out, a.environ, machine.Compiler); err != nil {
+	if _, err := machine.Ensure(ctx, l.Supervisor(), a.out, a.options.Environ, machine.Compiler); err != nil {
+		return err
+	}
+	self, err := os.Executable()
+	if err != nil {
 		return err
 	}
 	set := map[string]string{
-		"STACK_BIN": a.self, "TEST_WORLDS": a.testWorlds(ctx), endWithMark: l.Dir(),
+		"STACK_BIN": self, "TEST_WORLDS": a.testWorlds(ctx), endWithMark: l.Dir(),
 		"CGO_ENABLED": "1", "TEST_FLAGS": strings.Join(flags, " "),
 	}
-	if a.environ.Get("TEST_POSTGRES_URL") == "" || a.environ.Get("TEST_REDIS_URL") == "" {
+	if a.options.Environ.Get("TEST_POSTGRES_URL") == "" || a.options.Environ.Get("TEST_REDIS_URL") == "" {
 		if err := l.Up(ctx); err != nil {
 			return err
 		}
@@ -94,7 +96,7 @@ func (a *app) testOn(ctx context.Context, l *local.Stack, flags, suites []string
 	cmd := exec.Command("go", "tool", "gotestsum", "--format=pkgname", "--format-icons=text", "--format-hide-empty-pkg",
 		"--post-run-command", countTests, "--raw-command", "--", "sh", "-c", testAll, "sh")
 	cmd.Args = append(cmd.Args, suites...)
-	cmd.Dir, cmd.Env, cmd.Stdout, cmd.Stderr = a.root, a.environ.With(set), a.out, a.out
+	cmd.Dir, cmd.Env, cmd.Stdout, cmd.Stderr = a.options.Root, a.options.Environ.With(set), a.out, a.out
 	if err := l.Supervisor().Run(ctx, cmd); err != nil {
 		return errors.Join(ctx.Err(), errReported)
 	}
@@ -103,7 +105,7 @@ func (a *app) testOn(ctx context.Context, l *local.Stack, flags, suites []string
 
 // testWorlds returns the value of TEST_WORLDS for the end-to-end tests.
 func (a *app) testWorlds(ctx context.Context) string {
-	if set := a.environ.Get("TEST_WORLDS"); set != "" {
+	if set := a.options.Environ.Get("TEST_WORLDS"); set != "" {
 		fmt.Fprintf(a.out, "end-to-end tests run in: %s (TEST_WORLDS)\n", set)
 		return set
 	}
@@ -111,7 +113,7 @@ func (a *app) testWorlds(ctx context.Context) string {
 		fmt.Fprintln(a.out, "end-to-end tests run on local processes; the container world is not run, as asked")
 		return stack.Local
 	}
-	if err := docker.Engine(ctx, a.root); err != nil {
+	if err := docker.Engine(ctx, a.options.Root); err != nil {
 		fmt.Fprintf(a.out, "end-to-end tests run on local processes; the container world is not run: %v\n", err)
 		return stack.Local
 	}

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/go-troika/troika/tools/stack/internal/checkout"
+	"github.com/go-troika/troika/tools/stack/internal/docker"
 	"github.com/go-troika/troika/tools/stack/internal/local"
 	"github.com/go-troika/troika/tools/stack/internal/stack"
 )
@@ -26,49 +27,48 @@ const (
 
 var names = []string{nameUp, nameDemo, nameInfra}
 
-// upFlags are the flags of up and infra.
-type upFlags struct {
-	detach, infraOnly, json bool
-	launchOptions
-}
+// upFlags are the flags of up and infra, but those of [stack.Options].
+type upFlags struct{ detach, infraOnly, json bool }
 
 func (a *app) up(ctx context.Context, args []string) error {
-	f := upFlags{launchOptions: launchOptions{services: a.services, scale: map[string]int{}}}
+	var f upFlags
 	var ports string
+	o := &a.options
+	o.Scale = map[string]int{}
 	fs := a.flags("up")
 	fs.BoolVar(&f.detach, "detach", false, "")
 	fs.BoolVar(&f.infraOnly, "infra-only", false, "")
 	fs.BoolVar(&f.json, "json", false, "")
 	fs.StringVar(&ports, "ports", "own", "")
-	fs.StringVar(&f.redisVia, "redis-via", "", "")
-	fs.Func("scale", "", f.setScale)
+	fs.StringVar(&o.RedisVia, "redis-via", "", "")
+	fs.Func("scale", "", a.setScale)
 	if _, err := a.parse(fs, args, 0, 0); err != nil {
 		return err
 	}
 	if ports != "own" && ports != "free" {
 		return fmt.Errorf("up: --ports %q is neither own nor free: %w", ports, errUsage)
 	}
-	if _, _, err := net.SplitHostPort(f.redisVia); f.redisVia != "" && (err != nil || a.world != stack.Local) {
+	if _, _, err := net.SplitHostPort(o.RedisVia); o.RedisVia != "" && (err != nil || a.world != stack.Local) {
 		return fmt.Errorf("up: --redis-via wants HOST:PORT and --world local: %w", errUsage)
 	}
-	f.freePorts = ports == "free"
+	o.FreePorts = ports == "free"
 	if f.json {
-		a.say = a.err
+		o.Out = a.err
 	}
 	return a.start(ctx, f, nameUp)
 }
 
 // setScale sets the replicas of one service, from SERVICE=N.
-func (f *upFlags) setScale(text string) error {
+func (a *app) setScale(text string) error {
 	name, count, _ := strings.Cut(text, "=")
-	if !slices.ContainsFunc(f.services, func(s checkout.Service) bool { return s.Name == name }) {
+	if !slices.ContainsFunc(a.options.Services, func(s checkout.Service) bool { return s.Name == name }) {
 		return fmt.Errorf("no service %q", name)
 	}
 	n, err := strconv.Atoi(count)
 	if err != nil || n < 1 || n > 50 {
 		return errors.New("want SERVICE=N with N from 1 to 50")
 	}
-	f.scale[name] = n
+	a.options.Scale[name] = n
 	return nil
 }
 
@@ -80,20 +80,20 @@ func (a *app) infra(ctx context.Context, args []string) error {
 	if _, err := a.parse(fs, args, 0, 0); err != nil {
 		return err
 	}
-	a.say = a.err
+	a.options.Out = a.err
 	return a.start(ctx, f, nameInfra)
 }
 
 // start runs a stack until ctx ends, or leaves it in the background.
 func (a *app) start(ctx context.Context, f upFlags, defaultName string) error {
-	a.name = cmp.Or(a.name, defaultName)
+	a.options.Name = cmp.Or(a.options.Name, defaultName)
 	if f.infraOnly {
-		a.world, f.services = stack.Local, nil // containers publish no such ports
+		a.world, a.options.Services = stack.Local, nil // containers publish no such ports
 	}
 	if a.attached(ctx) != nil {
 		return a.alreadyUp()
 	}
-	d, err := a.choose(ctx, f.launchOptions)
+	d, err := a.choose(ctx)
 	if err != nil {
 		return err
 	}
@@ -104,14 +104,14 @@ func (a *app) start(ctx context.Context, f upFlags, defaultName string) error {
 		}
 		return a.show(ctx, f, s)
 	}
-	s, err := a.launch(ctx, d, f.launchOptions)
+	s, err := a.launch(ctx, d)
 	if err != nil {
 		return err
 	}
 	if a.detached() { // the waiting invocation shows it
-		err = s.leave()
+		err = s.Leave()
 	} else if err = a.show(ctx, f, s); err == nil && f.detach {
-		return s.leave()
+		return s.Leave()
 	}
 	if err == nil {
 		a.hold(ctx, s)
@@ -135,18 +135,18 @@ func (a *app) show(ctx context.Context, f upFlags, s stack.Handle) error {
 		status.Print(a.out)
 	}
 	if f.detach {
-		fmt.Fprintf(a.say, "in the background; stack down --name %s ends it\n", a.name)
+		fmt.Fprintf(a.options.Out, "in the background; stack down --name %s ends it\n", a.options.Name)
 	} else {
-		fmt.Fprintf(a.say, "up until Ctrl-C, or stack down --name %s\n", a.name)
+		fmt.Fprintf(a.options.Out, "up until Ctrl-C, or stack down --name %s\n", a.options.Name)
 	}
 	return nil
 }
 
-func (a *app) stop(s *session, err error) error {
+func (a *app) stop(s launched, err error) error {
 	began := time.Now()
-	fmt.Fprintln(a.say, "stopping")
-	err = errors.Join(err, s.stop())
-	fmt.Fprintf(a.say, "stopped in %s; nothing is left behind\n", stack.Short(time.Since(began)))
+	fmt.Fprintln(a.options.Out, "stopping")
+	err = errors.Join(err, s.Down(context.Background()))
+	fmt.Fprintf(a.options.Out, "stopped in %s; nothing is left behind\n", stack.Short(time.Since(began)))
 	return err
 }
 
@@ -159,12 +159,12 @@ func (a *app) printJSON(status stack.Status) error {
 // attached returns the running stack of the name in --name, or without one the
 // first that runs of those with the names of this program; nil if there is none.
 func (a *app) attached(ctx context.Context) stack.Handle {
-	candidates := []string{a.name}
-	if a.name == "" {
+	candidates := []string{a.options.Name}
+	if a.options.Name == "" {
 		candidates = names
 	}
 	for _, name := range candidates {
-		if c, ok := local.Attach(ctx, checkout.RunPath(a.root, name)); ok && a.world != stack.Docker {
+		if c, ok := local.Attach(ctx, checkout.RunPath(a.options.Root, name)); ok && a.world != stack.Docker {
 			return c
 		}
 	}
@@ -172,7 +172,8 @@ func (a *app) attached(ctx context.Context) stack.Handle {
 		if a.world == stack.Local {
 			break
 		}
-		d := a.dockerStack(name)
+		d := &docker.Stack{Options: a.options}
+		d.Name = name
 		if status, err := d.Status(ctx); err == nil && status.Running() {
 			return d
 		}

@@ -12,27 +12,24 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
 
-	"github.com/go-troika/troika/tools/stack/internal/checkout"
 	"github.com/go-troika/troika/tools/stack/internal/machine"
+	"github.com/go-troika/troika/tools/stack/internal/process"
 	"github.com/go-troika/troika/tools/stack/internal/stack"
 )
 
 // pullLimit bounds the wait for images that are not on the machine yet.
 const pullLimit = 3 * time.Minute
 
-// Stack is a composition under a project name. It is safe for concurrent use.
+// Stack is a composition, whose project name is that of the stack. It is safe for
+// concurrent use, but Up.
 type Stack struct {
-	Name      string
-	Root      string // the checkout, where compose.yaml is
-	Services  []checkout.Service
-	Scale     map[string]int    // replicas by service
-	Environ   machine.Environ   // of the caller
-	Variables map[string]string // set for compose.yaml besides
-	Out       io.Writer
+	stack.Options
+	supervisor *process.Supervisor // from Up to Leave; runs Down if this process dies
 }
 
 // Engine returns nil if a Docker engine answers that can run the compose file of
@@ -69,14 +66,24 @@ func (s *Stack) Images(ctx context.Context) error {
 	return nil
 }
 
-// Up starts the containers and returns when all are healthy.
+// Up starts the containers and returns when all are healthy. After an error, as after
+// success, the caller ends with [Stack.Down] or [Stack.Leave].
 func (s *Stack) Up(ctx context.Context) error {
+	if err := s.choosePorts(); err != nil {
+		return err
+	}
+	supervisor, err := process.NewSupervisor(nil)
+	if err != nil {
+		return err
+	}
+	s.supervisor = supervisor
+	supervisor.RunOnExit(s.downCommand()...)
 	args := []string{"up", "--detach", "--wait", "--quiet-pull"}
 	for service, n := range s.Scale {
 		args = append(args, "--scale", fmt.Sprintf("%s=%d", service, n))
 	}
 	began := time.Now()
-	_, err := s.compose(ctx, args...)
+	_, err = s.compose(ctx, args...)
 	status, statusErr := s.Status(context.WithoutCancel(ctx))
 	if err != nil {
 		logs := []string{"logs", "--no-color", "--tail", "15"}
@@ -95,6 +102,41 @@ func (s *Stack) Up(ctx context.Context) error {
 	}
 	fmt.Fprintf(s.Out, "all healthy in %s\n", stack.Short(time.Since(began)))
 	return statusErr
+}
+
+// choosePorts moves the services to other host ports where theirs are busy.
+func (s *Stack) choosePorts() error {
+	var ports machine.Ports
+	chosen := map[string]string{}
+	for _, service := range s.Services {
+		variable := service.Variable() + "_PORT"
+		if s.Environ.Get(variable) != "" {
+			continue
+		}
+		wanted := service.Port
+		if s.FreePorts {
+			wanted = 0
+		}
+		port, err := ports.Take(wanted)
+		if err != nil {
+			return err
+		}
+		chosen[variable] = strconv.Itoa(port)
+		if wanted > 0 && port != wanted {
+			fmt.Fprintf(s.Out, "port %d is busy: %s takes %d\n", wanted, service.Name, port)
+		}
+	}
+	s.Environ = s.Environ.With(chosen)
+	return nil
+}
+
+// DownAsked returns nil: another invocation runs Down itself.
+func (s *Stack) DownAsked() <-chan struct{} { return nil }
+
+// Leave lets the containers outlive this process.
+func (s *Stack) Leave() error {
+	s.supervisor.CancelRun(s.downCommand()...)
+	return s.supervisor.Close()
 }
 
 // Status implements [stack.Handle].
@@ -117,8 +159,8 @@ func (s *Stack) Status(ctx context.Context) (stack.Status, error) {
 	return status, err
 }
 
-// DownCommand returns the command that removes the composition and its data.
-func (s *Stack) DownCommand() []string {
+// downCommand returns the command that removes the composition and its data.
+func (s *Stack) downCommand() []string {
 	return []string{
 		"docker", "compose", "-f", filepath.Join(s.Root, "compose.yaml"), "-p", s.Name,
 		"down", "--volumes", "--remove-orphans",
@@ -127,7 +169,10 @@ func (s *Stack) DownCommand() []string {
 
 // Down implements [stack.Handle].
 func (s *Stack) Down(ctx context.Context) error {
-	_, err := docker(ctx, s.Root, s.Environ.With(s.Variables), s.DownCommand()[1:]...)
+	_, err := docker(ctx, s.Root, s.Environ, s.downCommand()[1:]...)
+	if s.supervisor != nil {
+		err = errors.Join(err, s.Leave())
+	}
 	return err
 }
 
@@ -194,7 +239,7 @@ func (s *Stack) named(ctx context.Context, name string) ([]stack.Part, error) {
 }
 
 func (s *Stack) compose(ctx context.Context, args ...string) (string, error) {
-	return docker(ctx, s.Root, s.Environ.With(s.Variables), append([]string{"compose", "-p", s.Name}, args...)...)
+	return docker(ctx, s.Root, s.Environ, append([]string{"compose", "-p", s.Name}, args...)...)
 }
 
 // docker runs a docker command in dir, with the own environment if environ is nil. The

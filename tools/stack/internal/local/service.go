@@ -101,9 +101,6 @@ func (s *Stack) serviceCommand(service checkout.Service, p *part) *exec.Cmd {
 		}
 		set[peer.Variable()+"_URL"] = strings.Join(urls, ",")
 	}
-	for name, value := range s.Variables {
-		set[name] = value
-	}
 	if !HasSecret(s.Environ) {
 		set["SERVICE_SECRET"] = serviceauth.DemoSecret
 	}

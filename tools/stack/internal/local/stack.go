@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
@@ -16,30 +17,18 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/go-troika/troika/tools/stack/internal/checkout"
 	"github.com/go-troika/troika/tools/stack/internal/machine"
 	"github.com/go-troika/troika/tools/stack/internal/process"
 	"github.com/go-troika/troika/tools/stack/internal/stack"
 )
 
-// Options configures a stack.
-type Options struct {
-	Name      string // keeps stacks of one checkout apart
-	Root      string // the checkout
-	Services  []checkout.Service
-	Scale     map[string]int    // replicas by service; default 1
-	FreePorts bool              // services take any free ports, not their own
-	RedisVia  string            // host:port of a proxy between the services and Redis; "" for none
-	Environ   machine.Environ   // of the caller; services get it too
-	Variables map[string]string // set for every service besides
-	Reaper    []string          // the command that becomes the reaper
-	Out       io.Writer         // for people
-}
-
 // Stack is a stack of processes. It is safe for concurrent use once [Stack.Up]
 // has been called.
 type Stack struct {
-	Options
+	stack.Options
 	dir        *checkout.RunDir
 	supervisor *process.Supervisor
 	ports      machine.Ports
@@ -47,25 +36,38 @@ type Stack struct {
 	postgres   *part
 	redis      *part
 
+	downAsked   context.Context // done when another invocation has asked for Down
+	closeServer func() error
+
 	mu    sync.Mutex
 	parts []*part
 	ready bool
 }
 
-// New claims the run folder of a stack and starts its reaper, nothing else. The
+// New claims the run folder of a stack and opens its control socket, nothing else. The
 // error is [checkout.ErrRunning] if a stack of that name is up.
-func New(ctx context.Context, o Options) (*Stack, error) {
+func New(ctx context.Context, o stack.Options) (*Stack, error) {
 	dir, err := checkout.Claim(ctx, checkout.RunPath(o.Root, o.Name))
 	if err != nil {
 		return nil, err
 	}
-	supervisor, err := process.NewSupervisor(dir.Lock, o.Reaper...)
+	supervisor, err := process.NewSupervisor(dir.Lock)
 	if err != nil {
 		return nil, errors.Join(err, dir.Remove())
 	}
 	supervisor.RunOnExit("rm", "-rf", dir.Path)
-	return &Stack{Options: o, dir: dir, supervisor: supervisor, password: rand.Text()}, nil
+	s := &Stack{Options: o, dir: dir, supervisor: supervisor, password: rand.Text()}
+	var down context.CancelFunc
+	s.downAsked, down = context.WithCancel(context.Background())
+	if s.closeServer, err = Serve(checkout.SocketIn(dir.Path), s, down); err != nil {
+		return nil, errors.Join(err, dir.Remove(), supervisor.Close())
+	}
+	return s, nil
 }
+
+// DownAsked returns a channel that is closed when another invocation has asked for
+// [Stack.Down].
+func (s *Stack) DownAsked() <-chan struct{} { return s.downAsked.Done() }
 
 // Dir returns the run folder's path.
 func (s *Stack) Dir() string { return s.dir.Path }
@@ -79,10 +81,11 @@ func (s *Stack) Infra() (postgres, redis string) { return s.postgres.url, s.redi
 // Up starts all parts in their order and returns when every one is ready. After
 // an error, as after success, the caller ends with [Stack.Down].
 func (s *Stack) Up(ctx context.Context) error {
-	building, cancel := context.WithCancel(ctx)
+	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	defer context.AfterFunc(s.downAsked, cancel)()
 	built := make(chan error, 1)
-	go func() { built <- s.build(building) }()
+	go func() { built <- s.build(ctx) }()
 	if err := s.startInfra(ctx); err != nil {
 		cancel()
 		<-built
@@ -208,6 +211,17 @@ func (s *Stack) Logs(ctx context.Context, out io.Writer, follow bool, name strin
 	return Logs(ctx, s.dir.Path, out, follow, name)
 }
 
+// Leave lets the stack outlive the invocation that waits for this process: from here on
+// the process prints to a log beside those of the parts.
+func (s *Stack) Leave() error {
+	log, err := os.OpenFile(s.logPath("stack"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	defer log.Close()
+	return errors.Join(unix.Dup2(int(log.Fd()), 1), unix.Dup2(int(log.Fd()), 2))
+}
+
 // Down stops the services, then Redis, then Postgres, and removes all that the
 // stack stored. Call it once.
 func (s *Stack) Down(context.Context) error {
@@ -224,7 +238,7 @@ func (s *Stack) Down(context.Context) error {
 	}
 	err := s.dir.Remove()
 	s.supervisor.CancelRun("rm", "-rf", s.dir.Path)
-	return errors.Join(err, s.supervisor.Close())
+	return errors.Join(err, s.supervisor.Close(), s.closeServer())
 }
 
 func (s *Stack) add(parts ...*part) {

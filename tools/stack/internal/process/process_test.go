@@ -18,23 +18,19 @@ import (
 	"github.com/go-troika/troika/tools/stack/internal/process"
 )
 
-// The test binary plays three roles: the tests, the reaper, and an owner that a
-// test kills.
+// The test binary is the tests, the reaper, and an owner that a test kills.
 func TestMain(m *testing.M) {
-	switch os.Getenv("PROCESS_TEST_ROLE") {
-	case "reaper":
-		process.Reap(os.Stdin)
-	case "owner":
-		own(os.Getenv("PROCESS_TEST_DIR"))
-	default:
-		goleak.VerifyTestMain(m)
+	process.ReapIfReaper()
+	if dir := os.Getenv("PROCESS_TEST_OWNS"); dir != "" {
+		own(dir)
 	}
+	goleak.VerifyTestMain(m)
 }
 
 // own starts two programs, one of which ignores SIGTERM and has a child in
 // another process group, writes their pids to dir/pids and never ends.
 func own(dir string) {
-	k, err := newSupervisor()
+	k, err := process.NewSupervisor(nil)
 	if err != nil {
 		panic(err)
 	}
@@ -64,17 +60,9 @@ func own(dir string) {
 	select {}
 }
 
-func newSupervisor() (*process.Supervisor, error) {
-	self, err := os.Executable()
-	if err != nil {
-		return nil, err
-	}
-	return process.NewSupervisor(nil, "env", "PROCESS_TEST_ROLE=reaper", self)
-}
-
 func setup(t *testing.T) *process.Supervisor {
 	t.Helper()
-	k, err := newSupervisor()
+	k, err := process.NewSupervisor(nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -107,7 +95,7 @@ func TestKilledOwnerLeavesNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	owner := exec.Command(self)
-	owner.Env = append(os.Environ(), "PROCESS_TEST_ROLE=owner", "PROCESS_TEST_DIR="+dir)
+	owner.Env = append(os.Environ(), "PROCESS_TEST_OWNS="+dir)
 	owner.Stderr = os.Stderr
 	if err := owner.Start(); err != nil {
 		t.Fatal(err)
@@ -145,7 +133,7 @@ func TestKilledOwnerLeavesNothing(t *testing.T) {
 
 func TestCloseRunsWhatIsNotCanceled(t *testing.T) {
 	t.Parallel()
-	k, err := newSupervisor()
+	k, err := process.NewSupervisor(nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"io"
 	"maps"
+	"os"
 	"os/exec"
 	"os/signal"
 	"slices"
@@ -11,10 +12,20 @@ import (
 	"time"
 )
 
-// Reap is the main function of the reaper: it reads the supervisor's orders from in,
-// and at their end it ends every program that is left and runs the commands. It ignores
-// the terminal's signals.
-func Reap(in io.Reader) {
+const reaperArgument = "reaper-of-a-stack"
+
+// ReapIfReaper does the work of the reaper and ends the process, if a supervisor
+// started it as that; otherwise it returns at once. Call it first in main.
+func ReapIfReaper() {
+	if len(os.Args) == 2 && os.Args[1] == reaperArgument {
+		reap(os.Stdin)
+		os.Exit(0)
+	}
+}
+
+// reap reads the supervisor's orders, and at their end it ends every program that is
+// left and runs the commands. It ignores the terminal's signals.
+func reap(in io.Reader) {
 	signal.Ignore(syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGPIPE)
 	programs := map[int]syscall.Signal{}
 	var commands [][]string

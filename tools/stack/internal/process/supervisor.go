@@ -41,11 +41,15 @@ type order struct {
 	Argv   []string       `json:"argv,omitempty"`
 }
 
-// NewSupervisor starts the reaper by running argv, a command that calls [Reap] with
-// its standard input. The reaper keeps lock, which may be nil, open until it has done
-// its work: another process that takes the lock finds nothing running.
-func NewSupervisor(lock *os.File, argv ...string) (*Supervisor, error) {
-	cmd := exec.Command(argv[0], argv[1:]...)
+// NewSupervisor starts the reaper: this program again, whose main function calls
+// [ReapIfReaper]. The reaper keeps lock, which may be nil, open until it has done its
+// work: another process that takes the lock finds nothing running.
+func NewSupervisor(lock *os.File) (*Supervisor, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	cmd := exec.Command(self, reaperArgument)
 	cmd.Dir = "/"
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	if lock != nil {

@@ -9,6 +9,9 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
+
+	"github.com/go-troika/troika/tools/stack/internal/checkout"
+	"github.com/go-troika/troika/tools/stack/internal/machine"
 )
 
 // Values of --world.
@@ -37,6 +40,18 @@ const (
 
 // Verbs lists the verbs of Chaos.
 var Verbs = []string{Kill, Stop, Pause, Resume, Start}
+
+// Options configures a stack to start.
+type Options struct {
+	Name      string // keeps stacks of one checkout apart
+	Root      string // the checkout
+	Services  []checkout.Service
+	Scale     map[string]int  // replicas by service; default 1
+	FreePorts bool            // services take any free ports, not their own
+	RedisVia  string          // host:port of a proxy between the services and Redis, or ""; not with containers
+	Environ   machine.Environ // of the caller; services get it too
+	Out       io.Writer       // for progress
+}
 
 // Handle is access to a running stack.
 type Handle interface {
