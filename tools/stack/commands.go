@@ -60,7 +60,7 @@ var stackName = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,31}$`)
 func (a *app) flags(name string) *flag.FlagSet {
 	fs := flag.NewFlagSet(name, flag.ContinueOnError)
 	fs.SetOutput(io.Discard)
-	fs.StringVar(&a.options.Name, "name", a.options.Name, "")
+	fs.StringVar(&a.Name, "name", a.Name, "")
 	fs.StringVar(&a.world, "world", a.world, "")
 	return fs
 }
@@ -84,8 +84,8 @@ func (a *app) parse(fs *flag.FlagSet, args []string, min, max int) ([]string, er
 	switch {
 	case !slices.Contains([]string{stack.Auto, stack.Local, stack.Docker}, a.world):
 		problem = fmt.Sprintf("world %q is none of auto, local, docker", a.world)
-	case a.options.Name != "" && !stackName.MatchString(a.options.Name):
-		problem = fmt.Sprintf("name %q is not 1 to 32 lower-case letters, digits and hyphens", a.options.Name)
+	case a.Name != "" && !stackName.MatchString(a.Name):
+		problem = fmt.Sprintf("name %q is not 1 to 32 lower-case letters, digits and hyphens", a.Name)
 	case len(rest) < min || len(rest) > max:
 		problem = fmt.Sprintf("wrong number of arguments, %d", len(rest))
 	default:

@@ -20,12 +20,12 @@ func (a *app) demo(ctx context.Context, args []string) error {
 	if _, err := a.parse(a.flags("demo"), args, 0, 0); err != nil {
 		return err
 	}
-	a.options.Name = cmp.Or(a.options.Name, nameDemo)
+	a.Name = cmp.Or(a.Name, nameDemo)
 	if a.attached(ctx) != nil {
 		return a.alreadyUp()
 	}
 	cooldown := map[string]string{"BREAKER_COOLDOWN": demo.Cooldown.String()}
-	a.options.Environ = a.options.Environ.With(cooldown)
+	a.Environ = a.Environ.With(cooldown)
 	began := time.Now()
 	d, err := a.choose(ctx)
 	if err != nil {
@@ -37,7 +37,7 @@ func (a *app) demo(ctx context.Context, args []string) error {
 	}
 	fmt.Fprintf(a.out, "all ready after %s; the breaker's cooldown is %s here, 30s otherwise\n",
 		stack.Short(time.Since(began)), demo.Cooldown)
-	if err = a.play(ctx, s); err != nil || a.options.Environ.Get("CI") != "" || !isTerminal(os.Stdout) {
+	if err = a.play(ctx, s); err != nil || a.Environ.Get("CI") != "" || !isTerminal(os.Stdout) {
 		return errors.Join(err, s.Down(context.Background()))
 	}
 	status, _ := s.Status(ctx)

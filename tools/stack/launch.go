@@ -33,10 +33,10 @@ func (a *app) choose(ctx context.Context) (*docker.Stack, error) {
 	}
 	why := "as asked"
 	if a.world != stack.Local {
-		d := &docker.Stack{Options: a.options}
-		err := docker.Engine(ctx, a.options.Root)
+		d := &docker.Stack{Options: a.Options}
+		err := docker.Engine(ctx, a.Root)
 		if err == nil {
-			fmt.Fprintln(a.options.Out, "world: Docker containers")
+			fmt.Fprintln(a.Progress, "world: Docker containers")
 			if err = d.Images(ctx); err == nil {
 				return d, nil
 			}
@@ -46,7 +46,7 @@ func (a *app) choose(ctx context.Context) (*docker.Stack, error) {
 		}
 		why = err.Error()
 	}
-	fmt.Fprintf(a.options.Out, "world: local processes (%s)\n", why)
+	fmt.Fprintf(a.Progress, "world: local processes (%s)\n", why)
 	return nil, nil
 }
 
@@ -54,7 +54,7 @@ func (a *app) choose(ctx context.Context) (*docker.Stack, error) {
 func (a *app) launch(ctx context.Context, d *docker.Stack) (launched, error) {
 	var s launched = d
 	if d == nil {
-		l, err := local.New(ctx, a.options)
+		l, err := local.New(ctx, a.Options)
 		if errors.Is(err, checkout.ErrRunning) {
 			return nil, a.alreadyUp()
 		}
@@ -70,11 +70,11 @@ func (a *app) launch(ctx context.Context, d *docker.Stack) (launched, error) {
 }
 
 func (a *app) alreadyUp() error {
-	return fmt.Errorf("stack %s is up already; stack status shows it, stack down ends it", a.options.Name)
+	return fmt.Errorf("stack %s is up already; stack status shows it, stack down ends it", a.Name)
 }
 
 // detached reports whether this is the process that up --detach leaves behind.
-func (a *app) detached() bool { return a.options.Environ.Get(detachedMark) != "" }
+func (a *app) detached() bool { return a.Environ.Get(detachedMark) != "" }
 
 // detach runs this command line again as a process of its own session, copies what that
 // prints until the stack is ready, and leaves it running.
@@ -84,8 +84,8 @@ func (a *app) detach(ctx context.Context) (stack.Handle, error) {
 		return nil, err
 	}
 	cmd := exec.CommandContext(ctx, self, os.Args[1:]...)
-	cmd.Args = append(cmd.Args, "--world", stack.Local, "--name", a.options.Name)
-	cmd.Env = a.options.Environ.With(map[string]string{detachedMark: "true"})
+	cmd.Args = append(cmd.Args, "--world", stack.Local, "--name", a.Name)
+	cmd.Env = a.Environ.With(map[string]string{detachedMark: "true"})
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	progress, err := cmd.StdoutPipe()
@@ -96,10 +96,10 @@ func (a *app) detach(ctx context.Context) (stack.Handle, error) {
 	if err := cmd.Start(); err != nil {
 		return nil, err
 	}
-	if _, err := io.Copy(a.options.Out, progress); err != nil { // until Leave, or its end
+	if _, err := io.Copy(a.Progress, progress); err != nil { // until Leave, or its end
 		return nil, err
 	}
-	if c, up := local.Attach(ctx, checkout.RunPath(a.options.Root, a.options.Name)); up {
+	if c, up := local.Attach(ctx, checkout.RunPath(a.Root, a.Name)); up {
 		if status, err := c.Status(ctx); err == nil && status.Ready {
 			return c, cmd.Process.Release()
 		}
@@ -117,11 +117,11 @@ func (a *app) hold(ctx context.Context, s launched) {
 		for _, p := range status.Parts {
 			if was := before[p.Name]; was != "" && was != p.State && err == nil {
 				now := time.Now().Format(time.TimeOnly)
-				fmt.Fprintf(a.options.Out, "%s %s is %s %s\n", now, p.Name, p.State, p.Detail)
+				fmt.Fprintf(a.Progress, "%s %s is %s %s\n", now, p.Name, p.State, p.Detail)
 			}
 			before[p.Name] = p.State
 		}
-		if guardian := a.options.Environ.Get(endWithMark); guardian != "" {
+		if guardian := a.Environ.Get(endWithMark); guardian != "" {
 			if _, err := os.Stat(guardian); err != nil {
 				return
 			}

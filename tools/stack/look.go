@@ -20,10 +20,11 @@ func (a *app) running(ctx context.Context) (stack.Handle, error) {
 	if s := a.attached(ctx); s != nil {
 		return s, nil
 	}
-	if a.options.Name != "" {
-		return nil, fmt.Errorf("no stack %s is up", a.options.Name)
+	if a.Name != "" {
+		return nil, fmt.Errorf("no stack %s is up", a.Name)
 	}
-	return nil, fmt.Errorf("none of the stacks %s is up; stack up starts one, --name means another", strings.Join(names, ", "))
+	return nil, fmt.Errorf("none of the stacks %s is up; stack up starts one, --name means another",
+		strings.Join(names, ", "))
 }
 
 func (a *app) down(ctx context.Context, args []string) error {
@@ -119,13 +120,13 @@ func (a *app) token(_ context.Context, args []string) error {
 // environment's, or the demo's.
 func (a *app) signer(service string) (client.Signer, error) {
 	var defaults []string
-	if !local.HasSecret(a.options.Environ) {
+	if !local.HasSecret(a.Environ) {
 		defaults = []string{"SERVICE_SECRET=" + serviceauth.DemoSecret}
 	}
 	cfg, err := env.Load[struct {
 		serviceauth.Config
 		AppEnv string `env:"APP_ENV" envDefault:"development"`
-	}](a.options.Environ, defaults...)
+	}](a.Environ, defaults...)
 	if err != nil {
 		return nil, err
 	}
@@ -143,7 +144,7 @@ func (a *app) doctor(ctx context.Context, args []string) error {
 	}
 	var missing machine.Missing
 	for _, part := range []machine.Part{machine.Postgres, machine.Redis, machine.Compiler} {
-		found, tried := machine.Find(ctx, part, a.options.Environ)
+		found, tried := machine.Find(ctx, part, a.Environ)
 		if found.Path != "" {
 			fmt.Fprintf(a.out, "ok       %s: %s %s\n", part.Title, found.Path, found.Version)
 			continue
@@ -152,7 +153,7 @@ func (a *app) doctor(ctx context.Context, args []string) error {
 		missing = append(missing, machine.MissingPart{Part: part, Tried: tried})
 	}
 	world := stack.Local
-	if err := docker.Engine(ctx, a.options.Root); err != nil {
+	if err := docker.Engine(ctx, a.Root); err != nil {
 		fmt.Fprintf(a.out, "missing  Docker: %v\n", err)
 	} else {
 		fmt.Fprintln(a.out, "ok       a Docker engine that takes compose.yaml")
@@ -160,7 +161,7 @@ func (a *app) doctor(ctx context.Context, args []string) error {
 			world = stack.Docker
 		}
 	}
-	for _, s := range a.options.Services {
+	for _, s := range a.Services {
 		if !machine.IsFree(s.Port) {
 			fmt.Fprintf(a.out, "busy     port %d: %s will take another\n", s.Port, s.Name)
 		}

@@ -29,9 +29,9 @@ func main() {
 
 // app is one invocation.
 type app struct {
-	world    string        // auto, local or docker
-	options  stack.Options // Name is "" without --name; Out is not out if that is for machines
-	out, err io.Writer
+	stack.Options        // Name is "" without --name; Progress is not out if that is for machines
+	world         string // auto, local or docker
+	out, err      io.Writer
 }
 
 var (
@@ -53,8 +53,8 @@ func run(args []string) int {
 	context.AfterFunc(ctx, stop) // the second signal ends the process at once; the reaper then tidies up
 	environ := machine.Environ(os.Environ())
 	a := &app{
+		Options: stack.Options{Name: environ.Get("STACK_NAME"), Environ: environ, Progress: os.Stdout},
 		world:   cmp.Or(environ.Get("STACK_WORLD"), stack.Auto),
-		options: stack.Options{Name: environ.Get("STACK_NAME"), Environ: environ, Out: os.Stdout},
 		out:     os.Stdout, err: os.Stderr,
 	}
 	err := a.dispatch(ctx, args)
@@ -95,13 +95,12 @@ func (a *app) prepare() error {
 	if err != nil {
 		return err
 	}
-	o := &a.options
-	if o.Root, err = checkout.Find(dir); err != nil {
+	if a.Root, err = checkout.Find(dir); err != nil {
 		return err
 	}
-	if o.Environ, err = o.Environ.WithDefaults(filepath.Join(o.Root, "build.env")); err != nil {
+	if a.Environ, err = a.Environ.WithDefaults(filepath.Join(a.Root, "build.env")); err != nil {
 		return err
 	}
-	o.Services, err = checkout.Services(o.Root)
+	a.Services, err = checkout.Services(a.Root)
 	return err
 }

@@ -63,11 +63,13 @@ func command(t *testing.T, variables []string, args ...string) *exec.Cmd {
 	return cmd
 }
 
-// infra runs Postgres and Redis in the foreground under a name of their own and
-// answers the driver's process and the stack's status.
+func newName() string { return "t-" + strings.ToLower(rand.Text()[:8]) }
+
+// infra runs Postgres and Redis in the foreground and returns the driver's process and
+// the stack's status.
 func infra(t *testing.T) (*exec.Cmd, stack.Status) {
 	t.Helper()
-	name := "t-" + strings.ToLower(rand.Text()[:8])
+	name := newName()
 	cmd := command(t, nil, "infra", "--name", name)
 	var errs strings.Builder
 	cmd.Stderr = &errs
@@ -191,35 +193,49 @@ func TestChaos(t *testing.T) {
 		chaos(stack.Start, name)
 		expect(name, stack.Ready)
 	}
-	if r := drive(t, nil, "chaos", "kill", "nobody", "--name", status.Name); r.code != 1 || !strings.Contains(r.err, "redis, postgres") {
+	r := drive(t, nil, "chaos", "kill", "nobody", "--name", status.Name)
+	if r.code != 1 || !strings.Contains(r.err, "redis, postgres") {
 		t.Errorf("chaos on nobody: %+v", r)
 	}
-	if r := drive(t, nil, "logs", "redis", "--name", status.Name); !strings.Contains(r.out, "Ready to accept connections") {
+	r = drive(t, nil, "logs", "redis", "--name", status.Name)
+	if !strings.Contains(r.out, "Ready to accept connections") {
 		t.Errorf("logs: %+v", r)
 	}
 }
 
-func TestDetachAndDown(t *testing.T) {
-	t.Parallel()
-	name := []string{"--name", "t-" + strings.ToLower(rand.Text()[:8])}
-	up := drive(t, nil, append([]string{"infra", "--detach"}, name...)...)
-	if up.code != 0 || !strings.Contains(up.out, "export TEST_POSTGRES_URL='postgres://") || !strings.Contains(up.out, "export TEST_REDIS_URL='redis://") {
+// detach starts Postgres and Redis in the background and returns what that printed,
+// the stack's status and the processes.
+func detach(t *testing.T, name string, variables ...string) (result, stack.Status, []int) {
+	t.Helper()
+	up := drive(t, variables, "infra", "--detach", "--name", name)
+	if up.code != 0 {
 		t.Fatalf("infra --detach: %+v", up)
 	}
-	if again := drive(t, nil, append([]string{"infra"}, name...)...); again.code != 1 || !strings.Contains(again.err, "is up already") {
-		t.Errorf("a second stack of that name: %+v", again)
-	}
 	var status stack.Status
-	if err := json.Unmarshal([]byte(drive(t, nil, append([]string{"status", "--json"}, name...)...).out), &status); err != nil {
+	if err := json.Unmarshal([]byte(drive(t, nil, "status", "--json", "--name", name).out), &status); err != nil {
 		t.Fatal(err)
 	}
-	all := pids(status)
-	if down := drive(t, nil, append([]string{"down"}, name...)...); down.code != 0 {
-		t.Errorf("down: %+v", down)
+	return up, status, pids(status)
+}
+
+func TestDetachAndDown(t *testing.T) {
+	t.Parallel()
+	name := newName()
+	up, status, all := detach(t, name)
+	for _, want := range []string{"export TEST_POSTGRES_URL='postgres://", "export TEST_REDIS_URL='redis://"} {
+		if !strings.Contains(up.out, want) {
+			t.Errorf("infra --detach does not print %s: %+v", want, up)
+		}
+	}
+	if r := drive(t, nil, "infra", "--name", name); r.code != 1 || !strings.Contains(r.err, "is up already") {
+		t.Errorf("a second stack of that name: %+v", r)
+	}
+	if r := drive(t, nil, "down", "--name", name); r.code != 0 {
+		t.Errorf("down: %+v", r)
 	}
 	gone(t, status, all)
-	if down := drive(t, nil, append([]string{"down"}, name...)...); down.code != 0 || !strings.Contains(down.out, "nothing is up") {
-		t.Errorf("down twice: %+v", down)
+	if r := drive(t, nil, "down", "--name", name); r.code != 0 || !strings.Contains(r.out, "nothing is up") {
+		t.Errorf("down twice: %+v", r)
 	}
 }
 
@@ -227,15 +243,7 @@ func TestDetachAndDown(t *testing.T) {
 func TestDetachedStackEndsWithItsGuardian(t *testing.T) {
 	t.Parallel()
 	guardian := t.TempDir()
-	name := []string{"--name", "t-" + strings.ToLower(rand.Text()[:8])}
-	if r := drive(t, []string{"STACK_END_WITH=" + guardian}, append([]string{"infra", "--detach"}, name...)...); r.code != 0 {
-		t.Fatalf("%+v", r)
-	}
-	var status stack.Status
-	if err := json.Unmarshal([]byte(drive(t, nil, append([]string{"status", "--json"}, name...)...).out), &status); err != nil {
-		t.Fatal(err)
-	}
-	all := pids(status)
+	_, status, all := detach(t, newName(), "STACK_END_WITH="+guardian)
 	if err := os.Remove(guardian); err != nil {
 		t.Fatal(err)
 	}
@@ -245,10 +253,12 @@ func TestDetachedStackEndsWithItsGuardian(t *testing.T) {
 func TestMissingPartsAreListed(t *testing.T) {
 	t.Parallel()
 	for _, args := range [][]string{{"infra"}, {"infra", "--detach"}, {"test", "--short"}} {
-		r := drive(t, []string{"PG_BINDIR=/nonexistent", "STACK_NO_INSTALL=1", "STACK_NAME=t-" + strings.ToLower(rand.Text()[:8]), "TEST_REDIS_URL="}, args...)
-		said := r.out + r.err
-		if r.code != 1 || !strings.Contains(said, "PG_BINDIR=/nonexistent: no postgres") || !strings.Contains(said, "brew install") {
-			t.Errorf("%v: %+v", args, r)
+		variables := []string{"PG_BINDIR=/nonexistent", "STACK_NO_INSTALL=1", "STACK_NAME=" + newName(), "TEST_REDIS_URL="}
+		r := drive(t, variables, args...)
+		for _, want := range []string{"no postgres in PG_BINDIR=/nonexistent", "brew install"} {
+			if r.code != 1 || !strings.Contains(r.out+r.err, want) {
+				t.Errorf("%v: %+v, want %s", args, r, want)
+			}
 		}
 	}
 }
@@ -256,7 +266,8 @@ func TestMissingPartsAreListed(t *testing.T) {
 func TestMistakesOnTheCommandLine(t *testing.T) {
 	t.Parallel()
 	for _, line := range []string{
-		"launch", "up --sideways", "up --scale", "up --scale user-service=none", "up --scale nobody=2", "up --ports some", "up --redis-via nowhere --world local", "up --redis-via :1 --world docker",
+		"launch", "up --sideways", "up --scale", "up --scale user-service=none", "up --scale nobody=2",
+		"up --ports some", "up --redis-via nowhere --world local", "up --redis-via :1 --world docker",
 		"status now", "chaos kill", "chaos slap redis", "logs a b", "token", "down --world mars", "status --name No!",
 	} {
 		r := drive(t, nil, strings.Fields(line)...)

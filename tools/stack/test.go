@@ -36,8 +36,8 @@ func (a *app) test(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	a.options.Name, a.options.Services = fmt.Sprintf("test-%d", os.Getpid()), nil
-	l, err := local.New(ctx, a.options)
+	a.Name, a.Services = fmt.Sprintf("test-%d", os.Getpid()), nil
+	l, err := local.New(ctx, a.Options)
 	if err != nil {
 		return err
 	}
@@ -50,7 +50,7 @@ func (a *app) suites(patterns []string) ([]string, error) {
 	if len(patterns) > 0 {
 		return []string{strings.Join(patterns, " ")}, nil
 	}
-	modules, err := checkout.Modules(a.options.Root)
+	modules, err := checkout.Modules(a.Root)
 	if err != nil {
 		return nil, err
 	}
@@ -70,53 +70,60 @@ func (a *app) suites(patterns []string) ([]string, error) {
 const testAll = `failed=0; for suite; do go test -json $TEST_FLAGS $suite || failed=1; done; exit $failed`
 
 // countTests prints the last line, from variables that gotestsum sets.
-const countTests = `sh -c 'echo "$((TESTS_TOTAL - TESTS_FAILED - TESTS_SKIPPED)) passed, $TESTS_FAILED failed, $TESTS_SKIPPED skipped"'`
+const countTests = `sh -c 'passed=$((TESTS_TOTAL - TESTS_FAILED - TESTS_SKIPPED))
+echo "$passed passed, $TESTS_FAILED failed, $TESTS_SKIPPED skipped"'`
 
 func (a *app) testOn(ctx context.Context, l *local.Stack, flags, suites []string) error {
-	if _, err := machine.Ensure(ctx, l.Supervisor(), a.out, a.options.Environ, machine.Compiler); err != nil {
+	if _, err := machine.Ensure(ctx, l.Supervisor(), a.out, a.Environ, machine.Compiler); err != nil {
 		return err
 	}
 	self, err := os.Executable()
 	if err != nil {
 		return err
 	}
-	set := map[string]string{
-		"STACK_BIN": self, "TEST_WORLDS": a.testWorlds(ctx), endWithMark: l.Dir(),
-		"CGO_ENABLED": "1", "TEST_FLAGS": strings.Join(flags, " "),
-	}
-	if a.options.Environ.Get("TEST_POSTGRES_URL") == "" || a.options.Environ.Get("TEST_REDIS_URL") == "" {
+	if a.Environ.Get("TEST_POSTGRES_URL") == "" || a.Environ.Get("TEST_REDIS_URL") == "" {
 		if err := l.Up(ctx); err != nil {
 			return err
 		}
-		set["TEST_POSTGRES_URL"], set["TEST_REDIS_URL"] = l.Infra()
 	} else {
 		fmt.Fprintln(a.out, "Postgres and Redis: those of TEST_POSTGRES_URL and TEST_REDIS_URL")
 	}
-	fmt.Fprintln(a.out, "compiling with the race detector (several minutes of CPU from an empty cache, seconds when nothing changed)")
+	status, err := l.Status(ctx)
+	if err != nil {
+		return err
+	}
+	set := map[string]string{
+		"STACK_BIN": self, "TEST_WORLDS": a.testWorlds(ctx), endWithMark: status.Dir,
+		"CGO_ENABLED": "1", "TEST_FLAGS": strings.Join(flags, " "),
+	}
+	for _, p := range status.Parts {
+		set[p.TestVariable()] = p.URL
+	}
+	fmt.Fprintln(a.out, "compiling with the race detector "+
+		"(several minutes of CPU from an empty cache, seconds when nothing changed)")
 	cmd := exec.Command("go", "tool", "gotestsum", "--format=pkgname", "--format-icons=text", "--format-hide-empty-pkg",
 		"--post-run-command", countTests, "--raw-command", "--", "sh", "-c", testAll, "sh")
 	cmd.Args = append(cmd.Args, suites...)
-	cmd.Dir, cmd.Env, cmd.Stdout, cmd.Stderr = a.options.Root, a.options.Environ.With(set), a.out, a.out
+	cmd.Dir, cmd.Env, cmd.Stdout, cmd.Stderr = a.Root, a.Environ.With(set), a.out, a.out
 	if err := l.Supervisor().Run(ctx, cmd); err != nil {
 		return errors.Join(ctx.Err(), errReported)
 	}
 	return nil
 }
 
-// testWorlds returns the value of TEST_WORLDS for the end-to-end tests.
+// testWorlds returns the value of TEST_WORLDS for the end-to-end tests, and prints it.
 func (a *app) testWorlds(ctx context.Context) string {
-	if set := a.options.Environ.Get("TEST_WORLDS"); set != "" {
-		fmt.Fprintf(a.out, "end-to-end tests run in: %s (TEST_WORLDS)\n", set)
-		return set
+	worlds, why := a.Environ.Get("TEST_WORLDS"), "TEST_WORLDS"
+	if worlds == "" {
+		worlds, why = stack.Local, "as asked"
+		if a.world != stack.Local {
+			if err := docker.Engine(ctx, a.Root); err != nil {
+				why = err.Error()
+			} else {
+				worlds, why = stack.Local+","+stack.Docker, "a Docker engine answers"
+			}
+		}
 	}
-	if a.world == stack.Local {
-		fmt.Fprintln(a.out, "end-to-end tests run on local processes; the container world is not run, as asked")
-		return stack.Local
-	}
-	if err := docker.Engine(ctx, a.options.Root); err != nil {
-		fmt.Fprintf(a.out, "end-to-end tests run on local processes; the container world is not run: %v\n", err)
-		return stack.Local
-	}
-	fmt.Fprintln(a.out, "end-to-end tests run on local processes and on containers")
-	return stack.Local + "," + stack.Docker
+	fmt.Fprintf(a.out, "end-to-end tests run in: %s (%s)\n", worlds, why)
+	return worlds
 }

@@ -33,14 +33,13 @@ type upFlags struct{ detach, infraOnly, json bool }
 func (a *app) up(ctx context.Context, args []string) error {
 	var f upFlags
 	var ports string
-	o := &a.options
-	o.Scale = map[string]int{}
+	a.Scale = map[string]int{}
 	fs := a.flags("up")
 	fs.BoolVar(&f.detach, "detach", false, "")
 	fs.BoolVar(&f.infraOnly, "infra-only", false, "")
 	fs.BoolVar(&f.json, "json", false, "")
 	fs.StringVar(&ports, "ports", "own", "")
-	fs.StringVar(&o.RedisVia, "redis-via", "", "")
+	fs.StringVar(&a.RedisVia, "redis-via", "", "")
 	fs.Func("scale", "", a.setScale)
 	if _, err := a.parse(fs, args, 0, 0); err != nil {
 		return err
@@ -48,12 +47,12 @@ func (a *app) up(ctx context.Context, args []string) error {
 	if ports != "own" && ports != "free" {
 		return fmt.Errorf("up: --ports %q is neither own nor free: %w", ports, errUsage)
 	}
-	if _, _, err := net.SplitHostPort(o.RedisVia); o.RedisVia != "" && (err != nil || a.world != stack.Local) {
+	if _, _, err := net.SplitHostPort(a.RedisVia); a.RedisVia != "" && (err != nil || a.world != stack.Local) {
 		return fmt.Errorf("up: --redis-via wants HOST:PORT and --world local: %w", errUsage)
 	}
-	o.FreePorts = ports == "free"
+	a.FreePorts = ports == "free"
 	if f.json {
-		o.Out = a.err
+		a.Progress = a.err
 	}
 	return a.start(ctx, f, nameUp)
 }
@@ -61,14 +60,14 @@ func (a *app) up(ctx context.Context, args []string) error {
 // setScale sets the replicas of one service, from SERVICE=N.
 func (a *app) setScale(text string) error {
 	name, count, _ := strings.Cut(text, "=")
-	if !slices.ContainsFunc(a.options.Services, func(s checkout.Service) bool { return s.Name == name }) {
+	if !slices.ContainsFunc(a.Services, func(s checkout.Service) bool { return s.Name == name }) {
 		return fmt.Errorf("no service %q", name)
 	}
 	n, err := strconv.Atoi(count)
 	if err != nil || n < 1 || n > 50 {
 		return errors.New("want SERVICE=N with N from 1 to 50")
 	}
-	a.options.Scale[name] = n
+	a.Scale[name] = n
 	return nil
 }
 
@@ -80,15 +79,15 @@ func (a *app) infra(ctx context.Context, args []string) error {
 	if _, err := a.parse(fs, args, 0, 0); err != nil {
 		return err
 	}
-	a.options.Out = a.err
+	a.Progress = a.err
 	return a.start(ctx, f, nameInfra)
 }
 
 // start runs a stack until ctx ends, or leaves it in the background.
 func (a *app) start(ctx context.Context, f upFlags, defaultName string) error {
-	a.options.Name = cmp.Or(a.options.Name, defaultName)
+	a.Name = cmp.Or(a.Name, defaultName)
 	if f.infraOnly {
-		a.world, a.options.Services = stack.Local, nil // containers publish no such ports
+		a.world, a.Services = stack.Local, nil // containers publish no such ports
 	}
 	if a.attached(ctx) != nil {
 		return a.alreadyUp()
@@ -129,24 +128,24 @@ func (a *app) show(ctx context.Context, f upFlags, s stack.Handle) error {
 		return a.printJSON(status)
 	case f.infraOnly:
 		for _, p := range status.Parts {
-			fmt.Fprintf(a.out, "export TEST_%s_URL='%s'\n", strings.ToUpper(p.Name), p.URL)
+			fmt.Fprintf(a.out, "export %s='%s'\n", p.TestVariable(), p.URL)
 		}
 	default:
 		status.Print(a.out)
 	}
 	if f.detach {
-		fmt.Fprintf(a.options.Out, "in the background; stack down --name %s ends it\n", a.options.Name)
+		fmt.Fprintf(a.Progress, "in the background; stack down --name %s ends it\n", a.Name)
 	} else {
-		fmt.Fprintf(a.options.Out, "up until Ctrl-C, or stack down --name %s\n", a.options.Name)
+		fmt.Fprintf(a.Progress, "up until Ctrl-C, or stack down --name %s\n", a.Name)
 	}
 	return nil
 }
 
 func (a *app) stop(s launched, err error) error {
 	began := time.Now()
-	fmt.Fprintln(a.options.Out, "stopping")
+	fmt.Fprintln(a.Progress, "stopping")
 	err = errors.Join(err, s.Down(context.Background()))
-	fmt.Fprintf(a.options.Out, "stopped in %s; nothing is left behind\n", stack.Short(time.Since(began)))
+	fmt.Fprintf(a.Progress, "stopped in %s; nothing is left behind\n", stack.Short(time.Since(began)))
 	return err
 }
 
@@ -159,12 +158,12 @@ func (a *app) printJSON(status stack.Status) error {
 // attached returns the running stack of the name in --name, or without one the
 // first that runs of those with the names of this program; nil if there is none.
 func (a *app) attached(ctx context.Context) stack.Handle {
-	candidates := []string{a.options.Name}
-	if a.options.Name == "" {
+	candidates := []string{a.Name}
+	if a.Name == "" {
 		candidates = names
 	}
 	for _, name := range candidates {
-		if c, ok := local.Attach(ctx, checkout.RunPath(a.options.Root, name)); ok && a.world != stack.Docker {
+		if c, ok := local.Attach(ctx, checkout.RunPath(a.Root, name)); ok && a.world != stack.Docker {
 			return c
 		}
 	}
@@ -172,7 +171,7 @@ func (a *app) attached(ctx context.Context) stack.Handle {
 		if a.world == stack.Local {
 			break
 		}
-		d := &docker.Stack{Options: a.options}
+		d := &docker.Stack{Options: a.Options}
 		d.Name = name
 		if status, err := d.Status(ctx); err == nil && status.Running() {
 			return d

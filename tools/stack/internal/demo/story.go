@@ -139,7 +139,8 @@ func (s *Story) breakerOpens(ctx context.Context) error {
 		took = append(took, r.took)
 	}
 	slices.Sort(took)
-	s.say("the breaker is open: the next 5 orders were refused in %s each (the median), without a call", stack.Short(took[2]))
+	s.say("the breaker is open: the next 5 orders were refused in %s each (the median), without a call",
+		stack.Short(took[2]))
 	if took[2] > atOnce {
 		return &Failure{Expected: "refusals within " + atOnce.String(), Got: took[2].String()}
 	}

@@ -74,10 +74,13 @@ func ParseInspect(text []byte, services []checkout.Service, now time.Time) ([]st
 			p.Name += "-" + c.Config.Labels["com.docker.compose.container-number"]
 		}
 		for _, service := range services {
-			if port := published[strconv.Itoa(service.Port)+"/tcp"]; service.Name == p.Service && port > 0 {
+			if service.Name != p.Service {
+				continue
+			}
+			if port := published[strconv.Itoa(service.Port)+"/tcp"]; port > 0 {
 				p.Port, p.URL = port, "http://127.0.0.1:"+strconv.Itoa(port)
 			}
-			if own := c.NetworkSettings.Ports[strconv.Itoa(service.AdminPort)+"/tcp"]; service.Name == p.Service && len(own) > 0 {
+			if own := c.NetworkSettings.Ports[strconv.Itoa(service.AdminPort)+"/tcp"]; len(own) > 0 {
 				p.AdminPort, _ = strconv.Atoi(own[0].HostPort)
 			}
 		}

@@ -54,7 +54,7 @@ func Engine(ctx context.Context, root string) error {
 func (s *Stack) Images(ctx context.Context) error {
 	pulling, cancel := context.WithTimeout(ctx, pullLimit)
 	defer cancel()
-	fmt.Fprintln(s.Out, "building the images (some minutes the first time, seconds when nothing changed)")
+	fmt.Fprintln(s.Progress, "building the images (some minutes the first time, seconds when nothing changed)")
 	began := time.Now()
 	if _, err := s.compose(pulling, "pull", "--quiet", "--policy", "missing", "--ignore-buildable"); err != nil {
 		return fmt.Errorf("the images cannot be pulled: %w", err)
@@ -62,7 +62,7 @@ func (s *Stack) Images(ctx context.Context) error {
 	if _, err := s.compose(ctx, "build", "--quiet"); err != nil {
 		return fmt.Errorf("the images cannot be built: %w", err)
 	}
-	fmt.Fprintf(s.Out, "built in %s\n", stack.Short(time.Since(began)))
+	fmt.Fprintf(s.Progress, "built in %s\n", stack.Short(time.Since(began)))
 	return nil
 }
 
@@ -97,10 +97,10 @@ func (s *Stack) Up(ctx context.Context) error {
 	}
 	for _, p := range status.Parts {
 		if p.State == stack.Ready {
-			p.Announce(s.Out)
+			p.Announce(s.Progress)
 		}
 	}
-	fmt.Fprintf(s.Out, "all healthy in %s\n", stack.Short(time.Since(began)))
+	fmt.Fprintf(s.Progress, "all healthy in %s\n", stack.Short(time.Since(began)))
 	return statusErr
 }
 
@@ -123,7 +123,7 @@ func (s *Stack) choosePorts() error {
 		}
 		chosen[variable] = strconv.Itoa(port)
 		if wanted > 0 && port != wanted {
-			fmt.Fprintf(s.Out, "port %d is busy: %s takes %d\n", wanted, service.Name, port)
+			fmt.Fprintf(s.Progress, "port %d is busy: %s takes %d\n", wanted, service.Name, port)
 		}
 	}
 	s.Environ = s.Environ.With(chosen)

@@ -26,7 +26,8 @@ func (s *Stack) build(ctx context.Context) error {
 		return nil
 	}
 	began := time.Now()
-	s.say("building %d services (about 2 minutes of CPU from an empty cache, a second when nothing changed)", len(s.Services))
+	s.say("building %d services (about 2 minutes of CPU from an empty cache, a second when nothing changed)",
+		len(s.Services))
 	cmd := exec.Command("go", "build", "-o", filepath.Join(s.Root, "bin")+"/")
 	for _, service := range s.Services {
 		cmd.Args = append(cmd.Args, "./services/"+service.Name)

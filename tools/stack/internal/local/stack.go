@@ -69,14 +69,8 @@ func New(ctx context.Context, o stack.Options) (*Stack, error) {
 // [Stack.Down].
 func (s *Stack) DownAsked() <-chan struct{} { return s.downAsked.Done() }
 
-// Dir returns the run folder's path.
-func (s *Stack) Dir() string { return s.dir.Path }
-
 // Supervisor returns the supervisor that the stack starts its programs with.
 func (s *Stack) Supervisor() *process.Supervisor { return s.supervisor }
-
-// Infra returns the URLs of Postgres, for its superuser, and of Redis.
-func (s *Stack) Infra() (postgres, redis string) { return s.postgres.url, s.redis.url }
 
 // Up starts all parts in their order and returns when every one is ready. After
 // an error, as after success, the caller ends with [Stack.Down].
@@ -104,7 +98,7 @@ func (s *Stack) Up(ctx context.Context) error {
 }
 
 func (s *Stack) startInfra(ctx context.Context) error {
-	bins, err := machine.Ensure(ctx, s.supervisor, s.Out, s.Environ, machine.Postgres, machine.Redis)
+	bins, err := machine.Ensure(ctx, s.supervisor, s.Progress, s.Environ, machine.Postgres, machine.Redis)
 	if err != nil {
 		return err
 	}
@@ -157,13 +151,11 @@ func (s *Stack) startAll(ctx context.Context, parts ...*part) error {
 	return together(parts, func(p *part) error {
 		p.verb.Lock()
 		defer p.verb.Unlock()
-		if err := p.start(ctx, s.supervisor); err != nil {
-			return err
+		err := p.start(ctx, s.supervisor)
+		if err == nil {
+			p.status().Announce(s.Progress)
 		}
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		p.status().Announce(s.Out)
-		return nil
+		return err
 	})
 }
 
@@ -258,9 +250,7 @@ func (s *Stack) logPath(part string) string {
 }
 
 func (s *Stack) say(format string, args ...any) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	fmt.Fprintf(s.Out, format+"\n", args...)
+	fmt.Fprintf(s.Progress, format+"\n", args...)
 }
 
 // together runs do for all at once and joins the errors.

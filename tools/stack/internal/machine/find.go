@@ -59,40 +59,17 @@ type Found struct {
 func (f Found) Dir() string { return filepath.Dir(f.Path) }
 
 // Find searches the machine for a part. If it is not there, found is zero and tried has
-// a line for each place.
+// a line for each program that does not serve, or one with the places searched.
 func Find(ctx context.Context, part Part, environ Environ) (found Found, tried []string) {
-	from, dirs := "PATH", filepath.SplitList(environ.Get("PATH"))
-	places := part.Places
-	set := part.Setting != "" && environ.Get(part.Setting) != ""
-	if set {
-		dirs, places = []string{environ.Get(part.Setting)}, nil
-		from = part.Setting + "=" + dirs[0]
+	searched := append([]string{"PATH"}, part.Places...)
+	dirs := filepath.SplitList(environ.Get("PATH"))
+	for _, pattern := range part.Places {
+		matches, _ := filepath.Glob(pattern)
+		dirs = append(dirs, newestFirst(matches)...)
 	}
-	for {
-		found, rejected := part.findIn(ctx, dirs)
-		if found.Path != "" {
-			return found, nil
-		}
-		if rejected == nil {
-			rejected = []string{fmt.Sprintf("%s: no %s", from, strings.Join(part.Programs, " or "))}
-		}
-		tried = append(tried, rejected...)
-		if len(places) == 0 {
-			break
-		}
-		from, places = places[0], places[1:]
-		dirs, _ = filepath.Glob(from)
-		newestFirst(dirs)
+	if dir := environ.Get(part.Setting); part.Setting != "" && dir != "" {
+		searched, dirs = []string{part.Setting + "=" + dir + " (nowhere else, because it is set)"}, []string{dir}
 	}
-	if set {
-		tried = append(tried, "nowhere else, because "+part.Setting+" is set")
-	}
-	return Found{}, tried
-}
-
-// findIn returns the first program in dirs that serves; rejected has a line for each of
-// those that are there and don't.
-func (part Part) findIn(ctx context.Context, dirs []string) (found Found, rejected []string) {
 	for _, dir := range dirs {
 		for _, program := range part.Programs {
 			path, err := exec.LookPath(filepath.Join(dir, program))
@@ -102,10 +79,13 @@ func (part Part) findIn(ctx context.Context, dirs []string) (found Found, reject
 			if found, err = part.examine(ctx, path); err == nil {
 				return found, nil
 			}
-			rejected = append(rejected, fmt.Sprintf("%s: %v", path, err))
+			tried = append(tried, fmt.Sprintf("%s: %v", path, err))
 		}
 	}
-	return Found{}, rejected
+	if tried == nil {
+		tried = []string{fmt.Sprintf("no %s in %s", strings.Join(part.Programs, " or "), strings.Join(searched, ", "))}
+	}
+	return Found{}, tried
 }
 
 // examine follows links, so that Beside is searched for where the program really lies,
@@ -151,12 +131,13 @@ func ParseVersion(text string) (version string, major int) {
 var digits = regexp.MustCompile(`\d+`)
 
 // newestFirst sorts folders by the number in their names, 17 before 15 before 9.
-func newestFirst(dirs []string) {
+func newestFirst(dirs []string) []string {
 	number := func(dir string) int {
 		n, _ := strconv.Atoi(digits.FindString(dir))
 		return n
 	}
 	slices.SortStableFunc(dirs, func(a, b string) int { return number(b) - number(a) })
+	return dirs
 }
 
 // compiles tries the compiler on a header of the C library.

@@ -50,7 +50,7 @@ type Options struct {
 	FreePorts bool            // services take any free ports, not their own
 	RedisVia  string          // host:port of a proxy between the services and Redis, or ""; not with containers
 	Environ   machine.Environ // of the caller; services get it too
-	Out       io.Writer       // for progress
+	Progress  io.Writer
 }
 
 // Handle is access to a running stack.
@@ -95,6 +95,9 @@ type Part struct {
 func (p Part) Is(name string) bool {
 	return name == p.Name || name == p.Service || name == "postgres" && strings.HasSuffix(p.Service, "-db")
 }
+
+// TestVariable returns the variable in which tests expect the URL of Postgres or Redis.
+func (p Part) TestVariable() string { return "TEST_" + strings.ToUpper(p.Name) + "_URL" }
 
 // Announce writes one line that says the part is ready.
 func (p Part) Announce(out io.Writer) {
