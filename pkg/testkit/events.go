@@ -2,9 +2,9 @@ package testkit
 
 import (
 	"context"
-	"io"
 	"log/slog"
 	"math/rand/v2"
+	"sync"
 	"testing"
 	"time"
 
@@ -26,7 +26,7 @@ func EventDeps(t testing.TB) events.Deps {
 	if err != nil {
 		t.Fatal(err)
 	}
-	log := slog.New(slog.NewJSONHandler(testWriter{t}, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	log := slog.New(slog.NewJSONHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn}))
 	return events.Deps{Log: log, Metrics: prometheus.NewRegistry(), Tracer: tracer}
 }
 
@@ -131,28 +131,12 @@ func Run(t testing.TB, run func(context.Context) error) (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- run(ctx) }()
-	stopped := false
-	stop = func() {
-		if stopped {
-			return
-		}
-		stopped = true
+	stop = sync.OnceFunc(func() {
 		cancel()
 		if err := <-done; err != nil {
 			t.Errorf("ended with %v", err)
 		}
-	}
+	})
 	t.Cleanup(stop)
 	return stop
-}
-
-// testWriter writes a log into the test's own.
-type testWriter struct{ t testing.TB }
-
-var _ io.Writer = testWriter{}
-
-// Write implements io.Writer.
-func (w testWriter) Write(p []byte) (int, error) {
-	w.t.Logf("%s", p)
-	return len(p), nil
 }

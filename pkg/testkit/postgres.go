@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
 	"io/fs"
 	"net/url"
@@ -42,23 +41,24 @@ func Postgres(t testing.TB, service string, schema fs.FS) *database.DB {
 // test ends.
 func CreateMigrated(t testing.TB, name string, schema fs.FS) {
 	t.Helper()
-	admin := adminURL(t)
 	var schemas []database.Schema // in the order of package chassis
 	if schema != nil {
 		schemas = append(schemas, database.Schema{Table: "schema_version", Files: schema})
 	}
 	schemas = append(schemas, events.Schema(), idempotency.Schema())
-	template := makeTemplate(t, admin, schemas)
-	onServer(t, admin, `CREATE DATABASE `+name+` TEMPLATE `+template)
-	t.Cleanup(func() { onServer(t, admin, `DROP DATABASE IF EXISTS `+name+` WITH (FORCE)`) })
+	create(t, name, name+` TEMPLATE `+makeTemplate(t, schemas))
 }
 
 // CreateDatabase makes an empty database, which is dropped when the test ends.
 func CreateDatabase(t testing.TB, name string) {
 	t.Helper()
-	admin := adminURL(t)
-	onServer(t, admin, `CREATE DATABASE `+name)
-	t.Cleanup(func() { onServer(t, admin, `DROP DATABASE IF EXISTS `+name+` WITH (FORCE)`) })
+	create(t, name, name)
+}
+
+func create(t testing.TB, name, definition string) {
+	t.Helper()
+	onServer(t, `CREATE DATABASE `+definition)
+	t.Cleanup(func() { onServer(t, `DROP DATABASE IF EXISTS `+name+` WITH (FORCE)`) })
 }
 
 // Open returns another handle, with its own connections, to a test's database.
@@ -102,36 +102,29 @@ func adminURL(t testing.TB) string {
 }
 
 // makeTemplate makes a database with the schemas, once for all processes that
-// test at the time, and gives its name.
-func makeTemplate(t testing.TB, admin string, schemas []database.Schema) string {
+// test at the time, and returns its name.
+func makeTemplate(t testing.TB, schemas []database.Schema) string {
 	t.Helper()
 	name := "template_" + fingerprint(t, schemas)
-	conn := connect(t, admin)
+	conn := connect(t)
 	defer conn.Close(context.Background())
-	run := func(query string) {
-		if _, err := conn.Exec(t.Context(), query); err != nil {
-			t.Fatalf("%s: %v", query, err)
-		}
-	}
-	lock := connect(t, admin)
-	defer lock.Close(context.Background())
-	tx, err := lock.Begin(t.Context())
+	tx, err := conn.Begin(t.Context()) // a pooler keeps no session's locks
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := tx.Exec(t.Context(), `SELECT pg_advisory_xact_lock(hashtext('testkit'))`); err != nil { // a pooler keeps no session's locks
+	if _, err := tx.Exec(t.Context(), `SELECT pg_advisory_xact_lock(hashtext('testkit'))`); err != nil {
 		t.Fatal(err)
 	}
 	var made bool
-	if err := conn.QueryRow(t.Context(), `SELECT EXISTS (SELECT 1 FROM pg_database WHERE datname = $1)`, name).Scan(&made); err != nil {
+	query := `SELECT EXISTS (SELECT 1 FROM pg_database WHERE datname = $1)`
+	if err := tx.QueryRow(t.Context(), query, name).Scan(&made); err != nil {
 		t.Fatal(err)
 	}
 	if made {
 		return name
 	}
 	draft := name + "_draft"
-	run(`DROP DATABASE IF EXISTS ` + draft)
-	run(`CREATE DATABASE ` + draft)
+	onServer(t, `DROP DATABASE IF EXISTS `+draft, `CREATE DATABASE `+draft)
 	db, err := database.Open(t.Context(), Config(t), draft)
 	if err != nil {
 		t.Fatal(err)
@@ -141,7 +134,7 @@ func makeTemplate(t testing.TB, admin string, schemas []database.Schema) string 
 	if err != nil {
 		t.Fatal(err)
 	}
-	run(`ALTER DATABASE ` + draft + ` RENAME TO ` + name)
+	onServer(t, `ALTER DATABASE `+draft+` RENAME TO `+name)
 	return name
 }
 
@@ -162,30 +155,32 @@ func fingerprint(t testing.TB, schemas []database.Schema) string {
 			t.Fatal(err)
 		}
 	}
-	return hex.EncodeToString(h.Sum(nil))[:16]
+	return fmt.Sprintf("%x", h.Sum(nil))[:16]
 }
 
-func connect(t testing.TB, admin string) *pgx.Conn {
+func connect(t testing.TB) *pgx.Conn {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-	defer cancel()
-	cfg, err := pgx.ParseConfig(admin)
+	cfg, err := pgx.ParseConfig(adminURL(t))
 	if err != nil {
 		t.Fatal("TEST_POSTGRES_URL is not a URL")
 	}
+	cfg.ConnectTimeout = 10 * time.Second
 	cfg.DefaultQueryExecMode = pgx.QueryExecModeExec // as a transaction pooler wants it
-	conn, err := pgx.ConnectConfig(ctx, cfg)
+	conn, err := pgx.ConnectConfig(context.Background(), cfg)
 	if err != nil {
 		t.Fatalf("TEST_POSTGRES_URL: %v", err)
 	}
 	return conn
 }
 
-func onServer(t testing.TB, admin, query string) {
+// onServer executes statements, also when the test has ended.
+func onServer(t testing.TB, statements ...string) {
 	t.Helper()
-	conn := connect(t, admin)
+	conn := connect(t)
 	defer conn.Close(context.Background())
-	if _, err := conn.Exec(context.Background(), query); err != nil {
-		t.Errorf("%s: %v", query, err)
+	for _, statement := range statements {
+		if _, err := conn.Exec(context.Background(), statement); err != nil {
+			t.Fatalf("%s: %v", statement, err)
+		}
 	}
 }

@@ -22,7 +22,10 @@ const (
 // FLUSHALL would empty the others' too.
 func Redis(t testing.TB) *redis.Client {
 	t.Helper()
-	opts := RedisOptions(t)
+	opts, err := redis.ParseURL(loadServers(t).Redis.Reveal())
+	if err != nil {
+		t.Fatalf("TEST_REDIS_URL: %v", err)
+	}
 	opts.ContextTimeoutEnabled = true
 	opts.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
 	opts.DB = 0
@@ -36,16 +39,6 @@ func Redis(t testing.TB) *redis.Client {
 		t.Fatal(err)
 	}
 	return client
-}
-
-// RedisOptions leads to the Redis of the tests, whose databases others use, too.
-func RedisOptions(t testing.TB) *redis.Options {
-	t.Helper()
-	opts, err := redis.ParseURL(loadServers(t).Redis.Reveal())
-	if err != nil {
-		t.Fatalf("TEST_REDIS_URL: %v", err)
-	}
-	return opts
 }
 
 // lease takes a database number that no other test has.
