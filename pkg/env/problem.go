@@ -17,17 +17,17 @@ type Error struct {
 // Error returns exactly one line per problem, without a trailing newline.
 func (e *Error) Error() string {
 	lines := make([]string, len(e.Problems))
-	for i, m := range e.Problems {
-		lines[i] = m.Error()
+	for i, p := range e.Problems {
+		lines[i] = p.Error()
 	}
 	return strings.Join(lines, "\n")
 }
 
-// Unwrap lets [errors.Is] and [errors.As] find the single problems.
+// Unwrap makes [errors.Is] and [errors.As] find the single problems.
 func (e *Error) Unwrap() []error {
 	errs := make([]error, len(e.Problems))
-	for i, m := range e.Problems {
-		errs[i] = m
+	for i, p := range e.Problems {
+		errs[i] = p
 	}
 	return errs
 }
@@ -39,12 +39,12 @@ type Problem struct {
 }
 
 // Error returns "PORT: must be at least 1", always one line.
-func (m Problem) Error() string {
-	problem := strings.Join(strings.Fields(m.Message), " ")
-	if m.Variable == "" {
-		return problem
+func (p Problem) Error() string {
+	message := strings.Join(strings.Fields(p.Message), " ")
+	if p.Variable == "" {
+		return message
 	}
-	return m.Variable + ": " + problem
+	return p.Variable + ": " + message
 }
 
 // Invalid returns a [Problem] about variable, for Validate methods. Never format
@@ -60,46 +60,42 @@ type problems struct {
 	failed map[string]bool // variables blamed in an earlier stage
 }
 
-func (ms *problems) add(m Problem) {
-	if !ms.failed[m.Variable] && !slices.Contains(ms.found, m) {
-		ms.found = append(ms.found, m)
+func (ps *problems) add(p Problem) {
+	if !ps.failed[p.Variable] && !slices.Contains(ps.found, p) {
+		ps.found = append(ps.found, p)
 	}
 }
 
 // endStage makes what was found so far final for the variables concerned.
-func (ms *problems) endStage() {
-	for _, m := range ms.found {
-		if m.Variable != "" {
-			ms.failed[m.Variable] = true
-			ms.failed[strings.TrimSuffix(m.Variable, fileSuffix)] = true
+func (ps *problems) endStage() {
+	for _, p := range ps.found {
+		if p.Variable != "" {
+			ps.failed[p.Variable] = true
+			ps.failed[strings.TrimSuffix(p.Variable, fileSuffix)] = true
 		}
 	}
 }
 
-// addError takes the problems out of an error tree; what is not a [Problem] is
+// addError takes the problems out of joined errors; what is not a [Problem] is
 // reported without a variable.
-func (ms *problems) addError(err error) {
-	if m, ok := err.(Problem); ok {
-		ms.add(m)
-		return
-	}
-	if many, ok := err.(interface{ Unwrap() []error }); ok {
-		for _, e := range many.Unwrap() {
-			ms.addError(e)
+func (ps *problems) addError(err error) {
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		for _, e := range joined.Unwrap() {
+			ps.addError(e)
 		}
 		return
 	}
-	if m, ok := errors.AsType[Problem](err); ok {
-		ms.add(m)
-		return
+	p, ok := errors.AsType[Problem](err)
+	if !ok {
+		p.Message = err.Error()
 	}
-	ms.add(Problem{Message: err.Error()})
+	ps.add(p)
 }
 
-func (ms *problems) err() error {
-	if len(ms.found) == 0 {
+func (ps *problems) err() error {
+	if len(ps.found) == 0 {
 		return nil
 	}
-	slices.SortStableFunc(ms.found, func(a, b Problem) int { return cmp.Compare(a.Variable, b.Variable) })
-	return &Error{Problems: ms.found}
+	slices.SortStableFunc(ps.found, func(a, b Problem) int { return cmp.Compare(a.Variable, b.Variable) })
+	return &Error{Problems: ps.found}
 }

@@ -2,6 +2,7 @@ package archtest
 
 import (
 	"fmt"
+	"maps"
 	"path"
 	"slices"
 	"strings"
@@ -19,10 +20,10 @@ func Check(t testing.TB, dir string, rules ...Rule) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, p := range packages {
+	for _, dir := range slices.Sorted(maps.Keys(packages)) {
 		for _, rule := range rules {
-			for _, fault := range rule(p) {
-				t.Errorf("%s: %s", p.Dir, fault)
+			for _, fault := range rule(packages[dir]) {
+				t.Errorf("%s: %s", dir, fault)
 			}
 		}
 	}
@@ -51,7 +52,7 @@ func Tiers(tiers ...[]string) Rule {
 		if own < 0 {
 			return []string{"has no tier"}
 		}
-		for _, other := range p.Siblings() {
+		for _, other := range slices.Sorted(maps.Keys(p.siblings)) {
 			if tier := tierOf(other); tier >= own && other != p.Dir {
 				faults = append(faults, fmt.Sprintf("tier %d imports %s of tier %d", own, other, tier))
 			}
@@ -64,7 +65,7 @@ func Tiers(tiers ...[]string) Rule {
 // other; without dirs, of none.
 func Only(fact Fact, dirs ...string) Rule {
 	return func(p Package) []string {
-		if p.Has(fact) && !within(p.Dir, dirs) {
+		if p.facts[fact] && !within(p.Dir, dirs) {
 			return []string{string(fact)}
 		}
 		return nil
@@ -74,7 +75,7 @@ func Only(fact Fact, dirs ...string) Rule {
 // Never keeps a fact out of the packages in dirs and below them.
 func Never(fact Fact, dirs ...string) Rule {
 	return func(p Package) []string {
-		if p.Has(fact) && within(p.Dir, dirs) {
+		if p.facts[fact] && within(p.Dir, dirs) {
 			return []string{string(fact)}
 		}
 		return nil

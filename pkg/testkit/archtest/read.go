@@ -1,18 +1,15 @@
 package archtest
 
 import (
-	"cmp"
 	"fmt"
 	"go/ast"
 	"go/parser"
 	"go/token"
 	"io/fs"
-	"maps"
 	"os"
 	"path"
 	"path/filepath"
-	"reflect"
-	"slices"
+	"regexp"
 	"strconv"
 	"strings"
 )
@@ -41,25 +38,18 @@ type Package struct {
 	// Dir is its folder below the module's, "." for the root, with slashes.
 	Dir string
 
-	siblings map[string]bool
+	siblings map[string]bool // folders of the packages that it imports from its own module
 	facts    map[Fact]bool
 }
 
-// Has reports whether the fact is true of the package.
-func (p Package) Has(f Fact) bool { return p.facts[f] }
-
-// Siblings are the folders, in order, of the packages that p imports from its
-// own module.
-func (p Package) Siblings() []string { return slices.Sorted(maps.Keys(p.siblings)) }
-
-// read returns the packages of the module in dir, sorted by folder.
-func read(dir string) ([]Package, error) {
+// read returns the packages of the module in dir, by folder.
+func read(dir string) (map[string]Package, error) {
 	module, err := modulePath(dir)
 	if err != nil {
 		return nil, err
 	}
-	found := map[string]Package{}
-	err = filepath.WalkDir(dir, func(file string, e fs.DirEntry, err error) error {
+	packages := map[string]Package{}
+	return packages, filepath.WalkDir(dir, func(file string, e fs.DirEntry, err error) error {
 		switch {
 		case err != nil:
 			return err
@@ -73,13 +63,11 @@ func read(dir string) ([]Package, error) {
 			return err
 		}
 		rel = filepath.ToSlash(rel)
-		if _, ok := found[rel]; !ok {
-			found[rel] = Package{Dir: rel, siblings: map[string]bool{}, facts: map[Fact]bool{}}
+		if _, ok := packages[rel]; !ok {
+			packages[rel] = Package{Dir: rel, siblings: map[string]bool{}, facts: map[Fact]bool{}}
 		}
-		return found[rel].read(module, file)
+		return packages[rel].read(module, file)
 	})
-	byDir := func(a, b Package) int { return cmp.Compare(a.Dir, b.Dir) }
-	return slices.SortedFunc(maps.Values(found), byDir), err
 }
 
 // enter keeps the walk out of test data and modules in modules.
@@ -93,17 +81,18 @@ func enter(root, dir string) error {
 	return nil
 }
 
+var moduleLine = regexp.MustCompile(`(?m)^module (\S+)$`)
+
 func modulePath(dir string) (string, error) {
 	text, err := os.ReadFile(filepath.Join(dir, "go.mod"))
 	if err != nil {
 		return "", err
 	}
-	for line := range strings.Lines(string(text)) {
-		if name, ok := strings.CutPrefix(line, "module "); ok {
-			return strings.TrimSpace(name), nil
-		}
+	line := moduleLine.FindSubmatch(text)
+	if line == nil {
+		return "", fmt.Errorf("%s: no module line in go.mod", dir)
 	}
-	return "", fmt.Errorf("%s: no module line in go.mod", dir)
+	return string(line[1]), nil
 }
 
 // read adds what is true of one file.
@@ -157,22 +146,15 @@ func (p Package) note(node ast.Node, imports map[string]string) {
 			p.facts[Use(imports[x.Name]+"."+n.Sel.Name)] = true
 		}
 	case *ast.Field:
-		p.noteTags(n.Tag)
-	}
-}
-
-func (p Package) noteTags(tag *ast.BasicLit) {
-	if tag == nil {
-		return
-	}
-	text, err := strconv.Unquote(tag.Value)
-	if err != nil {
-		return
-	}
-	for word := range strings.FieldsSeq(text) { // those inside a value have no tag of their name
-		key, _, _ := strings.Cut(word, ":")
-		if _, ok := reflect.StructTag(text).Lookup(key); ok {
-			p.facts[Tag(key)] = true
+		if n.Tag == nil {
+			return
+		}
+		tag, _ := strconv.Unquote(n.Tag.Value) // the parser accepts nothing that cannot be unquoted
+		for _, key := range tagKey.FindAllStringSubmatch(tag, -1) {
+			p.facts[Tag(key[1])] = true
 		}
 	}
 }
+
+// tagKey matches a key and its value, as in gorm:"column:id".
+var tagKey = regexp.MustCompile(`(\w+):"(?:[^"\\]|\\.)*"`)
