@@ -5,38 +5,33 @@ import (
 	"context"
 	"math/rand/v2"
 	"sync"
-	"sync/atomic"
 	"time"
 )
 
-// Config tunes a breaker. The zero value of each field is its default.
+// Config configures a breaker. The zero value of each field means its default.
 type Config struct {
-	// Failures is the number of consecutive failures that open it; default 5.
+	// Failures is the number of consecutive failures that open the breaker; default 5.
 	Failures int `env:"BREAKER_FAILURES" envDefault:"5" validate:"min=1,max=1000"`
 	// Cooldown is the time from opening to the first trial; default 60 s.
 	Cooldown time.Duration `env:"BREAKER_COOLDOWN" envDefault:"60s" validate:"min=100ms,max=1h"`
 
 	Jitter     float64       // up to this share is added to each cooldown at random; default 0.2, negative for none
-	TrialLease time.Duration // how long one trial may keep the others out; default Cooldown, at least 1 s
+	TrialLease time.Duration // how long one trial may block others; default Cooldown, at least 1 s
 
-	// Rate opens it also at this share of failures, e.g. 0.5; 0 is off. When on,
-	// every call takes a lock and reads the clock.
-	Rate       float64
-	RateCalls  int           // fewest calls in the window that the rate is taken of; default 20
-	RateWindow time.Duration // default 10 s
+	// Rate opens the breaker also at this share of failures among at least 20 calls in
+	// 10 s, e.g. 0.5; 0 is off.
+	Rate float64
 
-	// Classify returns what the error of a call means; nil is [Classify]. It must be safe
-	// for concurrent use.
+	// Classify returns the outcome of a call by its error; the default is [Classify]. It
+	// must be safe for concurrent use.
 	Classify func(error) Outcome
 }
 
 func (c Config) withDefaults() Config {
-	c.Failures = cmp.Or(max(c.Failures, 0), 5)
-	c.Cooldown = cmp.Or(max(c.Cooldown, 0), 60*time.Second)
+	c.Failures = cmp.Or(c.Failures, 5)
+	c.Cooldown = cmp.Or(c.Cooldown, 60*time.Second)
 	c.Jitter = max(cmp.Or(c.Jitter, 0.2), 0)
-	c.TrialLease = cmp.Or(max(c.TrialLease, 0), max(c.Cooldown, time.Second))
-	c.RateCalls = cmp.Or(max(c.RateCalls, 0), 20)
-	c.RateWindow = cmp.Or(max(c.RateWindow, 0), 10*time.Second)
+	c.TrialLease = cmp.Or(c.TrialLease, max(c.Cooldown, time.Second))
 	if c.Classify == nil {
 		c.Classify = Classify
 	}
@@ -49,12 +44,8 @@ type Breaker struct {
 	name string
 	cfg  Config
 
-	// fastGeneration is the generation while the breaker is closed, free of failures and without
-	// a rate rule, else 0. It is all that a successful call then looks at.
-	fastGeneration atomic.Uint64
-
 	mu         sync.Mutex
-	generation uint64 // never 0; a new one for each state and each trial
+	generation uint64 // a new one for each state and each trial
 	state      State
 	failures   int       // in a row, while closed
 	until      time.Time // open: end of the cooldown; half-open: end of the trial's lease
@@ -67,14 +58,8 @@ type Breaker struct {
 
 // New returns a closed breaker. The name appears in errors and transitions.
 func New(name string, cfg Config) *Breaker {
-	cfg = cfg.withDefaults()
-	b := &Breaker{name: name, cfg: cfg, generation: 1, window: window{cfg: cfg, born: time.Now()}}
-	b.refreshFast()
-	return b
+	return &Breaker{name: name, cfg: cfg.withDefaults()}
 }
-
-// Name returns the name given to [New].
-func (b *Breaker) Name() string { return b.name }
 
 // State returns the present state: HALF_OPEN as soon as the cooldown has passed,
 // even before a trial begins.
@@ -122,9 +107,6 @@ func (b *Breaker) OnTransition(listener func(Transition)) {
 
 // admit returns the generation that the call belongs to, or the refusal.
 func (b *Breaker) admit() (uint64, error) {
-	if generation := b.fastGeneration.Load(); generation != 0 {
-		return generation, nil
-	}
 	b.mu.Lock()
 	defer b.unlock()
 	if b.state == Closed {
@@ -144,9 +126,6 @@ func (b *Breaker) admit() (uint64, error) {
 
 // report takes the outcome of a call that was admitted in the given generation.
 func (b *Breaker) report(generation uint64, outcome Outcome) {
-	if outcome == Success && b.fastGeneration.Load() == generation {
-		return
-	}
 	b.mu.Lock()
 	defer b.unlock()
 	now := time.Now()
@@ -173,11 +152,10 @@ func (b *Breaker) count(outcome Outcome, now time.Time) {
 	case Ignore:
 		return
 	}
-	tripped := b.cfg.Rate > 0 && b.window.add(now, outcome == Failure)
-	if tripped || b.failures >= b.cfg.Failures {
+	tooMany := b.cfg.Rate > 0 && b.window.add(now, outcome == Failure) >= b.cfg.Rate
+	if tooMany || b.failures >= b.cfg.Failures {
 		b.open(now)
 	}
-	b.refreshFast()
 }
 
 func (b *Breaker) open(now time.Time) {
@@ -193,20 +171,11 @@ func (b *Breaker) enter(state State, now time.Time) {
 	}
 	b.generation++
 	b.state, b.failures = state, 0
-	clear(b.window.buckets[:])
-	b.refreshFast()
+	b.window = window{}
 }
 
-func (b *Breaker) refreshFast() {
-	var fastGeneration uint64
-	if b.state == Closed && b.failures == 0 && b.cfg.Rate <= 0 {
-		fastGeneration = b.generation
-	}
-	b.fastGeneration.Store(fastGeneration)
-}
-
-// unlock notifies the listeners, then releases the lock. One goroutine
-// at a time tells for all: that keeps the order and lets a listener cause changes.
+// unlock notifies the listeners, then releases the lock. One goroutine at a time notifies
+// them of all changes: that keeps the order, and a listener may use the breaker.
 func (b *Breaker) unlock() {
 	defer b.mu.Unlock()
 	if b.notifying {
@@ -217,12 +186,12 @@ func (b *Breaker) unlock() {
 	for len(b.pending) > 0 {
 		next := b.pending[0]
 		b.pending = b.pending[1:]
-		b.tell(next, b.listeners)
+		b.notify(next, b.listeners)
 	}
 }
 
-// tell calls the listeners without the lock, and holds it again even if one panics.
-func (b *Breaker) tell(t Transition, listeners []func(Transition)) {
+// notify calls the listeners without the lock, and holds it again even if one panics.
+func (b *Breaker) notify(t Transition, listeners []func(Transition)) {
 	b.mu.Unlock()
 	defer b.mu.Lock()
 	for _, listener := range listeners {

@@ -132,7 +132,4 @@ func TestStateNames(t *testing.T) {
 	if got := fmt.Sprint(breaker.Closed, breaker.Open, breaker.HalfOpen); got != "CLOSED OPEN HALF_OPEN" {
 		t.Errorf("states print as %s", got)
 	}
-	if got := breaker.New("users", breaker.Config{}).Name(); got != "users" {
-		t.Errorf("name %q", got)
-	}
 }

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// State is what a breaker does with the next call.
+// State decides what a breaker does with the next call.
 type State uint8
 
 // The three states; the zero State is Closed.
@@ -22,12 +22,12 @@ func (s State) String() string {
 	return [...]string{"CLOSED", "OPEN", "HALF_OPEN"}[s]
 }
 
-// Outcome is what a finished call says about the other side.
+// Outcome classes a finished call by what it says about the other side.
 type Outcome uint8
 
 // The outcomes; the zero Outcome is Success.
 const (
-	Success Outcome = iota // it answered
+	Success Outcome = iota // it works
 	Failure                // it is broken
 	Ignore                 // the call says nothing about it
 )
@@ -44,7 +44,7 @@ func Classify(err error) Outcome {
 	return Failure
 }
 
-// ErrOpen is what every refusal matches with [errors.Is].
+// ErrOpen is matched by every refusal, with [errors.Is].
 var ErrOpen = errors.New("circuit breaker is OPEN")
 
 // OpenError is a refusal: the call was not made.

@@ -2,25 +2,34 @@ package breaker
 
 import "time"
 
-// window applies the rate rule to a sliding stretch of time, kept in tenths. It is not
-// safe for concurrent use.
+// Failures count as a share of at least rateCalls calls in rateWindow.
+const (
+	rateCalls  = 20
+	rateWindow = 10 * time.Second
+	buckets    = 10
+)
+
+// window counts the calls of the last rateWindow. It is not safe for concurrent use.
 type window struct {
-	cfg     Config
-	born    time.Time
-	buckets [10]bucket
+	began   time.Time // of the first call
+	buckets [buckets]bucket
 }
 
 type bucket struct {
-	tenth           int64 // since born, counted from 0
+	number          int64 // since began
 	calls, failures int
 }
 
-// add counts a call and reports whether the window that ends now breaks the rule.
-func (w *window) add(now time.Time, failed bool) (tripped bool) {
-	tenth := int64(now.Sub(w.born) / max(w.cfg.RateWindow/10, 1))
-	b := &w.buckets[tenth%10]
-	if b.tenth != tenth {
-		*b = bucket{tenth: tenth}
+// add counts a call and returns the share of failures in the window that ends now, 0 if
+// there are too few calls.
+func (w *window) add(now time.Time, failed bool) float64 {
+	if w.began.IsZero() {
+		w.began = now
+	}
+	number := int64(now.Sub(w.began) / (rateWindow / buckets))
+	b := &w.buckets[number%buckets]
+	if b.number != number {
+		*b = bucket{number: number}
 	}
 	b.calls++
 	if failed {
@@ -28,10 +37,13 @@ func (w *window) add(now time.Time, failed bool) (tripped bool) {
 	}
 	var calls, failures int
 	for _, b := range w.buckets {
-		if tenth-b.tenth < 10 {
+		if number-b.number < buckets {
 			calls += b.calls
 			failures += b.failures
 		}
 	}
-	return calls >= w.cfg.RateCalls && float64(failures) >= w.cfg.Rate*float64(calls)
+	if calls < rateCalls {
+		return 0
+	}
+	return float64(failures) / float64(calls)
 }

@@ -1,6 +1,6 @@
-// Package fault is the one error a service shows to its callers: a [Kind] that
-// decides the answer, a code for programs and a message for people, with the cause
-// kept for the log.
+// Package fault defines the error that a service shows to its callers: a [Kind] that
+// decides the status, a code for programs and a message for people. Its cause is for the
+// log only.
 //
 // Expected outcomes are package variables, tested with [errors.Is]:
 //
@@ -8,6 +8,6 @@
 //
 //	return fmt.Errorf("register user: %w", ErrEmailTaken.With(err))
 //
-// One place, the server, turns any error into an answer through [From]. What is not a
-// fault becomes Internal, and no word of it leaves the process.
+// The server turns any error into a response through [From]. An error that is not a fault
+// becomes Internal, and its text does not leave the process.
 package fault

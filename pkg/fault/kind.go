@@ -1,54 +1,30 @@
 package fault
 
-// Kind classes an error by what the caller can do about it.
-type Kind uint8
+import "net/http"
 
-// The kinds and the HTTP status each stands for.
+// Kind classes an error by what the caller can do about it. It is the HTTP status.
+type Kind int
+
+// The kinds.
 const (
-	Internal         Kind = iota // 500, ours; nothing about it is the caller's business
-	Malformed                    // 400, not the syntax we speak
-	Unauthenticated              // 401, no or no valid credentials
-	Forbidden                    // 403, known, but not allowed
-	NotFound                     // 404
-	MethodNotAllowed             // 405
-	Conflict                     // 409, contradicts the present state
-	TooLarge                     // 413
-	UnsupportedMedia             // 415
-	Unprocessable                // 422, well-formed, but it cannot be done
-	Unavailable                  // 503, try again later
-	Timeout                      // 504, the deadline passed
+	Internal         Kind = http.StatusInternalServerError // a failure of the service; its cause is not public
+	Malformed        Kind = http.StatusBadRequest          // the request breaks the rules of the API
+	Unauthenticated  Kind = http.StatusUnauthorized        // no or no valid credentials
+	Forbidden        Kind = http.StatusForbidden           // known, but not allowed
+	NotFound         Kind = http.StatusNotFound
+	MethodNotAllowed Kind = http.StatusMethodNotAllowed
+	Conflict         Kind = http.StatusConflict // contradicts the present state
+	TooLarge         Kind = http.StatusRequestEntityTooLarge
+	UnsupportedMedia Kind = http.StatusUnsupportedMediaType
+	Unprocessable    Kind = http.StatusUnprocessableEntity // well-formed, but it cannot be done
+	Unavailable      Kind = http.StatusServiceUnavailable  // try again later
+	Timeout          Kind = http.StatusGatewayTimeout      // the deadline passed
 )
 
-var kinds = [...]struct {
-	status int
-	name   string
-}{
-	Internal:         {500, "internal"},
-	Malformed:        {400, "malformed"},
-	Unauthenticated:  {401, "unauthenticated"},
-	Forbidden:        {403, "forbidden"},
-	NotFound:         {404, "not found"},
-	MethodNotAllowed: {405, "method not allowed"},
-	Conflict:         {409, "conflict"},
-	TooLarge:         {413, "too large"},
-	UnsupportedMedia: {415, "unsupported media"},
-	Unprocessable:    {422, "unprocessable"},
-	Unavailable:      {503, "unavailable"},
-	Timeout:          {504, "timeout"},
-}
-
-// Status returns the HTTP status code of k (RFC 9110); 500 for an unknown kind.
+// Status returns the HTTP status code of k (RFC 9110); 500 unless it is one of an error.
 func (k Kind) Status() int {
-	if int(k) >= len(kinds) {
-		return kinds[Internal].status
+	if k < 400 || k > 599 {
+		return http.StatusInternalServerError
 	}
-	return kinds[k].status
-}
-
-// String returns the name of k in plain words, for logs.
-func (k Kind) String() string {
-	if int(k) >= len(kinds) {
-		return "unknown"
-	}
-	return kinds[k].name
+	return int(k)
 }

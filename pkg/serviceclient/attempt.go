@@ -14,18 +14,15 @@ import (
 	"github.com/go-troika/troika/pkg/breaker"
 )
 
-// attempt sends the call once, to the instance at base, in a span and with its own deadline.
+// attempt sends the call once, to the instance at base, in a span and with a deadline for the attempt.
 func (c *Client) attempt(caller context.Context, call *call, base string, began time.Time) *Error {
-	until := call.until(caller)
-	if own := began.Add(c.cfg.AttemptTimeout); own.Before(until) {
-		until = own
+	until := began.Add(c.cfg.AttemptTimeout)
+	if call.deadline.Before(until) {
+		until = call.deadline
 	}
-	ctx := caller
-	if theirs, ok := caller.Deadline(); !ok || until.Before(theirs) { // at the same time the caller's comes first
-		timed, cancel := context.WithDeadline(caller, until)
-		defer cancel()
-		ctx = timed
-	}
+	ctx, cancel := context.WithDeadline(caller, until)
+	defer cancel()
+	until, _ = ctx.Deadline() // the caller's, if that is earlier
 	ctx, span := c.startSpan(ctx, call.method)
 	defer span.End()
 	e := c.roundTrip(ctx, caller, call, base, until.Sub(began))
@@ -40,23 +37,19 @@ func (c *Client) roundTrip(ctx, caller context.Context, call *call, base string,
 	}
 	resp, err := c.deps.Transport.RoundTrip(req)
 	if err != nil {
-		e := c.fail(ctx, call, outcomeOfTrouble(caller), timedOut(ctx, err))
+		e := c.fail(ctx, call, outcomeOfNoResponse(caller), timedOut(ctx, err))
 		e.undialed = dialFailed(err)
 		return e
 	}
 	defer resp.Body.Close()
-	buf := buffers.Get().(*[]byte)
-	body, err := readAll(resp, *buf, c.cfg.MaxBody)
-	e := c.judge(ctx, caller, call, resp, body, err)
-	if cap(body) <= pooledSize {
-		*buf = body
-	}
-	buffers.Put(buf)
-	return e
+	body, err := readAll(resp, c.cfg.MaxBody)
+	return c.judge(ctx, caller, call, resp, body, err)
 }
 
-// judge turns an answer into nil or an error; readErr is what cut the body short.
-func (c *Client) judge(ctx, caller context.Context, call *call, resp *http.Response, body []byte, readErr error) *Error {
+// judge returns nil for a usable response, else the error of the call. readErr is the error of reading the body.
+func (c *Client) judge(
+	ctx, caller context.Context, call *call, resp *http.Response, body []byte, readErr error,
+) *Error {
 	ok := resp.StatusCode >= 200 && resp.StatusCode <= 299
 	outcome, err := outcomeOfStatus(resp.StatusCode), readErr
 	switch {
@@ -65,7 +58,7 @@ func (c *Client) judge(ctx, caller context.Context, call *call, resp *http.Respo
 			return nil
 		}
 	case ok && !errors.Is(readErr, ErrTooLarge):
-		outcome, err = outcomeOfTrouble(caller), timedOut(ctx, err)
+		outcome, err = outcomeOfNoResponse(caller), timedOut(ctx, err)
 	}
 	e := c.fail(ctx, call, outcome, err)
 	e.Status = resp.StatusCode
@@ -88,14 +81,12 @@ func (c *Client) startSpan(ctx context.Context, method string) (context.Context,
 	if c.deps.Tracer == nil {
 		return ctx, trace.SpanFromContext(context.Background())
 	}
-	ctx, span := c.deps.Tracer.Start(ctx, method+" "+c.target, clientSpan)
+	ctx, span := c.deps.Tracer.Start(ctx, method+" "+c.target, trace.WithSpanKind(trace.SpanKindClient))
 	if span.IsRecording() {
 		span.SetAttributes(attribute.String("http.request.method", method), attribute.String("service.peer.name", c.target))
 	}
 	return ctx, span
 }
-
-var clientSpan = trace.WithSpanKind(trace.SpanKindClient)
 
 func endSpan(span trace.Span, e *Error) {
 	if e == nil || !span.IsRecording() {

@@ -3,9 +3,7 @@ package serviceclient
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
-	"strings"
 	"sync/atomic"
 	"time"
 
@@ -129,11 +127,4 @@ func (c *Client) fail(ctx context.Context, call *call, outcome breaker.Outcome, 
 		Service: c.target, Method: call.method, Path: call.path(), RequestID: tracing.RequestID(ctx),
 		Err: err, outcome: outcome,
 	}
-}
-
-func checkTarget(target string) error {
-	if !strings.HasPrefix(target, "/") {
-		return fmt.Errorf("path %q does not begin with a slash", target)
-	}
-	return nil
 }

@@ -1,7 +1,5 @@
 package serviceclient
 
-import "time"
-
 // The parsers of foreign input, for the fuzz targets.
 var ParseRetryAfter = parseRetryAfter
 
@@ -13,5 +11,3 @@ func ParseProblem(body []byte) []string {
 
 // RetryAfterCap is the longest wait a target can ask for.
 const RetryAfterCap = retryAfterCap
-
-var _ time.Duration = RetryAfterCap

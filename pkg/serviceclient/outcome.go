@@ -7,6 +7,7 @@ import (
 	"mime"
 	"net"
 	"net/http"
+	"time"
 
 	"github.com/go-troika/troika/pkg/breaker"
 	"github.com/go-troika/troika/pkg/registry"
@@ -20,9 +21,11 @@ func outcomeOfStatus(status int) breaker.Outcome {
 	return breaker.Success
 }
 
-// outcomeOfTrouble returns the outcome of an attempt without a complete response. caller is the context of the call, not of the attempt.
-func outcomeOfTrouble(caller context.Context) breaker.Outcome {
-	if caller.Err() != nil {
+// outcomeOfNoResponse returns the outcome of an attempt without a complete response. caller is the context of the
+// call, not of the attempt: if it has ended, the service is not to blame.
+func outcomeOfNoResponse(caller context.Context) breaker.Outcome {
+	deadline, ok := caller.Deadline()
+	if caller.Err() != nil || ok && !time.Now().Before(deadline) {
 		return breaker.Ignore
 	}
 	return breaker.Failure

@@ -15,15 +15,9 @@ import (
 	"github.com/go-troika/troika/pkg/tracing"
 )
 
-// Header names of the calls between services.
-const (
-	HeaderTimeout        = "X-Request-Timeout-Ms" // time left to the callee, in whole milliseconds
-	HeaderIdempotencyKey = "Idempotency-Key"
-)
-
-// wireIdempotencyKey is the header as it is sent. To net/http the canonical spelling means that the request may be sent
-// again although the server has seen it; whether that is so, only [WithKey] says.
-const wireIdempotencyKey = "idempotency-key"
+// headerIdempotencyKey is not in canonical form: with that, net/http would send a request again although the server
+// may have seen it. Only [WithKey] allows that.
+const headerIdempotencyKey = "idempotency-key"
 
 const mediaType = "application/json"
 
@@ -49,8 +43,8 @@ type call struct {
 	tried      []string // URLs, one for each attempt
 }
 
-func newCall(method, target string, body []byte, out any, opts []Option) *call {
-	c := &call{method: method, target: target, body: body, out: out}
+func newCall(method, target string, out any, opts []Option) *call {
+	c := &call{method: method, target: target, out: out}
 	switch method {
 	case http.MethodGet, http.MethodHead, http.MethodPut, http.MethodDelete:
 		c.repeatable = true
@@ -93,9 +87,9 @@ func (c *Client) request(ctx context.Context, call *call, base string, left time
 		req.Header.Set("Content-Type", mediaType)
 	}
 	if call.key != "" {
-		req.Header[wireIdempotencyKey] = []string{call.key}
+		req.Header[headerIdempotencyKey] = []string{call.key}
 	}
-	req.Header.Set(HeaderTimeout, strconv.FormatInt(max(left.Milliseconds(), 1), 10))
+	req.Header.Set(tracing.HeaderTimeout, strconv.FormatInt(max(left.Milliseconds(), 1), 10))
 	if c.deps.Signer == nil {
 		return req, nil
 	}

@@ -2,48 +2,28 @@ package serviceclient
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
-	"slices"
 	"strconv"
-	"sync"
 	"time"
 )
 
-const (
-	firstRead  = 2 << 10  // bytes set aside for an answer of unknown length
-	pooledSize = 64 << 10 // longer buffers are not kept
-	longText   = 256      // bytes kept of a remote problem's texts
-)
+const longText = 256 // bytes kept of each text of a remote problem
 
-var buffers = sync.Pool{New: func() any { return new([]byte) }}
-
-// readAll reads an answer to its end, so that the connection can be used again, unless it is longer than limit.
-func readAll(resp *http.Response, buf []byte, limit int64) ([]byte, error) {
+// readAll reads a body to its end, so that the connection can be used again, unless it is longer than limit.
+func readAll(resp *http.Response, limit int64) ([]byte, error) {
 	if resp.ContentLength > limit {
-		return buf, ErrTooLarge
+		return nil, ErrTooLarge
 	}
-	// One byte more than expected, so that the end is seen without growing.
-	buf = slices.Grow(buf[:0], int(max(resp.ContentLength, firstRead))+1)
-	for {
-		n, err := resp.Body.Read(buf[len(buf):cap(buf)])
-		buf = buf[:len(buf)+n]
-		switch {
-		case int64(len(buf)) > limit:
-			return buf, ErrTooLarge
-		case errors.Is(err, io.EOF):
-			return buf, nil
-		case err != nil:
-			return buf, err
-		case len(buf) == cap(buf):
-			buf = slices.Grow(buf, len(buf))
-		}
+	body, err := io.ReadAll(io.LimitReader(resp.Body, limit+1))
+	if int64(len(body)) > limit {
+		return nil, ErrTooLarge
 	}
+	return body, err
 }
 
-// decode takes over a 2xx answer. Fields that out does not have are ignored.
+// decode decodes the body of a 2xx response into out. Unknown fields are ignored.
 func decode(status int, body []byte, out any) error {
 	if _, nothing := out.(*struct{}); nothing || out == nil || status == http.StatusNoContent {
 		return nil
@@ -54,14 +34,14 @@ func decode(status int, body []byte, out any) error {
 	return nil
 }
 
-// problem is what is used of a remote application/problem+json.
+// problem holds the members that are used of a remote application/problem+json.
 type problem struct {
 	Error     string `json:"error"`
 	Code      string `json:"code"`
 	RequestID string `json:"requestId"`
 }
 
-// parseProblem takes what it finds; an error answer need not be one of ours.
+// parseProblem returns the members it finds; the response need not be from one of our services.
 func parseProblem(body []byte) problem {
 	var p problem
 	if json.Unmarshal(body, &p) != nil {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"strings"
 
 	"github.com/go-troika/troika/pkg/breaker"
 )
@@ -38,11 +39,11 @@ func Delete(ctx context.Context, c *Client, path string, opts ...Option) error {
 	return err
 }
 
-// send carries out one call; a nil body is none.
+// send makes one call; a nil body sends none.
 func send[T any](ctx context.Context, c *Client, method, path string, body any, opts []Option) (T, error) {
 	var out, zero T
-	call := newCall(method, path, nil, &out, opts)
-	if err := call.prepare(body); err != nil {
+	call := newCall(method, path, &out, opts)
+	if err := call.encode(body); err != nil {
 		return zero, c.fail(ctx, call, breaker.Ignore, err)
 	}
 	if err := c.do(ctx, call); err != nil {
@@ -51,9 +52,12 @@ func send[T any](ctx context.Context, c *Client, method, path string, body any, 
 	return out, nil
 }
 
-func (c *call) prepare(body any) (err error) {
-	if err := checkTarget(c.target); err != nil || body == nil {
-		return err
+func (c *call) encode(body any) (err error) {
+	if !strings.HasPrefix(c.target, "/") {
+		return fmt.Errorf("path %q does not begin with a slash", c.target)
+	}
+	if body == nil {
+		return nil
 	}
 	if c.body, err = json.Marshal(body); err != nil {
 		return fmt.Errorf("encode body: %w", err)
