@@ -18,9 +18,6 @@ import (
 // eventVerbs lists the verbs of "stack events".
 var eventVerbs = []string{"status", "dead", "waiting", "redrive", "discard", "replay", "pause", "resume", "partitions"}
 
-// eventTimeout bounds one request of "stack events".
-const eventTimeout = 40 * time.Second
-
 // events looks after the events that a service consumes and publishes; see docs/events.md.
 func (a *app) events(ctx context.Context, args []string) error {
 	fs := a.flags("events")
@@ -88,7 +85,7 @@ func (a *app) adminURL(ctx context.Context, service string) (string, error) {
 
 // sendEvents sends a request as the operator and prints the response.
 func (a *app) sendEvents(ctx context.Context, service, method, url string, body any) error {
-	ctx, cancel := context.WithTimeout(ctx, eventTimeout)
+	ctx, cancel := context.WithTimeout(ctx, 40*time.Second)
 	defer cancel()
 	sign, err := a.signer("gateway")
 	if err != nil {

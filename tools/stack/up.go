@@ -163,18 +163,17 @@ func (a *app) attached(ctx context.Context) stack.Handle {
 		candidates = names
 	}
 	for _, name := range candidates {
-		if c, ok := local.Attach(ctx, checkout.RunPath(a.Root, name)); ok && a.world != stack.Docker {
-			return c
+		if a.world != stack.Docker {
+			if c, ok := local.Attach(ctx, checkout.RunPath(a.Root, name)); ok {
+				return c
+			}
 		}
-	}
-	for _, name := range candidates {
-		if a.world == stack.Local {
-			break
-		}
-		d := &docker.Stack{Options: a.Options}
-		d.Name = name
-		if status, err := d.Status(ctx); err == nil && status.Running() {
-			return d
+		if a.world != stack.Local {
+			d := &docker.Stack{Options: a.Options}
+			d.Name = name
+			if status, err := d.Status(ctx); err == nil && status.Running() {
+				return d
+			}
 		}
 	}
 	return nil

@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// ErrRunning says that a stack of that name is up already.
+// ErrRunning is the error if a stack of that name is up already.
 var ErrRunning = errors.New("already running")
 
 // reaperTime is longer than a reaper needs to end what a killed stack left.
@@ -30,24 +30,11 @@ type RunDir struct {
 // of root.
 func RunPath(root, name string) string {
 	sum := sha256.Sum256(fmt.Appendf(nil, "%d %s", os.Geteuid(), root))
-	return filepath.Join(runBase(), fmt.Sprintf("stack-%x-%s", sum[:4], name))
-}
-
-// runBase is the temporary folder, or /tmp where root's own is closed to the
-// other user that Postgres must run as.
-func runBase() string {
 	base := os.TempDir()
-	if os.Geteuid() != 0 {
-		return base
+	if os.Geteuid() == 0 {
+		base = "/tmp" // root's own may be closed to the user that Postgres runs as
 	}
-	for d := base; ; d = filepath.Dir(d) {
-		if info, err := os.Stat(d); err != nil || info.Mode()&0o001 == 0 {
-			return "/tmp"
-		}
-		if d == filepath.Dir(d) {
-			return base
-		}
-	}
+	return filepath.Join(base, fmt.Sprintf("stack-%x-%s", sum[:4], name))
 }
 
 // SocketIn returns the path of the control socket in a run folder.

@@ -62,8 +62,8 @@ func (s *Story) Play(ctx context.Context) error {
 	}{
 		{"create a user", s.createUser},
 		{"its profile appears through the event user.created", s.profileAppears},
-		{"place an order; order-service asks user-service through the circuit breaker", s.placeOrder},
-		{"kill user-service: the breaker opens and answers in its place", s.breakerOpens},
+		{"place an order; order-service calls user-service through the circuit breaker", s.placeOrder},
+		{"kill user-service: the breaker opens", s.breakerOpens},
 		{"restore user-service: half-open, closed, and the order is completed", s.restore},
 	}
 	for i, step := range steps {

@@ -63,7 +63,7 @@ func (s *Stack) newRedis(bin machine.Found, owner *syscall.Credential) (*part, e
 	}, nil
 }
 
-// probeRedis sends a PING; the answer of a server that still loads its file is -LOADING.
+// probeRedis sends a PING. A server that still loads its file replies -LOADING.
 func probeRedis(address, password string) error {
 	conn, err := net.DialTimeout("tcp", address, time.Second)
 	if err != nil {

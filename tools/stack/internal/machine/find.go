@@ -52,7 +52,7 @@ var (
 // Found is a program on this machine.
 type Found struct {
 	Path    string
-	Version string // as the program says it; "" where Major is 0
+	Version string // as the program prints it; "" if Major is 0
 }
 
 // Dir returns the folder the program lies in.

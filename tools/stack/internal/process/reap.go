@@ -52,8 +52,9 @@ func reap(in io.Reader) {
 // within 7 s (Postgres gives its own children 5 s).
 func endPrograms(programs map[int]syscall.Signal) {
 	left := map[int]bool{}
+	processes := readTable()
 	for pid, sig := range programs {
-		for _, p := range Tree(pid) {
+		for _, p := range processes.tree(pid) {
 			left[p] = true
 			_ = syscall.Kill(p, syscall.SIGCONT)
 			if sig == syscall.SIGKILL {
@@ -73,7 +74,8 @@ func endPrograms(programs map[int]syscall.Signal) {
 // allGone waits until none of pids runs, and deletes those that ended.
 func allGone(pids map[int]bool, limit time.Duration) bool {
 	for deadline := time.Now().Add(limit); ; {
-		maps.DeleteFunc(pids, func(pid int, _ bool) bool { return !Alive(pid) })
+		processes := readTable()
+		maps.DeleteFunc(pids, func(pid int, _ bool) bool { return !processes.alive(pid) })
 		if len(pids) == 0 || time.Now().After(deadline) {
 			return len(pids) == 0
 		}

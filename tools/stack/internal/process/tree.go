@@ -12,30 +12,19 @@ import (
 )
 
 // Tree returns pid and all its descendants, parents before children.
-func Tree(pid int) []int {
-	children := map[int][]int{}
-	for child, info := range table() {
-		children[info.parent] = append(children[info.parent], child)
-	}
-	tree := []int{pid}
-	for i := 0; i < len(tree); i++ {
-		slices.Sort(children[tree[i]])
-		tree = append(tree, children[tree[i]]...)
-	}
-	return tree
-}
+func Tree(pid int) []int { return readTable().tree(pid) }
 
 // Memory returns the resident bytes of pid and its descendants. Memory that a
 // descendant shares with others is counted once where the system tells it
 // apart (Linux).
 func Memory(pid int) int64 {
 	var sum int64
-	processes := table()
-	for i, p := range Tree(pid) {
+	t := readTable()
+	for i, p := range t.tree(pid) {
 		var size, resident, shared int64
 		statm, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", p))
 		if err != nil {
-			sum += processes[p].rss
+			sum += t[p].rss
 			continue
 		}
 		if _, _ = fmt.Sscan(string(statm), &size, &resident, &shared); i > 0 {
@@ -47,10 +36,10 @@ func Memory(pid int) int64 {
 }
 
 // Alive reports whether pid is running; a zombie is not.
-func Alive(pid int) bool {
-	info, ok := table()[pid]
-	return ok && !strings.HasPrefix(info.state, "Z") && !strings.HasPrefix(info.state, "X")
-}
+func Alive(pid int) bool { return readTable().alive(pid) }
+
+// table has every process by its pid.
+type table map[int]processInfo
 
 type processInfo struct {
 	parent int
@@ -58,9 +47,27 @@ type processInfo struct {
 	rss    int64 // bytes; from ps only
 }
 
-// table returns every process, from /proc (proc_pid_stat(5)) or from ps.
-func table() map[int]processInfo {
-	all := map[int]processInfo{}
+func (t table) alive(pid int) bool {
+	info, ok := t[pid]
+	return ok && !strings.HasPrefix(info.state, "Z") && !strings.HasPrefix(info.state, "X")
+}
+
+func (t table) tree(pid int) []int {
+	children := map[int][]int{}
+	for child, info := range t {
+		children[info.parent] = append(children[info.parent], child)
+	}
+	tree := []int{pid}
+	for i := 0; i < len(tree); i++ {
+		slices.Sort(children[tree[i]])
+		tree = append(tree, children[tree[i]]...)
+	}
+	return tree
+}
+
+// readTable reads /proc (proc_pid_stat(5)), or runs ps where there is none.
+func readTable() table {
+	all := table{}
 	stats, _ := filepath.Glob("/proc/[0-9]*/stat")
 	for _, path := range stats {
 		stat, err := os.ReadFile(path)

@@ -99,7 +99,7 @@ func (p Part) Is(name string) bool {
 // TestVariable returns the variable in which tests expect the URL of Postgres or Redis.
 func (p Part) TestVariable() string { return "TEST_" + strings.ToUpper(p.Name) + "_URL" }
 
-// Announce writes one line that says the part is ready.
+// Announce writes a line about a part that is ready.
 func (p Part) Announce(out io.Writer) {
 	fmt.Fprintf(out, "%-20s port %-6s ready in %-6s %s\n", p.Name, orDash(p.Port), millis(p.ReadyMS), p.Detail)
 }
