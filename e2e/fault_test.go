@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/go-troika/troika/e2e/front"
+	"github.com/go-troika/troika/e2e/client"
 	"github.com/go-troika/troika/e2e/world"
 )
 
@@ -24,8 +24,8 @@ const recovery = 20 * time.Second
 
 func TestBreakerOpensAndCloses(t *testing.T) {
 	harming(t, func(b *bundle) {
-		user := b.front.Register()
-		b.front.Place(user.ID)
+		user := b.register()
+		b.place(user.ID)
 		b.during(world.User, func() {
 			for range 5 { // more than it takes to open
 				b.refused(user.ID)
@@ -38,8 +38,8 @@ func TestBreakerOpensAndCloses(t *testing.T) {
 				b.Errorf("refused in %v, want it at once", fastest)
 			}
 		})
-		front.Eventually(b, recovery, func() error {
-			a := b.front.Do(world.Order, http.MethodPost, "/orders", front.NewOrder(user.ID))
+		eventually(b, recovery, func() error {
+			a := b.do(world.Order, http.MethodPost, "/orders", newOrder(user.ID))
 			if a.Status != http.StatusCreated {
 				return fmt.Errorf("user-service is back, and an order gets %d: %s", a.Status, a.Body)
 			}
@@ -49,9 +49,9 @@ func TestBreakerOpensAndCloses(t *testing.T) {
 }
 
 // refused places an order that cannot be checked and must not be taken.
-func (b *bundle) refused(userID string) front.Answer {
+func (b *bundle) refused(userID string) client.Response {
 	b.Helper()
-	a := b.front.Do(world.Order, http.MethodPost, "/orders", front.NewOrder(userID))
+	a := b.do(world.Order, http.MethodPost, "/orders", newOrder(userID))
 	wait, err := strconv.Atoi(a.Header.Get("Retry-After"))
 	if a.Status != http.StatusServiceUnavailable || err != nil || wait < 1 {
 		b.Errorf("status %d, Retry-After %q, want 503 and seconds: %s", a.Status, a.Header.Get("Retry-After"), a.Body)
@@ -61,16 +61,16 @@ func (b *bundle) refused(userID string) front.Answer {
 
 func TestHungUserServiceDoesNotHangOrders(t *testing.T) {
 	harming(t, func(b *bundle) {
-		user := b.front.Register()
+		user := b.register()
 		b.must(b.world.Pause(b.Context(), world.User))
-		a, err := b.front.Try(world.Order, http.MethodPost, "/orders", front.NewOrder(user.ID))
+		a, err := b.try(world.Order, http.MethodPost, "/orders", newOrder(user.ID))
 		b.must(b.world.Resume(b.Context(), world.User))
 		b.must(err)
 		if a.Status != http.StatusServiceUnavailable || a.Took > 7*time.Second {
 			b.Errorf("status %d after %v, want 503 within the client's 5 s: %s", a.Status, a.Took, a.Body)
 		}
-		front.Eventually(b, recovery, func() error {
-			a := b.front.Do(world.Order, http.MethodPost, "/orders", front.NewOrder(user.ID))
+		eventually(b, recovery, func() error {
+			a := b.do(world.Order, http.MethodPost, "/orders", newOrder(user.ID))
 			if a.Status != http.StatusCreated {
 				return fmt.Errorf("order after the pause: %d: %s", a.Status, a.Body)
 			}
@@ -81,43 +81,43 @@ func TestHungUserServiceDoesNotHangOrders(t *testing.T) {
 
 func TestConsumerDownLosesNothing(t *testing.T) {
 	harming(t, func(b *bundle) {
-		before := b.front.Register()
-		b.front.AwaitProfile(before.ID, soon, front.Exists)
-		var users []front.User
+		before := b.register()
+		b.awaitProfile(before.ID, soon, exists)
+		var users []client.User
 		b.during(world.Profile, func() {
 			for range 20 {
-				users = append(users, b.front.Register())
+				users = append(users, b.register())
 			}
-			b.front.Buy(before.ID, 5)
+			b.buy(before.ID, 5)
 		})
 		for _, user := range users {
-			b.front.AwaitProfile(user.ID, recovery, front.Exists)
+			b.awaitProfile(user.ID, recovery, exists)
 		}
-		b.front.AwaitProfile(before.ID, recovery, front.Counted(5))
+		b.awaitProfile(before.ID, recovery, counted(5))
 	})
 }
 
 func TestWipedRedisLosesNothing(t *testing.T) {
 	harming(t, func(b *bundle) {
-		user := b.front.Register()
-		b.front.AwaitProfile(user.ID, soon, front.Exists)
-		b.front.Buy(user.ID, 3)
+		user := b.register()
+		b.awaitProfile(user.ID, soon, exists)
+		b.buy(user.ID, 3)
 
 		b.must(b.world.Wipe(b.Context(), world.Redis))
-		orders := make([]front.Order, 0, 4)
+		orders := make([]client.Order, 0, 4)
 		for range cap(orders) {
-			orders = append(orders, b.front.Place(user.ID))
+			orders = append(orders, b.place(user.ID))
 		}
 		for _, order := range orders {
-			b.front.Complete(order.ID)
+			b.complete(order.ID)
 		}
-		newcomer := b.front.Register()
+		newcomer := b.register()
 		b.must(b.world.Start(b.Context(), world.Redis))
 
-		b.front.AwaitProfile(user.ID, recovery, front.Counted(7))
-		b.front.AwaitProfile(newcomer.ID, recovery, front.Exists)
-		b.front.Buy(user.ID, 5) // anything applied twice shows in the count
-		b.front.AwaitProfile(user.ID, recovery, front.Counted(12))
+		b.awaitProfile(user.ID, recovery, counted(7))
+		b.awaitProfile(newcomer.ID, recovery, exists)
+		b.buy(user.ID, 5) // anything applied twice shows in the count
+		b.awaitProfile(user.ID, recovery, counted(12))
 		b.logsAreJSON() // what libraries say of the loss included
 	})
 }
@@ -128,22 +128,22 @@ func TestKilledPublisherLosesNothing(t *testing.T) {
 		created := &ids{}
 		var writers sync.WaitGroup
 		for range 4 {
-			writers.Go(func() { created.register(ctx, b.front) })
+			writers.Go(func() { created.register(ctx, b) })
 		}
-		front.Eventually(b, soon, created.atLeast(40))
+		eventually(b, soon, created.atLeast(40))
 		b.during(world.User, func() {})
-		front.Eventually(b, recovery, created.atLeast(created.len()+40))
+		eventually(b, recovery, created.atLeast(created.len()+40))
 		stop()
 		writers.Wait()
 
-		users := idsOf(front.All[front.User](b.front, world.User, "/users"), func(u front.User) string { return u.ID })
+		users := idsOf(all[client.User](b, world.User, "/users"), func(u client.User) string { return u.ID })
 		for _, id := range created.all {
 			if _, found := slices.BinarySearch(users, id); !found {
 				b.Errorf("user %s was answered 201 and is gone", id)
 			}
 		}
-		front.Eventually(b, recovery, func() error {
-			profiles := idsOf(front.All[front.Profile](b.front, world.Profile, "/profiles"), func(p front.Profile) string { return p.UserID })
+		eventually(b, recovery, func() error {
+			profiles := idsOf(all[profile](b, world.Profile, "/profiles"), func(p profile) string { return p.UserID })
 			if !slices.Equal(users, profiles) {
 				return fmt.Errorf("%d users and %d profiles, want the same", len(users), len(profiles))
 			}
@@ -184,14 +184,14 @@ func (s *ids) atLeast(n int) func() error {
 
 // register creates users until ctx is done; a creation without an answer may or
 // may not have happened.
-func (s *ids) register(ctx context.Context, f *front.Front) {
+func (s *ids) register(ctx context.Context, b *bundle) {
 	for ctx.Err() == nil {
-		a, err := f.Try(world.User, http.MethodPost, "/users", front.NewUser())
+		a, err := b.try(world.User, http.MethodPost, "/users", client.NewUser())
 		if err != nil || a.Status != http.StatusCreated {
 			continue
 		}
-		var user front.User
-		if user, err = front.Parse[front.User](a); err != nil {
+		var user client.User
+		if user, err = client.Parse[client.User](a); err != nil {
 			continue
 		}
 		s.mu.Lock()

@@ -3,6 +3,7 @@ package e2e_test
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"os"
 	"slices"
 	"strings"
@@ -10,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/go-troika/troika/e2e/front"
+	"github.com/go-troika/troika/e2e/client"
 	"github.com/go-troika/troika/e2e/world"
 	"github.com/go-troika/troika/e2e/world/containers"
 	"github.com/go-troika/troika/e2e/world/processes"
@@ -92,8 +93,8 @@ func closeAll() error {
 // bundle is what a scenario works with.
 type bundle struct {
 	*testing.T
-	world world.World
-	front *front.Front
+	world  world.World
+	client *client.Client
 }
 
 // harming runs a scenario that breaks parts, alone in each chosen world. It
@@ -127,7 +128,9 @@ func run(t *testing.T, l lazy, scenario func(b *bundle)) {
 			dump(t, w)
 		}
 	})
-	scenario(&bundle{t, w, front.New(t, w)})
+	c := client.New(&http.Transport{MaxIdleConnsPerHost: 16}, 15*time.Second)
+	t.Cleanup(c.Close)
+	scenario(&bundle{t, w, c})
 }
 
 // dump shows the end of what every service wrote, but for the lines of every

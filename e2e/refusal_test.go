@@ -7,15 +7,15 @@ import (
 	"testing"
 	"time"
 
-	"github.com/go-troika/troika/e2e/front"
+	"github.com/go-troika/troika/e2e/client"
 	"github.com/go-troika/troika/e2e/world"
 )
 
 func TestTokensAreRefused(t *testing.T) {
 	calling(t, func(b *bundle) {
-		good := front.Good(front.Caller, world.User)
+		good := client.Good(client.Caller, world.User)
 		signed := good.Sign(world.Secret)
-		none := front.Claims{"alg": "none", "typ": "JWT"}
+		none := client.Claims{"alg": "none", "typ": "JWT"}
 		now := time.Now()
 		for _, row := range []struct{ name, token, text string }{
 			{"missing", "", "Service token required"},
@@ -24,21 +24,21 @@ func TestTokensAreRefused(t *testing.T) {
 			{"altered signature", signed[:len(signed)-2] + swap(signed[len(signed)-2:]), "Invalid service token"},
 			{"stripped signature", signed[:strings.LastIndex(signed, ".")+1], "Invalid service token"},
 			{"alg none", good.SignAs(none, sha512.New, world.Secret), "Invalid service token"},
-			{"HS512 with the right secret", good.SignAs(front.Claims{"alg": "HS512"}, sha512.New, world.Secret), "Invalid service token"},
-			{"for another service", front.Good(front.Caller, world.Order).Sign(world.Secret), "Invalid service token"},
+			{"HS512 with the right secret", good.SignAs(client.Claims{"alg": "HS512"}, sha512.New, world.Secret), "Invalid service token"},
+			{"for another service", client.Good(client.Caller, world.Order).Sign(world.Secret), "Invalid service token"},
 			{"issuer is not the service", good.With("iss", "order-service").Sign(world.Secret), "Invalid service token"},
 			{"no service", good.With("service", nil).Sign(world.Secret), "Invalid service token"},
 			{"no end", good.With("exp", nil).Sign(world.Secret), "Invalid service token"},
 			{"past its end", good.With("iat", now.Add(-2*time.Hour).Unix()).With("exp", now.Add(-time.Hour).Unix()).Sign(world.Secret), "Invalid service token"},
 			{"ten years of life", good.With("exp", now.AddDate(10, 0, 0).Unix()).Sign(world.Secret), "Invalid service token"},
 		} {
-			a := b.front.Do(world.User, http.MethodGet, "/users", nil, front.Header("X-Service-Token", row.token))
-			b.problem(row.name, a, http.StatusUnauthorized, row.text)
+			a := b.do(world.User, http.MethodGet, "/users", nil, client.Header("X-Service-Token", row.token))
+			b.isProblem(row.name, a, http.StatusUnauthorized, row.text)
 		}
 		for _, caller := range []string{world.Order, "stranger"} {
-			token := front.Good(caller, world.User).Sign(world.Secret)
-			a := b.front.Do(world.User, http.MethodGet, "/users", nil, front.Header("X-Service-Token", token))
-			b.problem("caller "+caller, a, http.StatusForbidden, "Caller not allowed")
+			token := client.Good(caller, world.User).Sign(world.Secret)
+			a := b.do(world.User, http.MethodGet, "/users", nil, client.Header("X-Service-Token", token))
+			b.isProblem("caller "+caller, a, http.StatusForbidden, "Caller not allowed")
 		}
 	})
 }
@@ -53,9 +53,9 @@ func swap(s string) string {
 	}, s)
 }
 
-// problem checks that an answer is the error body of RFC 9457 with the system's
+// isProblem checks that an answer is the error body of RFC 9457 with the system's
 // own fields, and that it tells nothing of what is inside.
-func (b *bundle) problem(name string, a front.Answer, status int, text string) {
+func (b *bundle) isProblem(name string, a client.Response, status int, text string) {
 	b.Helper()
 	if a.Status != status {
 		b.Errorf("%s: status %d, want %d: %.300s", name, a.Status, status, a.Body)
@@ -64,7 +64,7 @@ func (b *bundle) problem(name string, a front.Answer, status int, text string) {
 	if kind := a.Header.Get("Content-Type"); kind != "application/problem+json" {
 		b.Errorf("%s: Content-Type %q", name, kind)
 	}
-	p, err := front.Parse[front.Problem](a)
+	p, err := client.Parse[problem](a)
 	if err != nil {
 		b.Errorf("%s: %v", name, err)
 		return
@@ -91,12 +91,12 @@ func TestBadInput(t *testing.T) {
 	const order = `"userId":"0199aa3e-7c00-7000-8000-000000000001"`
 	const item = `"items":[{"sku":"s","quantity":1,"unitPrice":1}]`
 	unknown := "/users/0199aa3e-7c00-7000-8000-00000000ffff"
-	plain := front.Header("Content-Type", "text/plain")
+	plain := client.Header("Content-Type", "text/plain")
 	calling(t, func(b *bundle) {
 		for _, row := range []struct {
 			name, service, method, path, body string
 			status                            int
-			changes                           []front.Change
+			changes                           []client.Change
 		}{
 			{"no body", world.User, "POST", "/users", "", 400, nil},
 			{"cut off", world.User, "POST", "/users", user[:20], 400, nil},
@@ -111,8 +111,8 @@ func TestBadInput(t *testing.T) {
 			{"not UTF-8", world.User, "POST", "/users", "{\"email\":\"a@example.com\",\"name\":\"\xff\"}", 400, nil},
 			{"absurd depth", world.User, "POST", "/users", strings.Repeat("[", 100_000), 400, nil},
 			{"email without a domain", world.User, "POST", "/users", `{"email":"a","name":"A"}`, 400, nil},
-			{"plain text", world.User, "POST", "/users", user, 415, []front.Change{plain}},
-			{"no content type", world.User, "POST", "/users", user, 415, []front.Change{front.Header("Content-Type", "")}},
+			{"plain text", world.User, "POST", "/users", user, 415, []client.Change{plain}},
+			{"no content type", world.User, "POST", "/users", user, 415, []client.Change{client.Header("Content-Type", "")}},
 			{"over 1 MiB", world.User, "POST", "/users", `{"name":"` + strings.Repeat("x", 1<<20) + `"}`, 413, nil},
 			{"id is no UUID", world.User, "GET", "/users/7", "", 400, nil},
 			{"unknown user", world.User, "GET", unknown, "", 404, nil},
@@ -137,38 +137,38 @@ func TestBadInput(t *testing.T) {
 			if row.method != http.MethodGet {
 				body = []byte(row.body)
 			}
-			a := b.front.Do(row.service, row.method, row.path, body, row.changes...)
-			b.problem(row.name, a, row.status, "")
+			a := b.do(row.service, row.method, row.path, body, row.changes...)
+			b.isProblem(row.name, a, row.status, "")
 		}
 	})
 }
 
 func TestConflictingRequests(t *testing.T) {
 	calling(t, func(b *bundle) {
-		body := front.NewUser()
-		user := front.Decode[front.User](b, b.front.Do(world.User, http.MethodPost, "/users", body), http.StatusCreated)
-		b.problem("taken email", b.front.Do(world.User, http.MethodPost, "/users", body), http.StatusConflict, "")
+		body := client.NewUser()
+		user := decode[client.User](b, b.do(world.User, http.MethodPost, "/users", body), http.StatusCreated)
+		b.isProblem("taken email", b.do(world.User, http.MethodPost, "/users", body), http.StatusConflict, "")
 
-		order := b.front.Place(user.ID)
+		order := b.place(user.ID)
 		cancel := "/orders/" + order.ID + "/cancel"
 		for range 2 { // the second changes nothing and says the same
-			if got := front.Decode[front.Order](b, b.front.Do(world.Order, http.MethodPost, cancel, nil), http.StatusOK); got.Status != "cancelled" {
+			if got := decode[client.Order](b, b.do(world.Order, http.MethodPost, cancel, nil), http.StatusOK); got.Status != "cancelled" {
 				b.Errorf("cancelled order is %+v", got)
 			}
 		}
-		complete := b.front.Do(world.Order, http.MethodPost, "/orders/"+order.ID+"/complete", nil)
-		b.problem("completing a cancelled order", complete, http.StatusConflict, "")
+		complete := b.do(world.Order, http.MethodPost, "/orders/"+order.ID+"/complete", nil)
+		b.isProblem("completing a cancelled order", complete, http.StatusConflict, "")
 	})
 }
 
 func TestOneAnswerListsAllInvalidFields(t *testing.T) {
 	calling(t, func(b *bundle) {
-		a := b.front.Do(world.Order, http.MethodPost, "/orders", map[string]any{
+		a := b.do(world.Order, http.MethodPost, "/orders", map[string]any{
 			"userId": "someone", "currency": "dollars", "colour": "red",
 			"items": []map[string]any{{"sku": "", "quantity": 0, "unitPrice": 1}},
 		})
-		b.problem("five problems", a, http.StatusBadRequest, "")
-		p, err := front.Parse[front.Problem](a)
+		b.isProblem("five problems", a, http.StatusBadRequest, "")
+		p, err := client.Parse[problem](a)
 		b.must(err)
 		fields := map[string]bool{}
 		for _, f := range p.Errors {

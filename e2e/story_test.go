@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/go-troika/troika/e2e/front"
+	"github.com/go-troika/troika/e2e/client"
 	"github.com/go-troika/troika/e2e/world"
 )
 
@@ -16,49 +16,49 @@ const soon = 10 * time.Second
 
 func TestStory(t *testing.T) {
 	calling(t, func(b *bundle) {
-		user := b.front.Register()
-		b.front.AwaitProfile(user.ID, soon, func(p front.Profile) error {
+		user := b.register()
+		b.awaitProfile(user.ID, soon, func(p profile) error {
 			if p.DisplayName != user.Name || p.CompletedOrders != 0 {
 				return fmt.Errorf("profile is %+v", p)
 			}
 			return nil
 		})
 
-		order := b.front.Place(user.ID)
-		if order.Status != "pending" || order.Total != front.OrderTotal || order.UserID != user.ID {
+		order := b.place(user.ID)
+		if order.Status != "pending" || order.Total != orderTotal || order.UserID != user.ID {
 			b.Errorf("placed order is %+v", order)
 		}
-		if completed := b.front.Complete(order.ID); completed.Status != "completed" {
+		if completed := b.complete(order.ID); completed.Status != "completed" {
 			b.Errorf("completed order is %+v", completed)
 		}
-		b.front.AwaitProfile(user.ID, soon, front.Counted(1))
+		b.awaitProfile(user.ID, soon, counted(1))
 
-		if again := b.front.Complete(order.ID); again.Status != "completed" {
+		if again := b.complete(order.ID); again.Status != "completed" {
 			b.Errorf("order completed again is %+v", again)
 		}
-		b.front.Buy(user.ID, 2)
-		b.front.AwaitProfile(user.ID, soon, front.Counted(3))
+		b.buy(user.ID, 2)
+		b.awaitProfile(user.ID, soon, counted(3))
 	})
 }
 
 func TestUpdateAndDeletionReachTheProfile(t *testing.T) {
 	calling(t, func(b *bundle) {
-		user := b.front.Register()
-		b.front.AwaitProfile(user.ID, soon, front.Exists)
-		name := front.Unique("lead dog")
-		b.front.Do(world.User, http.MethodPatch, "/users/"+user.ID, map[string]string{"name": name})
-		b.front.AwaitProfile(user.ID, soon, func(p front.Profile) error {
+		user := b.register()
+		b.awaitProfile(user.ID, soon, exists)
+		name := client.Unique("lead dog")
+		b.do(world.User, http.MethodPatch, "/users/"+user.ID, map[string]string{"name": name})
+		b.awaitProfile(user.ID, soon, func(p profile) error {
 			if p.DisplayName != name {
 				return fmt.Errorf("display name is %q, want %q", p.DisplayName, name)
 			}
 			return nil
 		})
 
-		if a := b.front.Do(world.User, http.MethodDelete, "/users/"+user.ID, nil); a.Status != http.StatusNoContent {
+		if a := b.do(world.User, http.MethodDelete, "/users/"+user.ID, nil); a.Status != http.StatusNoContent {
 			b.Fatalf("delete: status %d: %s", a.Status, a.Body)
 		}
-		front.Eventually(b, soon, func() error {
-			if a := b.front.Do(world.Profile, http.MethodGet, "/profiles/"+user.ID, nil); a.Status != http.StatusNotFound {
+		eventually(b, soon, func() error {
+			if a := b.do(world.Profile, http.MethodGet, "/profiles/"+user.ID, nil); a.Status != http.StatusNotFound {
 				return fmt.Errorf("status %d, want 404: %s", a.Status, a.Body)
 			}
 			return nil
@@ -70,22 +70,22 @@ func TestTraceTravels(t *testing.T) {
 	calling(t, func(b *bundle) {
 		const span = "00f067aa0ba902b7"
 		trace := randomHex(16)
-		given := front.Header("traceparent", "00-"+trace+"-"+span+"-01")
+		given := client.Header("traceparent", "00-"+trace+"-"+span+"-01")
 
-		a := b.front.Do(world.User, http.MethodPost, "/users", front.NewUser(), given)
-		user := front.Decode[front.User](b, a, http.StatusCreated)
+		a := b.do(world.User, http.MethodPost, "/users", client.NewUser(), given)
+		user := decode[client.User](b, a, http.StatusCreated)
 		if got := strings.ReplaceAll(a.Header.Get("X-Trace-ID"), "-", ""); got != trace {
 			b.Errorf("X-Trace-ID = %q, want that of the traceparent, %s", got, trace)
 		}
 		if got := a.Header.Get("X-Span-ID"); got == span || len(got) != 16 {
 			b.Errorf("X-Span-ID = %q, want one of the service's own", got)
 		}
-		b.front.AwaitProfile(user.ID, soon, front.Exists)
+		b.awaitProfile(user.ID, soon, exists)
 		b.awaitLog(world.Profile, trace) // through outbox, Redis and consumer
 
 		trace = randomHex(16)
-		given = front.Header("traceparent", "00-"+trace+"-"+span+"-01")
-		a = b.front.Do(world.Order, http.MethodPost, "/orders", front.NewOrder(user.ID), given)
+		given = client.Header("traceparent", "00-"+trace+"-"+span+"-01")
+		a = b.do(world.Order, http.MethodPost, "/orders", newOrder(user.ID), given)
 		if a.Status != http.StatusCreated {
 			b.Fatalf("order: status %d: %s", a.Status, a.Body)
 		}
@@ -96,7 +96,7 @@ func TestTraceTravels(t *testing.T) {
 // awaitLog waits until a service has logged a line of the trace.
 func (b *bundle) awaitLog(service, trace string) {
 	b.Helper()
-	front.Eventually(b, soon, func() error {
+	eventually(b, soon, func() error {
 		text, err := b.world.Logs(b.Context(), service)
 		if err == nil && !strings.Contains(text, `"trace_id":"`+trace+`"`) {
 			err = fmt.Errorf("%s has logged nothing of trace %s", service, trace)
@@ -107,25 +107,25 @@ func (b *bundle) awaitLog(service, trace string) {
 
 func TestIdempotencyKeyReplays(t *testing.T) {
 	calling(t, func(b *bundle) {
-		user := b.front.Register()
-		key := front.Header("Idempotency-Key", front.Unique("key"))
-		order := front.NewOrder(user.ID)
+		user := b.register()
+		key := client.Header("Idempotency-Key", client.Unique("key"))
+		order := newOrder(user.ID)
 
-		first := b.front.Do(world.Order, http.MethodPost, "/orders", order, key)
+		first := b.do(world.Order, http.MethodPost, "/orders", order, key)
 		if first.Status != http.StatusCreated {
 			b.Fatalf("first: status %d: %s", first.Status, first.Body)
 		}
-		second := b.front.Do(world.Order, http.MethodPost, "/orders", order, key)
+		second := b.do(world.Order, http.MethodPost, "/orders", order, key)
 		if second.Status != first.Status || string(second.Body) != string(first.Body) {
 			b.Errorf("second: %d %s\nwant the first byte for byte: %d %s", second.Status, second.Body, first.Status, first.Body)
 		}
 
 		order["currency"] = "EUR"
-		other := b.front.Do(world.Order, http.MethodPost, "/orders", order, key)
+		other := b.do(world.Order, http.MethodPost, "/orders", order, key)
 		if other.Status != http.StatusUnprocessableEntity && other.Status != http.StatusConflict {
 			b.Errorf("another order under the same key: status %d, want a refusal: %s", other.Status, other.Body)
 		}
-		if all := front.Get[struct{ Items []front.Order }](b.front, world.Order, "/orders?userId="+user.ID); len(all.Items) != 1 {
+		if all := decode[struct{ Items []client.Order }](b, b.do(world.Order, http.MethodGet, "/orders?userId="+user.ID, nil), http.StatusOK); len(all.Items) != 1 {
 			b.Errorf("%d orders, want 1", len(all.Items))
 		}
 	})
@@ -133,18 +133,18 @@ func TestIdempotencyKeyReplays(t *testing.T) {
 
 func TestEveryServiceTellsOfItself(t *testing.T) {
 	calling(t, func(b *bundle) {
-		stranger := front.Header("X-Service-Token", "")
+		stranger := client.Header("X-Service-Token", "")
 		for _, service := range world.Services {
 			for path, want := range map[string]string{
 				"/livez": "alive", "/readyz": "ready", "/openapi.yaml": "openapi:", "/docs": "<html",
 			} {
-				a := b.front.Do(service, http.MethodGet, path, nil, stranger)
+				a := b.do(service, http.MethodGet, path, nil, stranger)
 				if a.Status != http.StatusOK || !strings.Contains(string(a.Body), want) {
 					b.Errorf("%s%s: %d %.200s, want 200 with %q", service, path, a.Status, a.Body, want)
 				}
 			}
 			// After the harm of other scenarios it may be unhealthy; it says so in the same shape.
-			a := b.front.Do(service, http.MethodGet, "/health", nil, stranger)
+			a := b.do(service, http.MethodGet, "/health", nil, stranger)
 			for _, want := range []string{`"status":"`, `"metrics":{`, `"requests":{`, `"timestamp":"`} {
 				if !strings.Contains(string(a.Body), want) {
 					b.Errorf("%s/health: %d %.300s, want %s in it", service, a.Status, a.Body, want)
@@ -165,13 +165,13 @@ func TestEveryServiceTellsOfItself(t *testing.T) {
 
 func TestCallsReachEveryReplica(t *testing.T) {
 	calling(t, func(b *bundle) {
-		user := b.front.Register()
+		user := b.register()
 		before := b.lookups()
 		if len(before) != world.Replicas {
 			b.Fatalf("%d instances of user-service, want %d", len(before), world.Replicas)
 		}
-		front.Eventually(b, soon, func() error {
-			b.front.Place(user.ID)
+		eventually(b, soon, func() error {
+			b.place(user.ID)
 			for i, n := range b.lookups() {
 				if n == before[i] {
 					return fmt.Errorf("instance %d of %d was asked for no user", i+1, world.Replicas)

@@ -120,6 +120,15 @@ func (s *Stack) Do(ctx context.Context, verb, name string) error {
 	return err
 }
 
+// EmptyRedis removes the data of a Redis that does not run.
+func (s *Stack) EmptyRedis() error {
+	stored := filepath.Join(s.Dir, "redis", "appendonlydir")
+	if _, err := os.Stat(stored); err != nil {
+		return err
+	}
+	return os.RemoveAll(stored)
+}
+
 // Run runs the stack command for this stack and returns its standard output.
 func (s *Stack) Run(ctx context.Context, args ...string) ([]byte, error) {
 	cmd := exec.CommandContext(ctx, s.options.Command, append(args, "--name", s.options.Name)...)

@@ -1,125 +1,92 @@
 package durability
 
 import (
-	"bufio"
-	"bytes"
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
+	"math/rand/v2"
 	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
 	"time"
 
+	"github.com/go-troika/troika/e2e/client"
 	"github.com/go-troika/troika/e2e/driver"
-	"github.com/go-troika/troika/e2e/front"
 	"github.com/go-troika/troika/e2e/poll"
-	"github.com/go-troika/troika/e2e/world"
 )
 
-// client calls whichever instance answers, as often as it takes.
-type client struct {
-	stack   *stack
-	http    *http.Client
-	timeout time.Duration // of one attempt
+// api calls any instance of a service.
+type api struct {
+	*client.Client
+	stack *driver.Stack
 }
 
 const (
-	attempts = 400
-	between  = 25 * time.Millisecond
+	retryTime  = 2 * time.Minute
+	statusPath = "/events/status"
 )
 
-// call sends a request until an instance answers it with less than 500.
-func (c *client) call(ctx context.Context, caller, service, method, path string, in, out any) (int, error) {
-	var last error
-	for range attempts {
-		status, err := c.try(ctx, caller, service, method, path, in, out)
-		if err == nil {
-			return status, nil
-		}
-		last = err
-		if err := poll.Sleep(ctx, between); err != nil {
-			return 0, err
-		}
+// send sends a request to one of the instances. A status of 500 and above is an error.
+func (a *api) send(ctx context.Context, service, method, path string, body any, changes ...client.Change) (client.Response, error) {
+	instances := a.stack.Instances(service)
+	one := instances[rand.IntN(len(instances))]
+	base := one.URL
+	if path == statusPath { // operators' routes are on the admin port
+		base = one.Admin()
 	}
-	return 0, fmt.Errorf("%s %s: %w", method, path, last)
+	r, err := a.Send(ctx, service, method, base+path, body, changes...)
+	if err == nil && r.Status >= http.StatusInternalServerError {
+		err = unexpected(method+" "+path, r)
+	}
+	return r, err
 }
 
-func (c *client) try(ctx context.Context, caller, service, method, path string, in, out any) (int, error) {
-	ctx, cancel := context.WithTimeout(ctx, c.timeout)
-	defer cancel()
-	body, err := json.Marshal(in)
+// retry sends a request until an instance responds with less than 500.
+func (a *api) retry(
+	ctx context.Context, service, method, path string, body any, changes ...client.Change,
+) (r client.Response, err error) {
+	err = poll.Until(ctx, retryTime, func() (err error) {
+		r, err = a.send(ctx, service, method, path, body, changes...)
+		return err
+	})
+	return r, err
+}
+
+// retryFor is retry for a response of 200, which it decodes.
+func retryFor[T any](ctx context.Context, a *api, service, method, path string, body any, changes ...client.Change) (T, error) {
+	r, err := a.retry(ctx, service, method, path, body, changes...)
+	if err == nil && r.Status != http.StatusOK {
+		err = unexpected(method+" "+path, r)
+	}
 	if err != nil {
-		return 0, err
+		var none T
+		return none, err
 	}
-	req, err := http.NewRequestWithContext(ctx, method, c.stack.base(service, path)+path, bytes.NewReader(body))
-	if err != nil {
-		return 0, err
-	}
-	req.Header.Set("X-Service-Token", front.Good(caller, service).Sign(world.Secret))
-	req.Header.Set("Content-Type", "application/json")
-	if u, ok := in.(user); ok { // a repeated create makes nothing anew
-		req.Header.Set("Idempotency-Key", u.Email)
-	}
-	resp, err := c.http.Do(req)
-	if err != nil {
-		return 0, err
-	}
-	defer resp.Body.Close()
-	if resp.StatusCode >= 500 {
-		text, err := io.ReadAll(resp.Body)
-		return resp.StatusCode, errors.Join(fmt.Errorf("status %d: %s", resp.StatusCode, text), err)
-	}
-	if resp.StatusCode >= 300 {
-		return resp.StatusCode, nil
-	}
-	return resp.StatusCode, json.NewDecoder(resp.Body).Decode(out)
+	return client.Parse[T](r)
+}
+
+// list reads a list to its end.
+func list[T any](ctx context.Context, a *api, service, path string) ([]T, error) {
+	return client.All[T](path, url.Values{}, func(path string) (client.Response, error) {
+		return a.retry(ctx, service, http.MethodGet, path, nil)
+	})
+}
+
+// unexpected returns the error of a status other than the one that is wanted.
+func unexpected(what string, r client.Response) error {
+	return fmt.Errorf("%s: status %d: %s", what, r.Status, r.Body)
 }
 
 // metric reads one metric of an instance.
-func (c *client) metric(ctx context.Context, p driver.Part, name string) (float64, error) {
-	ctx, cancel := context.WithTimeout(ctx, time.Second)
-	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, fmt.Sprintf("http://127.0.0.1:%d/metrics", p.AdminPort), nil)
+func (a *api) metric(ctx context.Context, p driver.Part, name string) (float64, error) {
+	r, err := a.Send(ctx, p.Service, http.MethodGet, p.Admin()+"/metrics", nil)
 	if err != nil {
 		return 0, err
 	}
-	resp, err := c.http.Do(req)
-	if err != nil {
-		return 0, err
-	}
-	defer resp.Body.Close()
-	lines := bufio.NewScanner(resp.Body)
-	for lines.Scan() {
-		if value, found := strings.CutPrefix(lines.Text(), name+" "); found {
-			return strconv.ParseFloat(value, 64)
+	for line := range strings.Lines(string(r.Body)) {
+		if value, found := strings.CutPrefix(line, name+" "); found {
+			return strconv.ParseFloat(strings.TrimSpace(value), 64)
 		}
 	}
-	return 0, fmt.Errorf("%s has no %s: %w", p.Name, name, lines.Err())
-}
-
-// pages reads a list to its end.
-func pages[T any](ctx context.Context, c *client, service, path string) ([]T, error) {
-	var all []T
-	cursor := ""
-	for {
-		var page struct {
-			Items      []T    `json:"items"`
-			NextCursor string `json:"nextCursor"`
-		}
-		at := path + "?limit=100"
-		if cursor != "" {
-			at += "&cursor=" + cursor
-		}
-		status, err := c.call(ctx, front.Caller, service, http.MethodGet, at, nil, &page)
-		if err != nil || status != http.StatusOK {
-			return nil, unlike("list "+path, status, err)
-		}
-		all = append(all, page.Items...)
-		if cursor = page.NextCursor; cursor == "" {
-			return all, nil
-		}
-	}
+	return 0, fmt.Errorf("%s has no metric %s", p.Name, name)
 }

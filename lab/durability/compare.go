@@ -4,28 +4,23 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/go-troika/troika/e2e/client"
 	"github.com/go-troika/troika/e2e/world"
 )
-
-type user struct {
-	ID    string `json:"id,omitempty"`
-	Email string `json:"email,omitempty"`
-	Name  string `json:"name"`
-}
 
 type profile struct {
 	UserID      string `json:"userId"`
 	DisplayName string `json:"displayName"`
 }
 
-// compare wants users, events and profiles to tell the same: what was answered
-// is there, what is there has its events, and nothing else has.
+// compare compares users, events and profiles: each user that was acknowledged exists,
+// each that exists has its events and its profile, and there are no others.
 func (l *lab) compare(ctx context.Context) (string, error) {
-	users, err := pages[user](ctx, l.client, world.User, "/users")
+	users, err := list[client.User](ctx, l.api, world.User, "/users")
 	if err != nil {
 		return "", err
 	}
-	profiles, err := pages[profile](ctx, l.client, world.Profile, "/profiles")
+	profiles, err := list[profile](ctx, l.api, world.Profile, "/profiles")
 	if err != nil {
 		return "", err
 	}
@@ -54,7 +49,7 @@ func (l *lab) compare(ctx context.Context) (string, error) {
 		}
 	}
 	if lost > 0 {
-		return counts, fmt.Errorf("%d users were answered 201 and are gone", lost)
+		return counts, fmt.Errorf("%d users were acknowledged and are gone", lost)
 	}
 	return counts, nil
 }

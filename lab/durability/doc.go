@@ -1,8 +1,8 @@
-// Package durability harms a running system in one way after another, under
-// writers, and then counts: every user that was created has its events in the
+// Package durability applies one kind of fault after another to a running system, under
+// writers, and then compares: every user that was created has its events in the
 // log and one profile, the events of each user are in order, and nothing is
 // doubled. It kills instances, Redis and Postgres, stops the relay that leads,
-// takes Redis and its data away, and ends database sessions.
+// removes Redis and its data, and ends database sessions.
 //
 // Its test is the short form, part of make test. The long one takes about six
 // minutes and ends with a table; an earlier run's choices are repeated with its

@@ -6,11 +6,11 @@ import (
 	"fmt"
 	"net/http"
 
-	"github.com/go-troika/troika/e2e/front"
+	"github.com/go-troika/troika/e2e/client"
 	"github.com/go-troika/troika/e2e/world"
 )
 
-// history is what was read of the log of user-service.
+// history is the log of user-service as far as it was read.
 type history struct {
 	last      map[string]int64 // position read last, by partition
 	seen      map[string]bool  // ids of events
@@ -21,7 +21,7 @@ func newHistory() *history {
 	return &history{last: map[string]int64{}, seen: map[string]bool{}, revisions: map[string]int{}}
 }
 
-// event is what the log holds of one change.
+// event is an entry of the log.
 type event struct {
 	ID   string `json:"id"`
 	Key  string `json:"key"`
@@ -30,8 +30,8 @@ type event struct {
 	} `json:"data"`
 }
 
-// add wants each user's revisions without gap, repetition or disorder, and
-// positions without gap.
+// add appends an event. Each user's revisions, and the positions, must have no gap, no
+// repetition and be in order.
 func (h *history) add(part string, position int64, e event) error {
 	if position != h.last[part]+1 || h.seen[e.ID] || e.Data.Revision != h.revisions[e.Key]+1 {
 		return fmt.Errorf("log of partition %s at %d after %d: revision %d of %s after %d, seen %t",
@@ -41,19 +41,19 @@ func (h *history) add(part string, position int64, e event) error {
 	return nil
 }
 
-// readLog reads what is new in the log, as a subscriber may.
+// readLog reads what is new in the log, as a subscriber.
 func (l *lab) readLog(ctx context.Context) error {
-	var log struct {
+	type log struct {
 		Parts []struct {
 			Part string `json:"part"`
 		} `json:"parts"`
 	}
 	ask := map[string]any{"questions": []any{}}
-	status, err := l.client.call(ctx, world.Profile, world.User, http.MethodPost, "/events/log/ask", ask, &log)
-	if err != nil || status != http.StatusOK {
-		return unlike("read log", status, err)
+	parts, err := retryFor[log](ctx, l.api, world.User, http.MethodPost, "/events/log/ask", ask, asSubscriber)
+	if err != nil {
+		return err
 	}
-	for _, p := range log.Parts {
+	for _, p := range parts.Parts {
 		for more := true; more; {
 			if more, err = l.readPage(ctx, p.Part); err != nil {
 				return err
@@ -63,20 +63,25 @@ func (l *lab) readLog(ctx context.Context) error {
 	return nil
 }
 
+// asSubscriber sends a request to user-service as profile-service.
+func asSubscriber(r *http.Request) {
+	r.Header.Set("X-Service-Token", client.Good(world.Profile, world.User).Sign(world.Secret))
+}
+
 // readPage reads a page of a partition, and reports whether there may be more.
 func (l *lab) readPage(ctx context.Context, part string) (bool, error) {
-	var page struct {
+	type page struct {
 		Records []struct {
 			Pos      int64  `json:"pos,string"`
 			Envelope string `json:"envelope"`
 		} `json:"records"`
 	}
 	path := fmt.Sprintf("/events/log?part=%s&after=%d", part, l.log.last[part])
-	status, err := l.client.call(ctx, world.Profile, world.User, http.MethodGet, path, nil, &page)
-	if err != nil || status != http.StatusOK {
-		return false, unlike("read log", status, err)
+	p, err := retryFor[page](ctx, l.api, world.User, http.MethodGet, path, nil, asSubscriber)
+	if err != nil {
+		return false, err
 	}
-	for _, r := range page.Records {
+	for _, r := range p.Records {
 		var e event
 		if err := json.Unmarshal([]byte(r.Envelope), &e); err != nil {
 			return false, err
@@ -85,17 +90,16 @@ func (l *lab) readPage(ctx context.Context, part string) (bool, error) {
 			return false, err
 		}
 	}
-	return len(page.Records) > 0, nil
+	return len(p.Records) > 0, nil
 }
 
-// missing counts what the subscriber has yet to handle: of the log, and of users
-// whose creation was answered and is not in the log. Events set aside are an
-// error.
+// missing counts what the subscriber has yet to handle: events of the log, and users
+// whose creation was acknowledged and is not in the log. Parked events are an error.
 func (l *lab) missing(ctx context.Context) (int64, error) {
 	if err := l.readLog(ctx); err != nil {
 		return 0, err
 	}
-	var status struct {
+	type status struct {
 		Offsets []struct {
 			Service   string `json:"service"`
 			Partition string `json:"partition"`
@@ -103,15 +107,15 @@ func (l *lab) missing(ctx context.Context) (int64, error) {
 		} `json:"offsets"`
 		Parked map[string]int64 `json:"parked"`
 	}
-	code, err := l.client.call(ctx, front.Caller, world.Profile, http.MethodGet, statusPath, nil, &status)
-	if err != nil || code != http.StatusOK {
-		return 0, unlike("read consumer's status", code, err)
+	s, err := retryFor[status](ctx, l.api, world.Profile, http.MethodGet, statusPath, nil)
+	if err != nil {
+		return 0, err
 	}
 	var missing int64
 	for _, last := range l.log.last {
 		missing += last
 	}
-	for _, o := range status.Offsets {
+	for _, o := range s.Offsets {
 		if o.Service == world.User {
 			missing -= min(o.Position, l.log.last[o.Partition])
 		}
@@ -121,7 +125,7 @@ func (l *lab) missing(ctx context.Context) (int64, error) {
 			missing++
 		}
 	}
-	for state, n := range status.Parked {
+	for state, n := range s.Parked {
 		if n > 0 {
 			return missing, fmt.Errorf("%d keys are %s", n, state)
 		}

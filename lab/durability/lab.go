@@ -11,10 +11,14 @@ import (
 	"sync/atomic"
 	"text/tabwriter"
 	"time"
+
+	"github.com/go-troika/troika/e2e/client"
+	"github.com/go-troika/troika/e2e/driver"
+	"github.com/go-troika/troika/e2e/poll"
 )
 
-// Config configures how much of what. Stack, Name, Replicas and Writers are needed;
-// what is zero is not done.
+// Config configures the faults. Stack, Name, Replicas and Writers are required; a fault
+// that is zero is left out.
 type Config struct {
 	Stack    string // the stack command
 	Name     string // of the stack that the lab runs
@@ -32,13 +36,13 @@ type Config struct {
 	Drops   int           // sessions of user-service that Postgres ends
 }
 
-// Settle is how long after the last harm everything may take to arrive. The
-// promise is 10 s; a busy machine gets more.
+// Settle is how long after the last fault everything may take to arrive. The promise is
+// 10 s; a busy machine gets more.
 const Settle = 30 * time.Second
 
-// Run starts a system, harms it under writers in one way after another, counts
-// after each, and stops it. It tells out what it does, and at the end what held.
-// The error says what did not.
+// Run starts a system, applies one kind of fault after another under writers, compares
+// after each, and stops it. It writes to out what it does, and at the end what held. The
+// error is what did not.
 func Run(ctx context.Context, cfg Config, out io.Writer) error {
 	s, err := start(ctx, cfg.Stack, cfg.Name, cfg.Replicas)
 	if err != nil {
@@ -47,9 +51,9 @@ func Run(ctx context.Context, cfg Config, out io.Writer) error {
 	transport := &http.Transport{MaxIdleConnsPerHost: cfg.Writers, IdleConnTimeout: 5 * time.Second}
 	defer transport.CloseIdleConnections()
 	l := &lab{
-		cfg: cfg, out: out, stack: s, random: rand.New(rand.NewPCG(cfg.Seed, 0)),
-		client: &client{s, &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}, time.Second},
-		steady: &client{s, &http.Client{Transport: transport}, 5 * time.Second},
+		cfg: cfg, out: out, stack: s, rand: rand.New(rand.NewPCG(cfg.Seed, 0)),
+		api:    &api{client.New(&http.Transport{DisableKeepAlives: true}, time.Second), s},
+		steady: &api{client.New(transport, 5*time.Second), s},
 		acked:  map[string]bool{}, log: newHistory(),
 	}
 	return errors.Join(l.run(ctx), s.Down())
@@ -58,22 +62,22 @@ func Run(ctx context.Context, cfg Config, out io.Writer) error {
 type lab struct {
 	cfg     Config
 	out     io.Writer
-	stack   *stack
-	random  *rand.Rand // what is harmed and when; of one goroutine at a time
-	client  *client    // a connection for each call: it meets killed instances
-	steady  *client    // keeps its connections, to measure
+	stack   *driver.Stack
+	rand    *rand.Rand // chooses parts and times; used by one goroutine at a time
+	api     *api       // opens a connection for each call, as instances are killed
+	steady  *api       // keeps its connections, to measure
 	written atomic.Int64
 	unknown atomic.Int64    // outcomes, until they were repeated
-	users   int             // that were asked for
-	acked   map[string]bool // ids that were answered
+	users   int             // whose creation was requested
+	acked   map[string]bool // ids whose creation was acknowledged
 	log     *history
 }
 
-// experiment is one way to harm the system, and what was measured.
+// experiment applies one kind of fault and returns what was measured.
 type experiment struct {
 	fault  string
 	wanted bool
-	run    func(context.Context) (figures string, err error)
+	run    func(context.Context) (results string, err error)
 }
 
 func (l *lab) experiments() []experiment {
@@ -92,14 +96,14 @@ func (l *lab) experiments() []experiment {
 
 func (l *lab) run(ctx context.Context) error {
 	fmt.Fprintf(l.out, "%d writers, %d replicas of each service, seed %d\n", l.cfg.Writers, l.cfg.Replicas, l.cfg.Seed)
-	rows := [][3]string{{"FAULT", "HELD", "FIGURES"}}
+	rows := [][3]string{{"FAULT", "HELD", "RESULTS"}}
 	var failed error
 	for _, e := range l.experiments() {
 		if !e.wanted {
 			continue
 		}
 		fmt.Fprintf(l.out, "== %s\n", e.fault)
-		figures, err := e.run(ctx)
+		results, err := e.run(ctx)
 		took := time.Now()
 		var counts string
 		if err == nil {
@@ -109,8 +113,8 @@ func (l *lab) run(ctx context.Context) error {
 		if err != nil {
 			held, failed = "NO: "+err.Error(), fmt.Errorf("%s: %w", e.fault, err)
 		}
-		rows = append(rows, [3]string{e.fault, held, figures})
-		fmt.Fprintf(l.out, "%s; %s, counted in %v\n", figures, counts, time.Since(took).Round(time.Millisecond))
+		rows = append(rows, [3]string{e.fault, held, results})
+		fmt.Fprintf(l.out, "%s; %s, counted in %v\n", results, counts, time.Since(took).Round(time.Millisecond))
 		if failed != nil {
 			break
 		}
@@ -131,13 +135,11 @@ func (l *lab) print(rows [][3]string) error {
 	return err
 }
 
-// settled waits until users, events and profiles tell the same.
-func (l *lab) settled(ctx context.Context) (string, error) {
-	for began := time.Now(); ; {
-		counts, err := l.compare(ctx)
-		if err == nil || time.Since(began) > Settle {
-			return counts, err
-		}
-		time.Sleep(between)
-	}
+// settled waits until users, events and profiles agree.
+func (l *lab) settled(ctx context.Context) (counts string, err error) {
+	err = poll.Until(ctx, Settle, func() (err error) {
+		counts, err = l.compare(ctx)
+		return err
+	})
+	return counts, err
 }

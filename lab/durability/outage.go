@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/go-troika/troika/e2e/driver"
 	"github.com/go-troika/troika/e2e/poll"
 	"github.com/go-troika/troika/e2e/world"
 )
@@ -14,32 +15,32 @@ func (l *lab) outageWithData(ctx context.Context) (string, error) {
 }
 
 func (l *lab) outageWithoutData(ctx context.Context) (string, error) {
-	return l.outage(ctx, l.stack.emptyRedis)
+	return l.outage(ctx, l.stack.EmptyRedis)
 }
 
-// normally is how long writes are measured before Redis goes away.
+// normally is how long writes are measured before Redis is killed.
 const normally = 10 * time.Second
 
 // outage measures writes with Redis and without. No write may fail.
 func (l *lab) outage(ctx context.Context, meanwhile func() error) (string, error) {
-	before, err := l.under(ctx, 0, l.once, func(ctx context.Context) error {
+	before, err := l.under(ctx, 0, l.create, func(ctx context.Context) error {
 		_ = poll.Sleep(ctx, min(normally, l.cfg.Outage))
 		return nil
 	})
 	if err != nil {
 		return "", err
 	}
-	if err := l.stack.Do(ctx, "kill", world.Redis); err != nil {
+	if err := l.stack.Do(ctx, driver.Kill, world.Redis); err != nil {
 		return "", err
 	}
-	during, err := l.under(ctx, 0, l.once, func(ctx context.Context) error {
+	during, err := l.under(ctx, 0, l.create, func(ctx context.Context) error {
 		_ = poll.Sleep(ctx, l.cfg.Outage)
 		return meanwhile()
 	})
 	if err != nil {
 		return "", err
 	}
-	if err := l.stack.Do(ctx, "start", world.Redis); err != nil {
+	if err := l.stack.Do(ctx, driver.Start, world.Redis); err != nil {
 		return "", err
 	}
 	arrived, err := l.arrival(ctx, nil)
@@ -54,28 +55,28 @@ func round(d time.Duration) time.Duration { return d.Round(100 * time.Microsecon
 
 func ratio(a, b time.Duration) float64 { return float64(a) / float64(max(b, 1)) }
 
-// flushed empties Redis in mid-stream.
+// flushed flushes Redis under writers.
 func (l *lab) flushed(ctx context.Context) (string, error) {
-	return l.wiped(ctx, func(ctx context.Context) error { return l.stack.flush(ctx) })
+	return l.wiped(ctx, l.flush)
 }
 
-// replaced puts an empty Redis in the place of the one that ran.
+// replaced replaces Redis by an empty one.
 func (l *lab) replaced(ctx context.Context) (string, error) {
 	return l.wiped(ctx, func(ctx context.Context) error {
-		if err := l.stack.Do(ctx, "kill", world.Redis); err != nil {
+		if err := l.stack.Do(ctx, driver.Kill, world.Redis); err != nil {
 			return err
 		}
-		if err := l.stack.emptyRedis(); err != nil {
+		if err := l.stack.EmptyRedis(); err != nil {
 			return err
 		}
-		return l.stack.Do(ctx, "start", world.Redis)
+		return l.stack.Do(ctx, driver.Start, world.Redis)
 	})
 }
 
 func (l *lab) wiped(ctx context.Context, wipe func(context.Context) error) (string, error) {
-	_, err := l.under(ctx, 0, l.persist, func(ctx context.Context) error {
+	_, err := l.under(ctx, 0, l.createAndRename, func(ctx context.Context) error {
 		for range l.cfg.Wipes {
-			_ = poll.Sleep(ctx, shortly+l.moment(shortly))
+			_ = poll.Sleep(ctx, shortly+l.random(shortly))
 			if err := wipe(ctx); err != nil {
 				return err
 			}
@@ -86,22 +87,19 @@ func (l *lab) wiped(ctx context.Context, wipe func(context.Context) error) (stri
 	return l.arrival(ctx, err)
 }
 
-// arrival measures until the subscriber has all that the log will hold of what
-// was written until now. It passes on what went wrong before.
+// arrival measures the time until the subscriber has handled all that was written until
+// now. It returns an earlier error.
 func (l *lab) arrival(ctx context.Context, err error) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	for began := time.Now(); ; _ = poll.Sleep(ctx, between) {
+	began := time.Now()
+	err = poll.Until(ctx, Settle, func() error {
 		missing, err := l.missing(ctx)
-		took := time.Since(began)
-		switch {
-		case err == nil && missing == 0:
-			return fmt.Sprintf("all arrived %v after the last write", took.Round(time.Millisecond)), nil
-		case took > Settle && err == nil:
-			return "", fmt.Errorf("%d events have not arrived %v after the last write", missing, took.Round(time.Millisecond))
-		case took > Settle:
-			return "", err
+		if err == nil && missing > 0 {
+			err = fmt.Errorf("%d events have not arrived", missing)
 		}
-	}
+		return err
+	})
+	return fmt.Sprintf("all arrived %v after the last write", time.Since(began).Round(time.Millisecond)), err
 }

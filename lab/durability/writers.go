@@ -5,36 +5,38 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	"github.com/go-troika/troika/e2e/front"
+	"github.com/go-troika/troika/e2e/client"
 	"github.com/go-troika/troika/e2e/poll"
 	"github.com/go-troika/troika/e2e/world"
+	"github.com/go-troika/troika/lab/report"
 )
 
-// written is one user that a writer asked for.
-type written struct {
+// write is a user that a writer has created.
+type write struct {
 	id   string
 	took time.Duration
 }
 
-// under runs harm while writers create users, at least so many, and until the
-// harm is done.
-func (l *lab) under(ctx context.Context, users int, write func(context.Context, int) (written, error), harm func(context.Context) error) ([]written, error) {
+// under applies faults while writers create users, at least so many, and until the
+// faults are done.
+func (l *lab) under(
+	ctx context.Context, users int, create func(context.Context, int) (write, error), faults func(context.Context) error,
+) ([]write, error) {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	var done atomic.Bool
-	harmed := make(chan error, 1)
+	ended := make(chan error, 1)
 	go func() {
 		defer done.Store(true)
-		harmed <- harm(ctx)
+		ended <- faults(ctx)
 	}()
 	var mu sync.Mutex
-	var all []written
+	var all []write
 	var failed error
 	var wg sync.WaitGroup
 	next := func() (int, bool) {
@@ -50,7 +52,7 @@ func (l *lab) under(ctx context.Context, users int, write func(context.Context, 
 	for range l.cfg.Writers {
 		wg.Go(func() {
 			for n, more := next(); more; n, more = next() {
-				w, err := write(ctx, n)
+				w, err := create(ctx, n)
 				mu.Lock()
 				all = append(all, w)
 				if failed = errors.Join(failed, err); err != nil {
@@ -66,77 +68,79 @@ func (l *lab) under(ctx context.Context, users int, write func(context.Context, 
 			l.acked[w.id] = true
 		}
 	}
-	err := <-harmed
+	err := <-ended
 	if failed != nil && errors.Is(err, context.Canceled) {
-		err = nil // it was called off
+		err = nil // the writers' failure has cancelled the faults
 	}
 	return all, errors.Join(failed, err)
 }
 
-// unlike says that a request was not answered as it should be.
-func unlike(what string, status int, err error) error {
-	if err != nil {
-		return fmt.Errorf("%s: %w", what, err)
-	}
-	return fmt.Errorf("%s: status %d", what, status)
+// newUser returns the body of the n-th registration, and its key: a repeated one creates
+// no other user.
+func newUser(n int, name string) (map[string]string, client.Change) {
+	email := fmt.Sprintf("user-%d@example.com", n)
+	return map[string]string{"email": email, "name": name}, client.Header("Idempotency-Key", email)
 }
 
-func email(n int) string { return fmt.Sprintf("user-%d@example.com", n) }
-
-// persist registers a user, however often it takes, and renames it twice.
-func (l *lab) persist(ctx context.Context, n int) (written, error) {
-	var u user
-	status, err := l.client.call(ctx, front.Caller, world.User, http.MethodPost, "/users", user{Email: email(n), Name: "first"}, &u)
+// createAndRename registers a user, retrying, and renames it twice.
+func (l *lab) createAndRename(ctx context.Context, n int) (write, error) {
+	body, key := newUser(n, "first")
+	r, err := l.api.retry(ctx, world.User, http.MethodPost, "/users", body, key)
 	if err != nil {
-		return written{}, err
+		return write{}, err
 	}
 	l.written.Add(1)
-	if status != http.StatusCreated {
-		return written{}, unlike("create "+email(n), status, nil)
+	if r.Status != http.StatusCreated {
+		return write{}, unexpected("create "+body["email"], r)
+	}
+	u, err := client.Parse[client.User](r)
+	if err != nil {
+		return write{}, err
 	}
 	for _, name := range []string{"second", "third"} {
-		status, err := l.client.call(ctx, front.Caller, world.User, http.MethodPatch, "/users/"+u.ID, map[string]string{"name": name}, &u)
-		if err != nil || status != http.StatusOK {
-			return written{}, unlike("rename "+email(n), status, err)
+		_, err := retryFor[client.User](ctx, l.api, world.User, http.MethodPatch, "/users/"+u.ID, map[string]string{"name": name})
+		if err != nil {
+			return write{}, fmt.Errorf("rename %s: %w", body["email"], err)
 		}
 		l.written.Add(1)
 	}
-	return written{id: u.ID}, nil
+	return write{id: u.ID}, nil
 }
 
-// pace is what a writer that is measured waits after each write: it leaves the
-// machine room, so that what is measured is the answer and not the queue.
+// pace is the pause of a measured writer after each write: it leaves CPU to the system,
+// so that the response time is measured and not the queue.
 const pace = 40 * time.Millisecond
 
-// once registers a user with one request, which must succeed.
-func (l *lab) once(ctx context.Context, n int) (written, error) {
-	var u user
-	began := time.Now()
-	status, err := l.steady.try(ctx, front.Caller, world.User, http.MethodPost, "/users", user{Email: email(n), Name: "only"}, &u)
-	took := time.Since(began)
-	if err != nil || status != http.StatusCreated {
-		return written{}, unlike("create "+email(n), status, err)
+// create registers a user with one request, which must succeed.
+func (l *lab) create(ctx context.Context, n int) (write, error) {
+	body, key := newUser(n, "only")
+	r, err := l.steady.send(ctx, world.User, http.MethodPost, "/users", body, key)
+	if err == nil && r.Status != http.StatusCreated {
+		err = unexpected("status", r)
 	}
+	if err != nil {
+		return write{}, fmt.Errorf("create %s: %w", body["email"], err)
+	}
+	u, err := client.Parse[client.User](r)
 	l.written.Add(1)
 	_ = poll.Sleep(ctx, pace)
-	return written{u.ID, took}, nil
+	return write{u.ID, r.Took}, err
 }
 
-// surely is once, repeated with its key if the outcome is unknown.
-func (l *lab) surely(ctx context.Context, n int) (written, error) {
-	w, err := l.once(ctx, n)
-	for ; err != nil && strings.Contains(err.Error(), "outcome_unknown") && ctx.Err() == nil; w, err = l.once(ctx, n) {
+// createOrRepeat is create, repeated with its key if the outcome is unknown.
+func (l *lab) createOrRepeat(ctx context.Context, n int) (write, error) {
+	w, err := l.create(ctx, n)
+	for ; err != nil && strings.Contains(err.Error(), "outcome_unknown") && ctx.Err() == nil; w, err = l.create(ctx, n) {
 		l.unknown.Add(1)
 	}
 	return w, err
 }
 
 // percentile returns the time that share of the writes took at most.
-func percentile(writes []written, share float64) time.Duration {
-	if len(writes) == 0 {
-		return 0
+func percentile(writes []write, share float64) time.Duration {
+	var took []time.Duration
+	for _, w := range writes {
+		took = append(took, w.took)
 	}
-	sorted := slices.Clone(writes)
-	slices.SortFunc(sorted, func(a, b written) int { return int(a.took - b.took) })
-	return sorted[int(float64(len(sorted)-1)*share)].took
+	return report.Percentile(took, share)
 }

@@ -6,8 +6,7 @@ import (
 	"time"
 )
 
-// Attempts is a transport that remembers every request that went through it. It
-// is safe for concurrent use.
+// Attempts is a transport that records its requests. It is safe for concurrent use.
 type Attempts struct {
 	next http.RoundTripper
 
@@ -32,8 +31,8 @@ func (a *Attempts) RoundTrip(req *http.Request) (*http.Response, error) {
 	return resp, err
 }
 
-// Failed counts the requests to the host that began since then and brought no
-// answer, or one of 500 and above.
+// Failed returns how many requests to the host that began since then got no response, or
+// one of 500 and above.
 func (a *Attempts) Failed(host string, since time.Time) int {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -46,8 +45,8 @@ func (a *Attempts) Failed(host string, since time.Time) int {
 	return n
 }
 
-// Shares returns which part, 0..1, of the requests to these instances that began
-// between the two times each of them got.
+// Shares returns the part, 0..1, of the requests to these instances that each of them
+// got, of those that began between the two times.
 func (a *Attempts) Shares(instances []Part, from, to time.Time) []float64 {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -66,7 +65,7 @@ func (a *Attempts) Shares(instances []Part, from, to time.Time) []float64 {
 	return counts
 }
 
-// First is when the first request to the host since then began; zero if none has.
+// First returns when the first request to the host since then began; zero if none has.
 func (a *Attempts) First(host string, since time.Time) time.Time {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -82,8 +81,8 @@ func (a *Attempts) First(host string, since time.Time) time.Time {
 // shareWindow is the time over which Returned takes an instance's share.
 const shareWindow = 500 * time.Millisecond
 
-// Returned is how long after the given time the instance at place i had at least
-// four fifths of its share for half a second, and false if that has not been.
+// Returned returns how long after the given time the instance at place i had at least
+// four fifths of its share for half a second, and false if it had not yet.
 func (a *Attempts) Returned(instances []Part, i int, since time.Time) (time.Duration, bool) {
 	for from := since; from.Add(shareWindow).Before(time.Now()); from = from.Add(shareWindow / 10) {
 		if a.Shares(instances, from, from.Add(shareWindow))[i] >= 0.8/float64(len(instances)) {

@@ -10,7 +10,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/go-troika/troika/contracts"
-	"github.com/go-troika/troika/e2e/front"
+	"github.com/go-troika/troika/e2e/client"
 	"github.com/go-troika/troika/e2e/world"
 	"github.com/go-troika/troika/pkg/env"
 	"github.com/go-troika/troika/pkg/registry"
@@ -18,12 +18,11 @@ import (
 	"github.com/go-troika/troika/pkg/serviceclient"
 )
 
-// Caller calls the services as one more service would: by pkg/serviceclient,
-// which finds the instances in Redis.
+// Caller calls the services as another service would: by pkg/serviceclient, which
+// finds the instances in Redis.
 type Caller struct {
 	Users, Orders, Profiles *serviceclient.Client
-	// Once places orders with one attempt and all the time that a person has, so
-	// that nothing is retried but what order-service itself retries.
+	// Once places orders with one attempt of 10 s, so that only order-service retries.
 	Once     *serviceclient.Client
 	Attempts *Attempts
 	Registry *registry.Registry
@@ -49,14 +48,14 @@ func (s *Stack) NewCaller() (*Caller, error) {
 	}
 	transport := serviceclient.NewTransport()
 	c.Attempts = &Attempts{next: transport}
-	client := func(service string, cfg serviceclient.Config) *serviceclient.Client {
+	open := func(service string, cfg serviceclient.Config) *serviceclient.Client {
 		return serviceclient.New(service, cfg, serviceclient.Deps{
 			Service: contracts.Gateway, Registry: c.Registry, Signer: signer, Transport: c.Attempts,
 		})
 	}
-	c.Users, c.Orders = client(world.User, serviceclient.Config{}), client(world.Order, serviceclient.Config{})
-	c.Profiles = client(world.Profile, serviceclient.Config{})
-	c.Once = client(world.Order, serviceclient.Config{Timeout: 10 * time.Second, AttemptTimeout: 10 * time.Second, Retries: -1})
+	c.Users, c.Orders = open(world.User, serviceclient.Config{}), open(world.Order, serviceclient.Config{})
+	c.Profiles = open(world.Profile, serviceclient.Config{})
+	c.Once = open(world.Order, serviceclient.Config{Timeout: 10 * time.Second, AttemptTimeout: 10 * time.Second, Retries: -1})
 	ctx, stop := context.WithCancel(context.Background())
 	c.stop = func() { stop(); transport.CloseIdleConnections() }
 	c.done.Go(func() { _ = c.Registry.Run(ctx) })
@@ -85,47 +84,47 @@ func (c *Caller) Close() error {
 	return c.redis.Close()
 }
 
-// Sees is nil once the caller finds so many instances of the service in Redis, has
-// checked their health, and ejects none. One of order-service may be unhealthy: for
-// a minute after many refusals it says so itself.
+// Sees returns nil once the caller finds so many instances of the service in Redis, has
+// checked their health, and ejects none. One of order-service may be unhealthy: it
+// reports so for a minute after many refusals.
 func (c *Caller) Sees(service string, n int) error {
-	well := 0
+	usable := 0
 	all := c.Registry.Instances(service)
 	for _, i := range all {
 		checked := i.Health == registry.Healthy || i.Health == registry.Unhealthy && service == world.Order
 		if checked && !i.Ejected && !i.Standby && i.Listed {
-			well++
+			usable++
 		}
 	}
-	if well != n {
-		return fmt.Errorf("%d known instances of %s, want %d: %+v", well, service, n, all)
+	if usable != n {
+		return fmt.Errorf("%d known instances of %s, want %d: %+v", usable, service, n, all)
 	}
 	return nil
 }
 
 // Register creates a user.
 func (c *Caller) Register(ctx context.Context) (contracts.User, error) {
-	return serviceclient.Post[contracts.User](ctx, c.Users, "/users", front.NewUser())
+	return serviceclient.Post[contracts.User](ctx, c.Users, "/users", client.NewUser())
 }
 
 // LookUp reads the user.
 func (c *Caller) LookUp(ctx context.Context, id uuid.UUID) error {
 	user, err := serviceclient.Get[contracts.User](ctx, c.Users, "/users/"+id.String())
 	if err == nil && user.ID != id {
-		err = fmt.Errorf("asked for user %s, got %s", id, user.ID)
+		err = fmt.Errorf("got user %s, want %s", user.ID, id)
 	}
 	return err
 }
 
-// Place orders something for the user by the client given, with a new key.
-func Place(ctx context.Context, client *serviceclient.Client, user uuid.UUID) error {
+// Place places an order for the user, with a new key.
+func Place(ctx context.Context, orders *serviceclient.Client, user uuid.UUID) error {
 	key := uuid.NewString()
-	_, err := serviceclient.Post[front.Order](ctx, client, "/orders", order(user, key), serviceclient.WithKey(key))
+	_, err := serviceclient.Post[client.Order](ctx, orders, "/orders", order(user, key), serviceclient.WithKey(key))
 	return err
 }
 
-// order is an order whose only item is named for the key, so that a doubled one
-// can be told.
+// order returns the body of an order whose only item is named for the key, so that a
+// doubled one is found.
 func order(user uuid.UUID, key string) map[string]any {
-	return map[string]any{"userId": user, "items": []front.Item{{SKU: key, Quantity: 1, UnitPrice: 1999}}}
+	return map[string]any{"userId": user, "items": []client.Item{{SKU: key, Quantity: 1, UnitPrice: 1999}}}
 }

@@ -101,8 +101,8 @@ func TestRollingRestarts(t *testing.T) {
 	b.row.Count("orders", o)
 	b.row.Count("lookups", r)
 	b.row.Count("profile pages", p)
-	b.row.Figure("%.0f requests/s", float64(o.Calls+r.Calls+p.Calls)/took.Seconds())
-	n, err := b.client.Orders(t.Context(), b.stack.Part(orderOne), b.user.ID)
+	b.row.Measured("%.0f requests/s", float64(o.Calls+r.Calls+p.Calls)/took.Seconds())
+	n, err := resilience.Orders(t.Context(), b.client, b.stack.Part(orderOne), b.user.ID)
 	b.row.Holds(err == nil && n == int(placed.Load()), "%d orders kept of %d placed, none doubled: %v", n, placed.Load(), err == nil)
 	b.end()
 }
@@ -141,19 +141,19 @@ func TestOneKey(t *testing.T) {
 	key := uuid.NewString()
 	bodies := make([]string, parallel)
 	at := b.stack.Instances(world.Order)
-	tally := resilience.AtOnce(parallel, func(i int) error {
-		answer, err := b.client.Order(t.Context(), at[i%len(at)], b.user.ID, key)
+	counts := resilience.AtOnce(parallel, func(i int) error {
+		answer, err := resilience.Order(t.Context(), b.client, at[i%len(at)], b.user.ID, key)
 		bodies[i] = string(answer.Body)
 		if err == nil && answer.Status != http.StatusCreated {
 			err = fmt.Errorf("status %d: %s", answer.Status, answer.Body)
 		}
 		return err
 	})
-	b.row.Count("requests", tally)
+	b.row.Count("requests", counts)
 	slices.Sort(bodies)
 	bodies = slices.Compact(bodies)
 	b.row.Holds(len(bodies) == 1 && strings.Contains(bodies[0], key), "%d different replies (1)", len(bodies))
-	n, err := b.client.Orders(t.Context(), at[0], b.user.ID)
+	n, err := resilience.Orders(t.Context(), b.client, at[0], b.user.ID)
 	b.must(err)
 	b.row.Holds(n == 1, "%d orders (1)", n)
 	b.end()

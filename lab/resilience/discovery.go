@@ -10,6 +10,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/redis/go-redis/v9"
 
+	"github.com/go-troika/troika/e2e/client"
 	"github.com/go-troika/troika/e2e/world"
 	"github.com/go-troika/troika/pkg/registry"
 )
@@ -26,7 +27,7 @@ func (s *Stack) registry(urls map[string]string) (*redis.Client, *registry.Regis
 	return client, r, err
 }
 
-// Listed is nil if Redis knows so many living instances of the service.
+// Listed returns nil if Redis knows so many living instances of the service.
 func (s *Stack) Listed(service string, n int) error {
 	client, r, err := s.registry(nil)
 	if err != nil {
@@ -39,34 +40,33 @@ func (s *Stack) Listed(service string, n int) error {
 	return errors.Join(err, client.Close())
 }
 
-// Empty makes Redis forget everything.
+// Empty deletes everything in Redis.
 func (c *Caller) Empty(ctx context.Context) error { return c.redis.FlushAll(ctx).Err() }
 
-// Shifted looks up the user as often as a few callers would in a moment, at
-// instances that only Redis names, and announces an instance of the service named
-// name. All that reads a clock here reads the calling goroutine's, which a bubble
-// of testing/synctest shifts; the person's token is of the true time.
-func (s *Stack) Shifted(ctx context.Context, p *Client, name string, id uuid.UUID) (Tally, error) {
-	var t Tally
-	client, r, err := s.registry(nil)
+// Shifted looks up the user several times, at instances that only Redis names, and
+// announces an instance of the service named name. All clocks here are that of the
+// calling goroutine, which a bubble of testing/synctest shifts; the client's token was
+// signed at the true time.
+func (s *Stack) Shifted(ctx context.Context, c *client.Client, name string, id uuid.UUID) (Counts, error) {
+	var t Counts
+	rdb, r, err := s.registry(nil)
 	if err != nil {
 		return t, err
 	}
 	for range 48 {
 		began := time.Now()
-		t.add(s.lookUpAt(ctx, r, p, id), time.Since(began))
+		t.add(lookUpAt(ctx, r, c, id), time.Since(began))
 	}
 	err = r.Announce(ctx, name, "http://127.0.0.1:1")
-	return t, errors.Join(err, client.Close())
+	return t, errors.Join(err, rdb.Close())
 }
 
-func (s *Stack) lookUpAt(ctx context.Context, r *registry.Registry, p *Client, id uuid.UUID) error {
+func lookUpAt(ctx context.Context, r *registry.Registry, c *client.Client, id uuid.UUID) error {
 	at, err := r.GetService(world.User)
 	if err != nil {
 		return err
 	}
-	answer, err := p.Send(ctx, Part{Service: world.User, URL: at}, http.MethodGet, "/users/"+id.String(), nil,
-		http.Header{"Connection": {"close"}})
+	answer, err := c.Send(ctx, world.User, http.MethodGet, at+"/users/"+id.String(), nil, client.Header("Connection", "close"))
 	if err == nil && answer.Status != http.StatusOK {
 		err = fmt.Errorf("status %d: %s", answer.Status, answer.Body)
 	}

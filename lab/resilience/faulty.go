@@ -18,10 +18,10 @@ import (
 	"github.com/go-troika/troika/pkg/registry"
 )
 
-// Fault is what a [Faulty] does to a call instead of passing it on.
+// Fault serves a call in place of pass.
 type Fault func(w http.ResponseWriter, r *http.Request, pass http.Handler)
 
-// FailFast answers 500 after a millisecond.
+// FailFast returns 500 after a millisecond.
 func FailFast(w http.ResponseWriter, r *http.Request, _ http.Handler) {
 	_ = poll.Sleep(r.Context(), time.Millisecond)
 	http.Error(w, `{"error": "broken"}`, http.StatusInternalServerError)
@@ -42,10 +42,10 @@ func Flaky(w http.ResponseWriter, r *http.Request, pass http.Handler) {
 	pass.ServeHTTP(w, r)
 }
 
-// Hang never answers.
+// Hang never responds.
 func Hang(_ http.ResponseWriter, r *http.Request, _ http.Handler) { <-r.Context().Done() }
 
-// late waits before the answer begins.
+// late waits before the response begins.
 type late struct {
 	http.ResponseWriter
 	wait func()
@@ -57,15 +57,15 @@ func (l *late) WriteHeader(status int) {
 	l.ResponseWriter.WriteHeader(status)
 }
 
-// Faulty stands in front of an instance of user-service and announces itself as
-// one. Its health is that of the instance behind, whatever it does to calls: the
-// health check does not help the callers.
+// Faulty is a proxy of an instance of user-service that registers as one. Its health is
+// that of the instance behind, whatever it does to calls: the health check does not help
+// the callers.
 type Faulty struct {
 	URL string
 
 	fault    atomic.Pointer[Fault]
 	seen     sync.Map // caller's name -> *atomic.Int64
-	harmed   atomic.Int64
+	affected atomic.Int64
 	server   *http.Server
 	registry *registry.Registry
 	redis    *redis.Client
@@ -73,7 +73,7 @@ type Faulty struct {
 	done     sync.WaitGroup
 }
 
-// NewFaulty announces a new instance that passes calls on to behind.
+// NewFaulty registers a new instance that passes calls on to behind.
 func (s *Stack) NewFaulty(ctx context.Context, behind Part) (*Faulty, error) {
 	target, err := url.Parse(behind.URL)
 	if err != nil {
@@ -107,7 +107,7 @@ func (f *Faulty) handler(pass http.Handler) http.Handler {
 		}
 		f.Seen(r.Header.Get("X-Service-Name")).Add(1)
 		if fault := f.fault.Load(); fault != nil {
-			f.harmed.Add(1)
+			f.affected.Add(1)
 			(*fault)(w, r, pass)
 			return
 		}
@@ -115,19 +115,19 @@ func (f *Faulty) handler(pass http.Handler) http.Handler {
 	})
 }
 
-// Do begins to do that to calls.
+// Do applies the fault to calls from now on.
 func (f *Faulty) Do(fault Fault) { f.fault.Store(&fault) }
 
-// Seen counts the calls of a caller.
+// Seen returns the count of the calls of a caller.
 func (f *Faulty) Seen(caller string) *atomic.Int64 {
 	n, _ := f.seen.LoadOrStore(caller, new(atomic.Int64))
 	return n.(*atomic.Int64)
 }
 
-// Harmed is how many calls came since [Faulty.Do].
-func (f *Faulty) Harmed() int { return int(f.harmed.Load()) }
+// Affected returns how many calls came since [Faulty.Do].
+func (f *Faulty) Affected() int { return int(f.affected.Load()) }
 
-// Withdraw tells callers to go elsewhere, and serves those who still come.
+// Withdraw deregisters the instance, which serves the calls that still come.
 func (f *Faulty) Withdraw(ctx context.Context) error {
 	f.fault.Store(nil)
 	return f.registry.Withdraw(ctx)

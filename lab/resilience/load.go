@@ -3,11 +3,11 @@ package resilience
 import (
 	"context"
 	"math/rand/v2"
-	"slices"
 	"sync"
 	"time"
 
 	"github.com/go-troika/troika/e2e/poll"
+	"github.com/go-troika/troika/lab/report"
 )
 
 // Load is a number of callers, each of which makes one call after the other.
@@ -15,12 +15,12 @@ type Load struct {
 	stop    context.CancelFunc
 	callers sync.WaitGroup
 
-	mu    sync.Mutex
-	tally Tally
+	mu     sync.Mutex
+	counts Counts
 }
 
-// Tally is what became of calls.
-type Tally struct {
+// Counts are the outcomes of calls.
+type Counts struct {
 	Calls, Failed int
 	First         error // of those that failed
 	took          []time.Duration
@@ -44,8 +44,8 @@ func Begin(ctx context.Context, callers int, pace time.Duration, call func(conte
 	return l
 }
 
-// AtOnce makes n calls at the same time and answers what became of them.
-func AtOnce(n int, call func(i int) error) Tally {
+// AtOnce makes n calls at the same time and returns their outcomes.
+func AtOnce(n int, call func(i int) error) Counts {
 	l := &Load{}
 	start := make(chan struct{})
 	for i := range n {
@@ -57,53 +57,47 @@ func AtOnce(n int, call func(i int) error) Tally {
 	}
 	close(start)
 	l.callers.Wait()
-	return l.tally
+	return l.counts
 }
 
-// End lets every caller finish its call and answers what became of all.
-func (l *Load) End() Tally {
+// End waits until every caller has finished its call and returns the outcomes of all.
+func (l *Load) End() Counts {
 	l.stop()
 	l.callers.Wait()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.tally
+	return l.counts
 }
 
-// Calls is how many have ended so far.
+// Calls returns how many have ended so far.
 func (l *Load) Calls() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.tally.Calls
+	return l.counts.Calls
 }
 
 func (l *Load) count(err error, took time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.tally.add(err, took)
+	l.counts.add(err, took)
 }
 
-func (t *Tally) add(err error, took time.Duration) {
-	t.Calls++
-	t.took = append(t.took, took)
+func (c *Counts) add(err error, took time.Duration) {
+	c.Calls++
+	c.took = append(c.took, took)
 	if err == nil {
 		return
 	}
-	if t.Failed++; t.First == nil {
-		t.First = err
+	if c.Failed++; c.First == nil {
+		c.First = err
 	}
 }
 
-// Percentile is the time within which that part, 0..1, of the calls ended; 0
+// Percentile returns the time within which that part, 0..1, of the calls ended; 0
 // without calls.
-func (t Tally) Percentile(p float64) time.Duration {
-	if len(t.took) == 0 {
-		return 0
-	}
-	sorted := slices.Sorted(slices.Values(t.took))
-	return sorted[min(int(p*float64(len(sorted))), len(sorted)-1)]
-}
+func (c Counts) Percentile(p float64) time.Duration { return report.Percentile(c.took, p) }
 
-// spread is a random time from half to one and a half of d.
+// spread returns a random time from half to one and a half of d.
 func spread(d time.Duration) time.Duration {
 	if d <= 0 {
 		return 0

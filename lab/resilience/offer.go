@@ -9,11 +9,11 @@ import (
 	"github.com/go-troika/troika/e2e/poll"
 )
 
-// Offered is what became of calls that were begun whether or not earlier ones had
+// Offered are the outcomes of calls that were begun whether or not earlier ones had
 // ended.
 type Offered struct {
 	Calls int
-	Took  time.Duration // from the first call to the last answer
+	Took  time.Duration // from the first call to the last response
 
 	errs []error
 	took []time.Duration
@@ -22,9 +22,9 @@ type Offered struct {
 // tick is how often Offer begins the calls that are due.
 const tick = 5 * time.Millisecond
 
-// Offer begins rate calls per second for d, and waits for their answers. It has at
-// most so many under way at a time, which bounds its connections: when answers are
-// late beyond that, it falls behind, as Took and Calls tell.
+// Offer begins rate calls per second for d, and waits for their responses. It has at
+// most so many under way at a time, which bounds its connections: when responses take
+// longer than that allows, it falls behind, which Took and Calls show.
 func Offer(ctx context.Context, rate float64, underWay int, d time.Duration, call func(context.Context) error) *Offered {
 	o := &Offered{}
 	var mu sync.Mutex
@@ -54,7 +54,7 @@ func Offer(ctx context.Context, rate float64, underWay int, d time.Duration, cal
 
 // Split parts the calls that were refused, which end with that error, from all
 // others.
-func (o *Offered) Split(refusal error) (accepted, refused Tally) {
+func (o *Offered) Split(refusal error) (accepted, refused Counts) {
 	for i, err := range o.errs {
 		if errors.Is(err, refusal) {
 			refused.add(nil, o.took[i])

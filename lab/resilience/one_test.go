@@ -60,7 +60,7 @@ func (b *bundle) leaves(away, back string) {
 	if away != driver.Pause { // what hangs is found out after the time that an attempt has
 		b.row.AtMost("failed attempts at it", float64(b.caller.Attempts.Failed(victim.Host(), gone)), 10, 40)
 	} else {
-		b.row.Figure("%d failed attempts at it", b.caller.Attempts.Failed(victim.Host(), gone))
+		b.row.Measured("%d failed attempts at it", b.caller.Attempts.Failed(victim.Host(), gone))
 	}
 	b.row.Holds(returned, "its share is back")
 	b.row.Within("after its return", took, 3*time.Second, settling)
@@ -89,7 +89,7 @@ func (b *bundle) awaitShare(name string, since time.Time) (took time.Duration, r
 // Its health check succeeds all the time.
 func TestOneOfThreeMisbehaves(t *testing.T) {
 	s := running(t)
-	if err := s.Heal(t.Context()); err != nil {
+	if err := s.Restore(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.Do(t.Context(), driver.Kill, third); err != nil {
@@ -135,8 +135,8 @@ func misbehave(t, whole *testing.T, fault string, do resilience.Fault, lasts tim
 	before := l.lookUps.Calls() + l.orders.Calls()
 	faulty.Do(do)
 	_ = poll.Sleep(t.Context(), lasts)
-	harmed, during := faulty.Harmed(), l.lookUps.Calls()+l.orders.Calls()-before
+	affected, during := faulty.Affected(), l.lookUps.Calls()+l.orders.Calls()-before
 	b.unload(l)
-	b.row.Holds(harmed > 0, "%d attempts of %d calls met it", harmed, during)
+	b.row.Holds(affected > 0, "%d attempts of %d calls met it", affected, during)
 	b.end()
 }

@@ -29,29 +29,29 @@ func TestAllDown(t *testing.T) {
 	at := b.stack.Part(orderOne)
 	b.order(at, http.StatusCreated)
 	b.do(driver.Kill, world.User)
-	blackhole, err := resilience.ListenSilently(b.stack.Instances(world.User))
+	resetter, err := resilience.ListenAndReset(b.stack.Instances(world.User))
 	b.must(err)
 
 	const first = 6
-	b.opens(blackhole, at, first)
+	b.opens(resetter, at, first)
 	var placed atomic.Int64
 	l := resilience.Begin(t.Context(), callers, 25*time.Millisecond, func(ctx context.Context) error {
 		return b.refused(ctx, at, &placed)
 	})
 	b.hold()
 	_ = poll.Sleep(t.Context(), resilience.Cooldown*12/10) // for a trial at least
-	attempts := blackhole.Calls()
-	tally := l.End()
-	b.row.Count("refusals of 503 with Retry-After", tally)
-	b.row.Within("median", tally.Percentile(0.5), 2*time.Millisecond, 100*time.Millisecond)
-	b.row.Within("p99", tally.Percentile(0.99), 20*time.Millisecond, time.Second)
-	factor := float64(attempts) / float64(first+tally.Calls)
+	attempts := resetter.Calls()
+	counts := l.End()
+	b.row.Count("refusals of 503 with Retry-After", counts)
+	b.row.Within("median", counts.Percentile(0.5), 2*time.Millisecond, 100*time.Millisecond)
+	b.row.Within("p99", counts.Percentile(0.99), 20*time.Millisecond, time.Second)
+	factor := float64(attempts) / float64(first+counts.Calls)
 	b.row.Holds(factor <= 1.25, "amplification %.3f (≤ 1.25): %d attempts", factor, attempts)
 
-	b.must(blackhole.Close())
+	b.must(resetter.Close())
 	b.do(driver.Start, world.User)
 	b.closes(at)
-	n, err := b.client.Orders(t.Context(), at, b.user.ID)
+	n, err := resilience.Orders(t.Context(), b.client, at, b.user.ID)
 	b.must(err)
 	b.row.Holds(n == 2 && placed.Load() == 0, "%d orders without a checked user (0)", n-2)
 	b.end()
@@ -59,13 +59,13 @@ func TestAllDown(t *testing.T) {
 
 // opens places orders one after the other, all to be refused, and counts how many
 // of them asked user-service.
-func (b *bundle) opens(blackhole *resilience.Blackhole, at resilience.Part, calls int) {
+func (b *bundle) opens(resetter *resilience.Resetter, at resilience.Part, calls int) {
 	b.Helper()
 	last := 0
 	for i := range calls {
-		before := blackhole.Calls()
+		before := resetter.Calls()
 		b.order(at, http.StatusServiceUnavailable)
-		if blackhole.Calls() > before {
+		if resetter.Calls() > before {
 			last = i + 1
 		}
 	}
@@ -77,7 +77,7 @@ func (b *bundle) closes(at resilience.Part) {
 	b.Helper()
 	back := time.Now()
 	b.must(poll.Until(b.Context(), settling, func() error {
-		answer, err := b.client.Order(b.Context(), at, b.user.ID, "")
+		answer, err := resilience.Order(b.Context(), b.client, at, b.user.ID, uuid.NewString())
 		if err == nil && answer.Status != http.StatusCreated {
 			err = fmt.Errorf("status %d", answer.Status)
 		}
@@ -89,7 +89,7 @@ func (b *bundle) closes(at resilience.Part) {
 // order places an order at one instance and wants that status.
 func (b *bundle) order(at resilience.Part, want int) {
 	b.Helper()
-	answer, err := b.client.Order(b.Context(), at, b.user.ID, "")
+	answer, err := resilience.Order(b.Context(), b.client, at, b.user.ID, uuid.NewString())
 	if err != nil || answer.Status != want {
 		b.Fatalf("order at %s: status %d, want %d: %s, %v", at.Name, answer.Status, want, answer.Body, err)
 	}
@@ -97,15 +97,15 @@ func (b *bundle) order(at resilience.Part, want int) {
 
 // refused is nil for an order that is refused as it must be.
 func (b *bundle) refused(ctx context.Context, at resilience.Part, placed *atomic.Int64) error {
-	answer, err := b.client.Order(ctx, at, b.user.ID, "")
+	answer, err := resilience.Order(ctx, b.client, at, b.user.ID, uuid.NewString())
 	if err != nil {
 		return err
 	}
 	if answer.Status == http.StatusCreated {
 		placed.Add(1)
 	}
-	if seconds, err := strconv.Atoi(answer.RetryAfter); answer.Status != http.StatusServiceUnavailable || err != nil || seconds < 1 {
-		return fmt.Errorf("status %d, Retry-After %q: %s", answer.Status, answer.RetryAfter, answer.Body)
+	if seconds, err := strconv.Atoi(answer.Header.Get("Retry-After")); answer.Status != http.StatusServiceUnavailable || err != nil || seconds < 1 {
+		return fmt.Errorf("status %d, Retry-After %q: %s", answer.Status, answer.Header.Get("Retry-After"), answer.Body)
 	}
 	return nil
 }
@@ -116,7 +116,7 @@ func TestStormOfUnknownUsers(t *testing.T) {
 	b := begin(t, "a storm of orders for, and lookups of, unknown users")
 	at := b.stack.Part(orderOne)
 	orders := resilience.Begin(t.Context(), callers, 10*time.Millisecond, func(ctx context.Context) error {
-		answer, err := b.client.Order(ctx, at, uuid.New(), "")
+		answer, err := resilience.Order(ctx, b.client, at, uuid.New(), uuid.NewString())
 		if err == nil && answer.Status != http.StatusUnprocessableEntity {
 			err = fmt.Errorf("status %d, want 422: %s", answer.Status, answer.Body)
 		}
@@ -149,7 +149,7 @@ func TestStormOfHangUps(t *testing.T) {
 	patience := 100 * time.Millisecond
 	orders := resilience.Begin(t.Context(), callers, 10*time.Millisecond, func(ctx context.Context) error {
 		return hangUp(ctx, patience, func(ctx context.Context) error {
-			_, err := b.client.Order(ctx, at, b.user.ID, "")
+			_, err := resilience.Order(ctx, b.client, at, b.user.ID, uuid.NewString())
 			return err
 		})
 	})
@@ -180,7 +180,7 @@ func hangUp(ctx context.Context, patience time.Duration, call func(context.Conte
 // staysClosed places an order, which an open breaker would refuse.
 func (b *bundle) staysClosed(at resilience.Part) {
 	b.Helper()
-	answer, err := b.client.Order(b.Context(), at, b.user.ID, "")
+	answer, err := resilience.Order(b.Context(), b.client, at, b.user.ID, uuid.NewString())
 	closed := b.caller.Users.Breaker().State() == breaker.Closed
 	b.row.Holds(err == nil && answer.Status == http.StatusCreated && closed, "both breakers stay closed: the next order gets %d", answer.Status)
 	b.end()

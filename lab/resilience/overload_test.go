@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
+
 	"github.com/go-troika/troika/e2e/poll"
 	"github.com/go-troika/troika/lab/resilience"
 )
@@ -40,22 +42,22 @@ func TestOverload(t *testing.T) {
 	b.row.Holds(accepted.Failed == 0, "%d offered, %d placed, %d refused with Retry-After, %d neither",
 		offered.Calls, accepted.Calls-accepted.Failed, refused.Calls, accepted.Failed)
 	goodput := float64(accepted.Calls) / offered.Took.Seconds()
-	b.row.Figure("capacity %.0f/s, offered %.0f/s, goodput %.0f/s", capacity, float64(offered.Calls)/offered.Took.Seconds(), goodput)
+	b.row.Measured("capacity %.0f/s, offered %.0f/s, goodput %.0f/s", capacity, float64(offered.Calls)/offered.Took.Seconds(), goodput)
 	b.row.AtLeast("goodput of capacity", goodput/capacity, 0.8, 0.3)
 	wait := calm.Percentile(0.99)
 	b.row.Within("p99 of the placed", accepted.Percentile(0.99), 2*wait, 10*wait)
-	b.row.Figure("unloaded wait %s, p99 of a refusal %s", resilience.Short(wait), resilience.Short(refused.Percentile(0.99)))
+	b.row.Measured("unloaded wait %s, p99 of a refusal %s", resilience.Short(wait), resilience.Short(refused.Percentile(0.99)))
 	b.end()
 }
 
 // placeOrRefused is nil for an order that was placed, errRefused for one that was
 // turned away as it must be.
 func (b *bundle) placeOrRefused(ctx context.Context, at resilience.Part) error {
-	answer, err := b.client.Order(ctx, at, b.user.ID, "")
+	answer, err := resilience.Order(ctx, b.client, at, b.user.ID, uuid.NewString())
 	switch {
 	case err != nil:
 		return err
-	case answer.Status == http.StatusServiceUnavailable && answer.RetryAfter != "":
+	case answer.Status == http.StatusServiceUnavailable && answer.Header.Get("Retry-After") != "":
 		return errRefused
 	case answer.Status != http.StatusCreated:
 		return fmt.Errorf("status %d: %s", answer.Status, answer.Body)
@@ -66,7 +68,7 @@ func (b *bundle) placeOrRefused(ctx context.Context, at resilience.Part) error {
 // healthAnswers is nil whatever the verdict: of the last minute it also counts what
 // another test did.
 func (b *bundle) healthAnswers(ctx context.Context, at resilience.Part) error {
-	answer, err := b.client.Send(ctx, at, http.MethodGet, "/health", nil, nil)
+	answer, err := b.client.Send(ctx, at.Service, http.MethodGet, at.URL+"/health", nil)
 	if err == nil && !strings.Contains(string(answer.Body), `"service":"order-service"`) {
 		err = fmt.Errorf("status %d: %s", answer.Status, answer.Body)
 	}

@@ -60,9 +60,9 @@ func TestRedisEmptied(t *testing.T) {
 func TestRedisSlow(t *testing.T) {
 	b := begin(t, "Redis slow by 2 s")
 	l := b.load()
-	b.stack.Relay.Delay(2 * time.Second)
+	b.stack.Redis.Delay(2 * time.Second)
 	_ = poll.Sleep(t.Context(), 2*time.Second+*lasts)
-	b.stack.Relay.Delay(0)
+	b.stack.Redis.Delay(0)
 	b.unload(l)
 	b.end()
 }
@@ -78,11 +78,11 @@ func TestClocks(t *testing.T) {
 		real := time.Now()
 		synctest.Test(t, func(t *testing.T) {
 			time.Sleep(time.Until(real.Add(shift))) // the bubble's, at once
-			tally, err := b.stack.Shifted(t.Context(), b.client, name, b.user.ID)
+			counts, err := b.stack.Shifted(t.Context(), b.client, name, b.user.ID)
 			if err != nil {
 				t.Fatal(err)
 			}
-			b.row.Count("lookups at "+shift.String(), tally)
+			b.row.Count("lookups at "+shift.String(), counts)
 		})
 		err := b.stack.Listed(name, 1)
 		b.row.Holds(err == nil, "what it announces is seen by others: %v", err == nil)

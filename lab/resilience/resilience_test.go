@@ -6,6 +6,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -15,9 +16,11 @@ import (
 	"time"
 
 	"github.com/go-troika/troika/contracts"
+	"github.com/go-troika/troika/e2e/client"
 	"github.com/go-troika/troika/e2e/poll"
 	"github.com/go-troika/troika/e2e/world"
 	"github.com/go-troika/troika/e2e/world/processes"
+	"github.com/go-troika/troika/lab/report"
 	"github.com/go-troika/troika/lab/resilience"
 	"github.com/go-troika/troika/pkg/serviceclient"
 )
@@ -57,7 +60,7 @@ func TestMain(m *testing.M) {
 	if *rounds == 0 {
 		*rounds = pick(1, 12)
 	}
-	before := resilience.LoadAverage()
+	before := report.LoadAverage()
 	code := m.Run()
 	if err := end(before); err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -76,8 +79,8 @@ func end(before string) error {
 	if *write != "" && flag.Lookup("test.run").Value.String() == "" {
 		text := fmt.Sprintf("%s. Taken on %s, each fault for %v, on %d processors, load average %s before and %s after.\n\n%s",
 			resilience.Summary(rows), time.Now().UTC().Format(time.DateOnly), *lasts, runtime.NumCPU(),
-			before, resilience.LoadAverage(), resilience.Table(rows))
-		err = errors.Join(err, resilience.Write(*write, text))
+			before, report.LoadAverage(), resilience.Table(rows))
+		err = errors.Join(err, report.Write(*write, "chaos", text))
 	}
 	return err
 }
@@ -96,7 +99,7 @@ type bundle struct {
 	row    *resilience.Row
 	stack  *resilience.Stack
 	caller *resilience.Caller
-	client *resilience.Client
+	client *client.Client
 	user   contracts.User
 }
 
@@ -112,13 +115,13 @@ func beginWith(t *testing.T, fault string, users int) *bundle {
 	b := &bundle{T: t, row: &resilience.Row{Fault: fault, Test: t.Name(), Source: source()}}
 	rows = append(rows, b.row)
 	began := time.Now()
-	t.Cleanup(func() { report(t, b.row, time.Since(began)) })
+	t.Cleanup(func() { conclude(t, b.row, time.Since(began)) })
 	b.stack = running(t)
 	if users == 3 {
-		b.must(b.stack.Heal(t.Context()))
+		b.must(b.stack.Restore(t.Context()))
 	}
 	b.fresh(users)
-	b.client = resilience.NewClient()
+	b.client = client.New(&http.Transport{MaxIdleConnsPerHost: 512, IdleConnTimeout: 30 * time.Second}, 15*time.Second)
 	t.Cleanup(b.client.Close)
 	var err error
 	b.user, err = b.caller.Register(t.Context())
@@ -136,7 +139,7 @@ func source() string {
 	}
 }
 
-func report(t *testing.T, row *resilience.Row, took time.Duration) {
+func conclude(t *testing.T, row *resilience.Row, took time.Duration) {
 	fmt.Printf("%s  in %s\n", row, resilience.Short(took))
 	for _, broken := range row.Broken() {
 		t.Error(broken)

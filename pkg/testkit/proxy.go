@@ -8,6 +8,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 )
 
 // Verdict is what a Proxy does with a piece of what a client sends.
@@ -20,32 +21,59 @@ const (
 	CutReply                // on to the server, and end the connection instead of passing the answer
 )
 
-// Proxy passes TCP connections on to a server, so that a test can cut them at a chosen
-// moment. It is safe for concurrent use.
+// Proxy passes TCP connections on to a server, so that a test can cut or delay them at a
+// chosen moment. It is safe for concurrent use.
 type Proxy struct {
-	ln    net.Listener
-	wg    sync.WaitGroup
-	mu    sync.Mutex
-	judge func(sent []byte) Verdict
+	ln     net.Listener
+	cancel context.CancelFunc
+	wg     sync.WaitGroup
+	target atomic.Pointer[string]
+	delay  atomic.Int64
+	mu     sync.Mutex
+	judge  func(sent []byte) Verdict
 }
 
 // NewProxy starts a proxy to target, as in 127.0.0.1:6379. It ends with the test.
 func NewProxy(t testing.TB, target string) *Proxy {
 	t.Helper()
-	ln, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	p, err := StartProxy()
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &Proxy{ln: ln}
-	ctx, cancel := context.WithCancel(context.Background())
-	p.wg.Go(func() { p.serve(ctx, target) })
-	t.Cleanup(func() {
-		ln.Close()
-		cancel()
-		p.wg.Wait()
-	})
+	p.SetTarget(target)
+	t.Cleanup(p.Close)
 	return p
 }
+
+// StartProxy starts a proxy that may outlive a test, until Close. It ends connections at
+// once as long as it has no target.
+func StartProxy() (*Proxy, error) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	p := &Proxy{ln: ln, cancel: cancel}
+	p.SetTarget("")
+	p.wg.Go(func() { p.serve(ctx) })
+	return p, nil
+}
+
+// Close ends all connections and waits for their end.
+func (p *Proxy) Close() {
+	p.ln.Close()
+	p.cancel()
+	p.wg.Wait()
+}
+
+// SetTarget sets the server of the connections that clients open from now on.
+func (p *Proxy) SetTarget(target string) { p.target.Store(&target) }
+
+// Delay holds back for d every piece that clients send from now on.
+func (p *Proxy) Delay(d time.Duration) { p.delay.Store(int64(d)) }
+
+// Addr is where clients connect to, as in 127.0.0.1:6379.
+func (p *Proxy) Addr() string { return p.ln.Addr().String() }
 
 // Port is where clients connect to, on 127.0.0.1.
 func (p *Proxy) Port() int { return p.ln.Addr().(*net.TCPAddr).Port }
@@ -68,13 +96,13 @@ func (p *Proxy) verdict(sent []byte) Verdict {
 }
 
 // serve accepts connections until the listener is closed. Those that are open end with ctx.
-func (p *Proxy) serve(ctx context.Context, target string) {
+func (p *Proxy) serve(ctx context.Context) {
 	for {
 		client, err := p.ln.Accept()
 		if err != nil {
 			return
 		}
-		server, err := (&net.Dialer{}).DialContext(ctx, "tcp", target)
+		server, err := (&net.Dialer{}).DialContext(ctx, "tcp", *p.target.Load())
 		if err != nil {
 			client.Close()
 			continue
@@ -88,6 +116,7 @@ func (p *Proxy) serve(ctx context.Context, target string) {
 		p.wg.Go(func() {
 			defer end()
 			_, _ = io.Copy(filter{server, func(sent []byte) bool {
+				time.Sleep(time.Duration(p.delay.Load()))
 				verdict := p.verdict(sent)
 				if verdict == CutReply {
 					mute.Store(true)

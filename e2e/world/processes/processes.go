@@ -83,11 +83,7 @@ func (p *processes) Wipe(ctx context.Context, part string) error {
 	if err := p.Kill(ctx, part); err != nil {
 		return err
 	}
-	stored := filepath.Join(p.Dir, "redis", "appendonlydir")
-	if _, err := os.Stat(stored); err != nil {
-		return err
-	}
-	return os.RemoveAll(stored)
+	return p.EmptyRedis()
 }
 
 func (p *processes) Run(ctx context.Context, service string, environ []string, args ...string) (string, int, error) {

@@ -12,7 +12,7 @@ import (
 // Open returns the servers of the tests, until the test ends.
 func Open(t testing.TB) *servers.Servers {
 	t.Helper()
-	testkit.RedisOptions(t) // starts servers if none are named
+	testkit.Config(t) // starts servers if none are named
 	s, err := servers.Open(t.Context(), os.Environ())
 	if err != nil {
 		t.Fatal(err)

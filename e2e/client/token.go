@@ -1,4 +1,4 @@
-package front
+package client
 
 import (
 	"crypto/hmac"
@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"hash"
+	"maps"
 	"time"
 )
 
@@ -23,10 +24,7 @@ func Good(caller, audience string) Claims {
 
 // With returns a copy in which key has the value, or is missing for nil.
 func (c Claims) With(key string, value any) Claims {
-	changed := Claims{}
-	for k, v := range c {
-		changed[k] = v
-	}
+	changed := maps.Clone(c)
 	if changed[key] = value; value == nil {
 		delete(changed, key)
 	}
