@@ -3,14 +3,16 @@
 # Postgres' packages from making a cluster.
 #
 #   install PACKAGES...   of each a|b the first that apt-get knows; a may be several
-#   undo                  removes both files; safe to run at any time
+#   undo                  removes both files, which a killed install leaves
 #
 # Progress goes to standard output, what apt-get prints to standard error.
 set -eu
 policy=/usr/sbin/policy-rc.d
 cluster=/etc/postgresql-common/createcluster.d/troika-stack.conf
 
-undo() {
+lock() { exec 9</var/lib/dpkg && flock 9; } # one stack at a time
+
+restore() {
   rm -f "$cluster"
   rmdir "${cluster%/*}" "${cluster%/*/*}" 2>/dev/null || true
   if grep -qs troika-stack "$policy"; then rm "$policy"; fi
@@ -34,15 +36,21 @@ choose() {
   done
 }
 
+undo() {
+  lock
+  restore
+}
+
 install() {
-  exec 9</var/lib/dpkg && flock 9 # one stack at a time
+  undo # what a killed install has left
   choose "$@" || {
     echo "updating apt's package lists"
     apt-get update >&2
     choose "$@"
   }
   echo "installing$names with apt-get (no system-wide server is started)"
-  trap undo EXIT
+  trap restore EXIT
+  trap 'exit 143' HUP INT TERM
   if [ -e "$policy" ]; then mv "$policy" "$policy.before-stack"; fi
   printf '#!/bin/sh\n# troika-stack\nexit 101\n' >"$policy"
   chmod 755 "$policy"

@@ -13,7 +13,7 @@ import (
 // is still free when the server binds it.
 const lowestFree, aboveFree = 20000, 32000
 
-// Ports hands out each port once. Its zero value is ready; it is safe for
+// Ports returns no port twice. Its zero value is ready; it is safe for
 // concurrent use.
 type Ports struct {
 	mu    sync.Mutex
