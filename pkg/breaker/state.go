@@ -22,14 +22,14 @@ func (s State) String() string {
 	return [...]string{"CLOSED", "OPEN", "HALF_OPEN"}[s]
 }
 
-// Outcome classes a finished call by what it says about the other side.
+// Outcome classifies a finished call.
 type Outcome uint8
 
 // The outcomes; the zero Outcome is Success.
 const (
 	Success Outcome = iota // it works
 	Failure                // it is broken
-	Ignore                 // the call says nothing about it
+	Ignore                 // does not count, such as a cancelled call
 )
 
 // Classify is the default of [Config.Classify]: nil is a Success, an error that is

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// Error is an error with a public face and a private cause. It is immutable: the
+// Error is an error with a public text and a private cause. It is immutable: the
 // With methods return copies, so a package variable can be refined per call. Safe for
 // concurrent use.
 type Error struct {

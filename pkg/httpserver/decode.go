@@ -77,7 +77,7 @@ func checkText(body []byte) error {
 	return nil
 }
 
-// syntaxErrorText describes err without a part of the body, which the decoder's own text has.
+// syntaxErrorText describes err without quoting the body, as the decoder's text does.
 func syntaxErrorText(err error) string {
 	syntax, ok := errors.AsType[*jsontext.SyntacticError](err)
 	switch {
@@ -192,7 +192,7 @@ func (d *decoder) array(path string, v reflect.Value, quoted bool) error {
 	return err
 }
 
-// unmarshalsItself reports whether t has a JSON form of its own, or one as text.
+// unmarshalsItself reports whether t has an UnmarshalJSON or UnmarshalText method.
 func unmarshalsItself(t reflect.Type) bool {
 	p := reflect.PointerTo(t)
 	return p.Implements(reflect.TypeFor[encoding.TextUnmarshaler]()) || p.Implements(reflect.TypeFor[json.Unmarshaler]())

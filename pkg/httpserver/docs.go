@@ -9,7 +9,7 @@ import (
 )
 
 // Docs serves an OpenAPI 3 document at /openapi.yaml and as an HTML page at /docs, both
-// without authentication. It fails if document is not one in YAML.
+// without authentication. It fails if document is not OpenAPI 3 in YAML.
 func (s *Server) Docs(document []byte) error {
 	page, err := openapi.Page(document)
 	if err != nil {

@@ -15,8 +15,8 @@ var errInvalidID = fault.New(fault.Malformed, "invalid_id", "Invalid id")
 const mediaJSON = "application/json"
 
 // Handle adapts a handler that returns an error. The error ends the chain, and
-// the server responds: a [fault.Error] in its chain with that fault, a passed
-// deadline with 504, anything else with 500 and no word of what it was.
+// the server responds: with the [fault.Error] in its chain, with 504 after a passed
+// deadline, else with 500 without the error's text.
 func Handle(h func(c *gin.Context) error) gin.HandlerFunc {
 	return func(c *gin.Context) {
 		if err := h(c); err != nil {
@@ -36,7 +36,7 @@ func PathUUID(c *gin.Context, param string) (uuid.UUID, error) {
 	return id, nil
 }
 
-// parseUUID leaves out the braces and prefixes that uuid.Parse takes.
+// parseUUID rejects the braces and prefixes that uuid.Parse accepts.
 func parseUUID(s string) (uuid.UUID, bool) {
 	if len(s) != 36 {
 		return uuid.Nil, false
@@ -45,8 +45,8 @@ func parseUUID(s string) (uuid.UUID, bool) {
 	return id, err == nil
 }
 
-// JSON responds with v as application/json. It fails, without having answered, when v
-// has no JSON form or the request's deadline has passed.
+// JSON responds with v as application/json. It fails, without a response, if v has no
+// JSON form or the request's deadline has passed.
 func JSON(c *gin.Context, status int, v any) error {
 	if err := c.Request.Context().Err(); err != nil {
 		return err

@@ -15,14 +15,13 @@ const (
 	maxIdempotencyKey = 255
 )
 
-// ErrIdempotencyKey is the error of a malformed key.
-var ErrIdempotencyKey = fault.New(fault.Malformed, "invalid_idempotency_key", "Invalid Idempotency-Key").
+var errIdempotencyKey = fault.New(fault.Malformed, "invalid_idempotency_key", "Invalid Idempotency-Key").
 	WithDetail("give one line of 1 to 255 printable ASCII characters, or none")
 
 // Idempotent puts the optional Idempotency-Key into the request's context for package
-// idempotency, and marks an answer that an earlier request had with Idempotent-Replayed.
-// It runs after [Callers]. A key that is not one line of 1 to 255 printable ASCII
-// characters is a 400. The key is taken literally, quotes included.
+// idempotency, and sets Idempotent-Replayed on the repeated response of an earlier request.
+// It runs after [Server.Callers]. A key that is not one line of 1 to 255 printable ASCII
+// characters is a 400. Quotes are part of the key.
 func Idempotent() gin.HandlerFunc {
 	return Handle(func(c *gin.Context) error {
 		lines := c.Request.Header.Values(idempotencyHeader)
@@ -30,7 +29,7 @@ func Idempotent() gin.HandlerFunc {
 			return nil
 		}
 		if len(lines) > 1 || !validKey(lines[0]) {
-			return ErrIdempotencyKey
+			return errIdempotencyKey
 		}
 		ctx := c.Request.Context()
 		key := idempotency.Key{Caller: serviceauth.Caller(ctx), Value: lines[0]}

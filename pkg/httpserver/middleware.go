@@ -12,7 +12,7 @@ import (
 	"github.com/go-troika/troika/pkg/tracing"
 )
 
-// noopTracer gives probes ids without a span to export.
+// noopTracer creates the ids of probes, without a span to export.
 var noopTracer tracing.Tracer
 
 // serve is the middleware of every route of the API.

@@ -23,14 +23,14 @@ const (
 
 var errQuery = fault.New(fault.Malformed, "invalid_query", "Invalid query")
 
-// Page is what part of a list the caller asks for.
+// Page is the part of a list that the caller requests.
 type Page struct {
 	Limit int    // 1 to 100, default 20
 	After string // the key of the last item seen, "" for the first page
 }
 
-// AfterUUID returns After where keys are UUIDs: uuid.Nil for the first page, and a
-// 400 for a cursor that this list never gave out.
+// AfterUUID returns After as a UUID: uuid.Nil for the first page, and a 400 for a cursor
+// that does not hold one.
 func (p Page) AfterUUID() (uuid.UUID, error) {
 	if p.After == "" {
 		return uuid.Nil, nil
@@ -44,16 +44,16 @@ func (p Page) AfterUUID() (uuid.UUID, error) {
 
 var badCursor = fault.Field{Name: "cursor", Message: "must be the nextCursor of an earlier answer"}
 
-// Filter is a parameter of a list's query. Take keeps its value, or returns what is
-// wrong with it.
+// Filter is a parameter of a list's query. Take stores its value, or describes the problem
+// with it.
 type Filter struct {
 	Name string
 	Take func(value string) (problem string)
 }
 
-// BindPage reads limit, cursor and the filters from the query. Other parameters, one
-// given twice, and text that is not clean UTF-8 are refused: a 400 that lists all that
-// is wrong.
+// BindPage reads limit, cursor and the filters from the query. It fails with a 400 that
+// lists every invalid value, every other parameter, every parameter given twice, and all
+// text that is not UTF-8 without NUL.
 func BindPage(c *gin.Context, filters ...Filter) (Page, error) {
 	query, err := url.ParseQuery(c.Request.URL.RawQuery)
 	if err != nil {
@@ -72,7 +72,7 @@ func BindPage(c *gin.Context, filters ...Filter) (Page, error) {
 	return page, nil
 }
 
-// take reads one parameter and returns what is wrong with it, or "".
+// take reads one parameter; it returns a description of the problem, or "".
 func (p *Page) take(name string, values []string, filters []Filter) string {
 	value := values[0]
 	switch {
@@ -103,7 +103,7 @@ func (p *Page) take(name string, values []string, filters []Filter) string {
 	return "is not a known parameter"
 }
 
-// UUIDFilter is a Filter that keeps a UUID in its 36-character form.
+// UUIDFilter returns a Filter that passes a UUID in its 36-character form to keep.
 func UUIDFilter(name string, keep func(uuid.UUID)) Filter {
 	return Filter{name, func(value string) string {
 		id, ok := parseUUID(value)
@@ -125,9 +125,9 @@ type List[T any] struct {
 	NextCursor string `json:"nextCursor,omitzero"` // missing on the last page
 }
 
-// NewList returns the page of items, of which the caller has asked its database
-// for limit+1: the one too many tells that there is a next page. cursorOf returns
-// an item's key, which comes back as [Page].After.
+// NewList returns the page of items, of which the caller has queried limit+1: the extra
+// one shows that there is a next page. cursorOf returns an item's key, which comes back
+// as [Page].After.
 func NewList[T any](items []T, limit int, cursorOf func(T) string) List[T] {
 	if items == nil {
 		items = []T{}
@@ -139,13 +139,13 @@ func NewList[T any](items []T, limit int, cursorOf func(T) string) List[T] {
 	return List[T]{Items: items, NextCursor: encodeCursor(cursorOf(items[limit-1]))}
 }
 
-// encodeCursor keeps clients from reading meaning into cursors; it hides nothing.
+// encodeCursor makes cursors opaque, so that clients do not construct them; it hides nothing.
 func encodeCursor(key string) string {
 	return base64.RawURLEncoding.EncodeToString([]byte(key))
 }
 
 func decodeCursor(cursor string) (string, bool) {
-	if cursor == "" || len(cursor) > maxCursor || strings.ContainsAny(cursor, "\r\n") { // which the decoder would skip
+	if cursor == "" || len(cursor) > maxCursor || strings.ContainsAny(cursor, "\r\n") { // the decoder skips these
 		return "", false
 	}
 	key, err := base64.RawURLEncoding.Strict().DecodeString(cursor)

@@ -35,8 +35,7 @@ type problem struct {
 func writeProblem(c *gin.Context, f *fault.Error) {
 	status := f.Kind().Status()
 	ctx, h := c.Request.Context(), c.Writer.Header()
-	// Names of fields come from the caller and may be no UTF-8; strings and numbers
-	// cannot fail otherwise.
+	// Names of fields come from the caller and may not be UTF-8; nothing else can fail.
 	body, _ := json.Marshal(problem{
 		Error:     f.Message(),
 		Type:      problemDocs + f.Code(),
@@ -55,7 +54,7 @@ func writeProblem(c *gin.Context, f *fault.Error) {
 	case http.StatusUnauthorized:
 		h.Set("WWW-Authenticate", "ServiceToken")
 	case http.StatusRequestEntityTooLarge:
-		h.Set("Connection", "close") // rather than read the rest
+		h.Set("Connection", "close") // instead of reading the rest
 	}
 	write(c, status, "application/problem+json", body)
 }

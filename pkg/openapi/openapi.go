@@ -4,13 +4,12 @@ import (
 	"errors"
 	"fmt"
 	"path"
-	"slices"
 	"strings"
 
 	"github.com/goccy/go-yaml"
 )
 
-// openAPI is what the docs page shows of an OpenAPI 3 description.
+// openAPI holds the parts of an OpenAPI 3 document that the page shows.
 type openAPI struct {
 	OpenAPI string `yaml:"openapi"`
 	Info    struct {
@@ -84,29 +83,13 @@ func parseOpenAPI(text []byte) (*openAPI, error) {
 	return &api, nil
 }
 
-// Operations returns the path's operations with their methods.
-func (p pathItem) Operations() ordered[*operation] {
-	all := ordered[*operation]{
-		{"GET", p.Get}, {"POST", p.Post}, {"PUT", p.Put}, {"PATCH", p.Patch}, {"DELETE", p.Delete},
-	}
-	return slices.DeleteFunc(all, func(e entry[*operation]) bool { return e.Value == nil })
-}
-
-// Label returns the parameter's name, or that of the component it refers to.
-func (p parameter) Label() string {
-	if p.Ref != "" {
-		return path.Base(p.Ref)
-	}
-	return p.Name
-}
-
-// Text returns the schema on one line.
-func (s schema) Text() string {
+// text returns the schema on one line.
+func (s schema) text() string {
 	switch {
 	case s.Ref != "":
 		return path.Base(s.Ref)
 	case s.Items != nil:
-		return "array of " + s.Items.Text()
+		return "array of " + s.Items.text()
 	case len(s.AllOf) > 0:
 		return joinTexts(s.AllOf, " and ")
 	case len(s.OneOf) > 0:
@@ -127,13 +110,10 @@ func (s schema) Text() string {
 func joinTexts(parts []schema, by string) string {
 	texts := make([]string, len(parts))
 	for i, p := range parts {
-		texts[i] = p.Text()
+		texts[i] = p.text()
 	}
 	return strings.Join(texts, by)
 }
-
-// Needs reports whether the property must be there.
-func (s schema) Needs(property string) bool { return slices.Contains(s.Required, property) }
 
 // ordered is a YAML map in the order it was written.
 type ordered[T any] []entry[T]

@@ -6,14 +6,15 @@ import (
 	"encoding/base64"
 	"fmt"
 	"html"
+	"path"
+	"slices"
 	"strings"
 )
 
 //go:embed page.css
 var css string
 
-// Page returns the document as one HTML page, without scripts or anything from
-// elsewhere. It fails if the document is not an OpenAPI 3 document in YAML.
+// Page returns the document as one HTML page, without scripts or external resources. It fails if the document is not an OpenAPI 3 document in YAML.
 func Page(document []byte) ([]byte, error) {
 	api, err := parseOpenAPI(document)
 	if err != nil {
@@ -24,17 +25,15 @@ func Page(document []byte) ([]byte, error) {
 	return []byte(p.String()), nil
 }
 
-// Policy returns the Content-Security-Policy of the page: its own style sheet and
-// nothing else.
+// Policy returns the Content-Security-Policy of the page, which allows only its style sheet.
 func Policy() string {
 	hash := sha256.Sum256([]byte(css))
 	return "default-src 'none'; style-src 'sha256-" + base64.StdEncoding.EncodeToString(hash[:]) +
 		"'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 }
 
-// page writes the HTML. It is written by hand because the linker
-// keeps every exported method of the program, which makes it half as large again,
-// as soon as html/template is used anywhere.
+// page writes the HTML without html/template, with which the linker would keep every
+// exported method and binaries would grow by half (docs/adr/0003).
 type page struct{ strings.Builder }
 
 // put writes markup, with its arguments escaped.
@@ -46,7 +45,7 @@ func (p *page) put(markup string, args ...string) {
 	fmt.Fprintf(p, markup, escaped...)
 }
 
-// paragraph writes text as one, if there is any.
+// paragraph writes text as a paragraph, unless it is empty.
 func (p *page) paragraph(text string) {
 	if text != "" {
 		p.put("<p>%s</p>\n", text)
@@ -67,9 +66,14 @@ func (p *page) document(api *openAPI) {
 	p.put(`<p>The description itself: <a href="openapi.yaml">openapi.yaml</a>. A star marks what is required.</p>
 <h2>Operations</h2>
 `)
-	for _, path := range api.Paths {
-		for _, op := range path.Value.Operations() {
-			p.operation(path.Name, path.Value.Parameters, op)
+	for _, at := range api.Paths {
+		item := at.Value
+		for _, op := range []entry[*operation]{
+			{"GET", item.Get}, {"POST", item.Post}, {"PUT", item.Put}, {"PATCH", item.Patch}, {"DELETE", item.Delete},
+		} {
+			if op.Value != nil {
+				p.operation(at.Name, op.Name, op.Value, slices.Concat(item.Parameters, op.Value.Parameters))
+			}
 		}
 	}
 	if len(api.Components.Schemas) > 0 {
@@ -83,25 +87,24 @@ func (p *page) document(api *openAPI) {
 	p.put("</body>\n</html>\n")
 }
 
-func (p *page) operation(path string, shared []parameter, op entry[*operation]) {
-	p.put("<details>\n<summary><span class=\"method\">%s</span> <code>%s</code> %s</summary>\n<div>\n", op.Name, path, op.Value.Summary)
-	p.paragraph(op.Value.Description)
-	if len(shared)+len(op.Value.Parameters) > 0 {
+func (p *page) operation(at, method string, op *operation, parameters []parameter) {
+	p.put("<details>\n<summary><span class=\"method\">%s</span> <code>%s</code> %s</summary>\n<div>\n",
+		method, at, op.Summary)
+	p.paragraph(op.Description)
+	if len(parameters) > 0 {
 		p.put("<table><caption>Parameters</caption>\n")
-		for _, list := range [][]parameter{shared, op.Value.Parameters} {
-			for _, param := range list {
-				p.parameter(param)
-			}
+		for _, param := range parameters {
+			p.parameter(param)
 		}
 		p.put("</table>\n")
 	}
-	if op.Value.RequestBody != nil {
+	if op.RequestBody != nil {
 		p.put("<table><caption>Request body</caption>\n")
-		p.content(op.Value.RequestBody)
+		p.content(op.RequestBody)
 		p.put("</table>\n")
 	}
 	p.put("<table><caption>Responses</caption>\n")
-	for _, response := range op.Value.Responses {
+	for _, response := range op.Responses {
 		if response.Value != nil {
 			p.put("<tr><td><code>%s</code></td><td>%s</td></tr>\n", response.Name, response.Value.Description)
 			p.content(response.Value)
@@ -111,9 +114,11 @@ func (p *page) operation(path string, shared []parameter, op entry[*operation]) 
 }
 
 func (p *page) parameter(param parameter) {
-	p.name(param.Label(), param.Required)
-	if param.Ref == "" {
-		p.put("%s, %s", param.In, param.Schema.Text())
+	if param.Ref != "" {
+		p.name(path.Base(param.Ref), false)
+	} else {
+		p.name(param.Name, param.Required)
+		p.put("%s, %s", param.In, param.Schema.text())
 	}
 	if param.Description != "" {
 		p.put(". %s", param.Description)
@@ -121,7 +126,7 @@ func (p *page) parameter(param parameter) {
 	p.put("</td></tr>\n")
 }
 
-// name begins a table's row for something that has a name.
+// name begins a row of a table with a name; a star marks a required one.
 func (p *page) name(name string, required bool) {
 	class := ""
 	if required {
@@ -146,7 +151,7 @@ func (p *page) schema(s schema) {
 	case len(s.Properties) > 0:
 		p.put("<table>\n")
 		for _, property := range s.Properties {
-			p.name(property.Name, s.Needs(property.Name))
+			p.name(property.Name, slices.Contains(s.Required, property.Name))
 			if property.Value.Description != "" {
 				p.put("%s ", property.Value.Description)
 			}
@@ -155,11 +160,11 @@ func (p *page) schema(s schema) {
 		}
 		p.put("</table>\n")
 	case s.Ref != "":
-		p.put(`<a href="#%s"><code>%s</code></a>`, s.Text(), s.Text())
+		p.put(`<a href="#%s"><code>%s</code></a>`, s.text(), s.text())
 	case s.Items != nil:
 		p.put("array of ")
 		p.schema(*s.Items)
 	default:
-		p.put("<code>%s</code>", s.Text())
+		p.put("<code>%s</code>", s.text())
 	}
 }

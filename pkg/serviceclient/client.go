@@ -11,8 +11,8 @@ import (
 	"github.com/go-troika/troika/pkg/tracing"
 )
 
-// Client calls one target service. It is safe for concurrent use; make one per target and keep it, because breaker,
-// bulkhead and retry budget live in it.
+// Client calls one target service. It is safe for concurrent use; create one per target and keep it, because it holds
+// the breaker, the bulkhead and the retry budget.
 type Client struct {
 	target   string
 	cfg      Config
@@ -41,10 +41,10 @@ func New(target string, cfg Config, d Deps) *Client {
 	return c
 }
 
-// Breaker returns the target's breaker, to watch its state and transitions.
+// Breaker returns the target's breaker, for its state and transitions.
 func (c *Client) Breaker() *breaker.Breaker { return c.breaker }
 
-// do makes the call, if the breaker lets it, counts it, and logs it when it failed.
+// do makes the call through the breaker, counts it, and logs its failure.
 func (c *Client) do(ctx context.Context, call *call) error {
 	began := time.Now()
 	call.deadline = began.Add(c.cfg.Timeout)
@@ -63,8 +63,7 @@ func (c *Client) do(ctx context.Context, call *call) error {
 	return e
 }
 
-// guarded is the whole call, with all its attempts, as the breaker sees it: one call
-// counts once.
+// guarded makes all attempts of the call inside the breaker, so that a call counts once.
 func (c *Client) guarded(ctx context.Context, call *call) (e *Error) {
 	err := c.breaker.Do(ctx, func(ctx context.Context) error {
 		if e = c.retry(ctx, call); e == nil {
@@ -80,7 +79,7 @@ func (c *Client) guarded(ctx context.Context, call *call) (e *Error) {
 	return e
 }
 
-// retry makes attempts as planned after each; nil means that the last succeeded.
+// retry makes attempts until one succeeds or no other is planned.
 func (c *Client) retry(ctx context.Context, call *call) *Error {
 	c.budget.deposit()
 	for {
@@ -92,7 +91,7 @@ func (c *Client) retry(ctx context.Context, call *call) *Error {
 	}
 }
 
-// try makes one attempt on one instance, if the bulkhead lets it.
+// try makes one attempt on one instance, through the bulkhead.
 func (c *Client) try(ctx context.Context, call *call) (e *Error) {
 	lease, err := c.deps.Registry.Pick(c.target, call.tried...)
 	if err != nil {
@@ -121,7 +120,7 @@ func (c *Client) try(ctx context.Context, call *call) (e *Error) {
 	return e
 }
 
-// fail makes the error of a call that brought no answer.
+// fail returns the error of a call without a usable response.
 func (c *Client) fail(ctx context.Context, call *call, outcome breaker.Outcome, err error) *Error {
 	return &Error{
 		Service: c.target, Method: call.method, Path: call.path(), RequestID: tracing.RequestID(ctx),

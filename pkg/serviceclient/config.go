@@ -13,19 +13,19 @@ import (
 	"github.com/go-troika/troika/pkg/tracing"
 )
 
-// Config tunes a Client. The zero value of each field is its default.
+// Config configures a Client. The zero value of each field means its default.
 type Config struct {
 	Timeout        time.Duration  // Whole call with all attempts and waits; default 5 s.
 	AttemptTimeout time.Duration  // One attempt, from the dial to the last byte; default 2 s.
 	Retries        int            // Attempts after the first; default 2, negative for none.
-	MaxBody        int64          // Longest answer in bytes; default 1 MiB.
-	Concurrency    int            // Attempts under way at a time; default 64.
+	MaxBody        int64          // Longest response body in bytes; default 1 MiB.
+	Concurrency    int            // Attempts at a time; default 64.
 	Breaker        breaker.Config // Classify is set by the client.
 }
 
-// Deps are the parts a Client works with. Only Registry is required; what is nil is left out, but for Transport.
+// Deps are the parts a Client works with. Only Registry is required.
 type Deps struct {
-	Service   string // The caller's own name, sent as X-Service-Name.
+	Service   string // The caller's name, sent as X-Service-Name.
 	Registry  *registry.Registry
 	Signer    *serviceauth.Signer
 	Tracer    *tracing.Tracer

@@ -10,35 +10,35 @@ import (
 )
 
 var (
-	// ErrBusy is matched by the error of a call refused because Config.Concurrency attempts were under way.
+	// ErrBusy is matched by the error of a call refused because Config.Concurrency attempts were in progress.
 	ErrBusy = errors.New("too many calls under way")
-	// ErrTooLarge is matched by the error of a call whose answer was longer than Config.MaxBody.
+	// ErrTooLarge is matched by the error of a call whose response was longer than Config.MaxBody.
 	ErrTooLarge = errors.New("answer too large")
-	// ErrNotOwn is matched by the error of a call that something else than the service answered with an error, such
-	// as a proxy: its status says nothing about what was asked for.
+	// ErrNotOwn is matched by the error of a call whose error response is not a problem+json, such as one of a proxy
+	// in between: its status says nothing about the requested resource.
 	ErrNotOwn = errors.New("the answer is not the service's own")
 )
 
-// Error is a call that brought no usable answer. Through Err it matches, with errors.Is, what stood in the way:
-// breaker.ErrOpen, registry.ErrNotAvailable, ErrBusy, ErrTooLarge, context.DeadlineExceeded, context.Canceled or an
-// error of the network.
+// Error is the error of a call without a usable response. Err, its cause, is one of breaker.ErrOpen,
+// registry.ErrNotAvailable, ErrBusy, ErrTooLarge, ErrNotOwn, context.DeadlineExceeded, context.Canceled or an error of
+// the network.
 type Error struct {
 	Service string // the target
 	Method  string
 	Path    string // without the query
-	Status  int    // of the answer; 0 when there was none
+	Status  int    // of the response; 0 without one
 	// Code, Message and RequestID are the remote problem's "code", "error" and "requestId", when it sent them.
 	// RequestID is otherwise the one sent with the call.
 	Code      string
 	Message   string
 	RequestID string
-	// RetryAfter is when to ask again at the earliest, from the answer's header or the open breaker; 0 = not told.
+	// RetryAfter is the shortest wait before the next call, from the response or the open breaker; 0 if unknown.
 	RetryAfter time.Duration
-	Err        error // nil when the status says it all
+	Err        error // nil if there is nothing beyond the status
 
 	outcome  breaker.Outcome
-	refused  bool // the service works, and has turned the call away
-	undialed bool // no connection could be opened: the service has seen nothing of the call
+	refused  bool // by the service, for now: it works
+	undialed bool // no connection could be opened: the service has not seen the call
 	repeat   plan
 }
 
@@ -63,7 +63,7 @@ func (e *Error) Error() string {
 // Unwrap returns Err.
 func (e *Error) Unwrap() error { return e.Err }
 
-// CodeOf returns the code of the service's own problem that err is about, "" when there is none.
+// CodeOf returns the code of the remote problem, "" without one.
 func CodeOf(err error) string {
 	if e, ok := errors.AsType[*Error](err); ok {
 		return e.Code
@@ -71,7 +71,7 @@ func CodeOf(err error) string {
 	return ""
 }
 
-// StatusOf returns the HTTP status err tells of, 0 when there was no answer or err is not an *Error.
+// StatusOf returns the HTTP status of the response, 0 without one or if err is not an *Error.
 func StatusOf(err error) int {
 	if e, ok := errors.AsType[*Error](err); ok {
 		return e.Status

@@ -19,8 +19,8 @@ const (
 	refusedDeadline   = "retry_deadline" // likewise
 )
 
-// watchBreaker makes metrics and one log line of each of the breaker's transitions, and has the registry look after
-// the target while the breaker is open.
+// watchBreaker counts and logs the breaker's transitions, and watches the target in the registry while the breaker is
+// open.
 func (c *Client) watchBreaker() {
 	if c.deps.Metrics != nil {
 		c.deps.Metrics.WatchBreaker(c.target, func() string { return c.breaker.State().String() })
@@ -41,12 +41,12 @@ func (c *Client) watchBreaker() {
 	})
 }
 
-// recovery ends the cooldown of an open breaker once the target answers health checks, or has a new instance. The
-// breaker calls it one transition at a time.
+// recovery ends the cooldown of an open breaker once a health check of the target succeeds, or it has a new instance.
+// The breaker calls it one transition at a time.
 type recovery struct {
 	client *Client
 	stop   func()
-	failed int // trials in a row that failed although the target had looked well
+	failed int // trials in a row that failed although the target was healthy
 }
 
 func (w *recovery) transition(t breaker.Transition) {
@@ -55,7 +55,7 @@ func (w *recovery) transition(t breaker.Transition) {
 		if t.From == breaker.HalfOpen {
 			w.failed++
 		}
-		// One that answers health checks and fails its calls is tried less and less often.
+		// A target that passes health checks but fails its calls is tried at growing intervals.
 		wait := registry.WatchInterval << min(w.failed, 10)
 		began := time.Now()
 		w.stop = w.client.deps.Registry.Watch(w.client.target, func() {
@@ -70,7 +70,7 @@ func (w *recovery) transition(t breaker.Transition) {
 	}
 }
 
-// countRetry counts a retry after the failed attempt e, by what had gone wrong.
+// countRetry counts a retry by the reason of the failed attempt e.
 func (c *Client) countRetry(e *Error) {
 	if c.deps.Metrics == nil {
 		return
@@ -93,8 +93,7 @@ func (c *Client) countRefusal(reason string) {
 	}
 }
 
-// logFailure writes the one line of a failed call. A 4xx is often what the caller wanted to know, and a caller that
-// hung up is no trouble either.
+// logFailure writes the one line of a failed call: a warning, but for a 4xx and for a call that the caller cancelled.
 func (c *Client) logFailure(ctx context.Context, call *call, e *Error, took time.Duration) {
 	level := slog.LevelWarn
 	if ctx.Err() != nil || e.Status >= 400 && e.Status <= 499 {
@@ -110,7 +109,7 @@ func (c *Client) logFailure(ctx context.Context, call *call, e *Error, took time
 		slog.Duration("took", took))
 }
 
-// reason is what e adds to its status.
+// reason returns the text of e beyond its status.
 func reason(e *Error) string {
 	if e.Err != nil {
 		return e.Err.Error()

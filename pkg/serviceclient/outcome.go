@@ -13,7 +13,7 @@ import (
 	"github.com/go-troika/troika/pkg/registry"
 )
 
-// outcomeOfStatus returns Success below 500, and for 501, which is the application's own.
+// outcomeOfStatus returns Success below 500, and for 501, which the application itself sends.
 func outcomeOfStatus(status int) breaker.Outcome {
 	if status >= http.StatusInternalServerError && status != http.StatusNotImplemented {
 		return breaker.Failure
@@ -31,8 +31,8 @@ func outcomeOfNoResponse(caller context.Context) breaker.Outcome {
 	return breaker.Failure
 }
 
-// timedOut returns err as DeadlineExceeded if the attempt's deadline caused it. A transport below which contexts are
-// derived sees a cancellation only.
+// timedOut returns err as DeadlineExceeded if the attempt's deadline caused it: a transport that derives contexts
+// reports a cancellation.
 func timedOut(ctx context.Context, err error) error {
 	if errors.Is(ctx.Err(), context.DeadlineExceeded) && !errors.Is(err, context.DeadlineExceeded) {
 		return fmt.Errorf("%w: %w", context.DeadlineExceeded, err)
@@ -40,8 +40,7 @@ func timedOut(ctx context.Context, err error) error {
 	return err
 }
 
-// isProblem reports whether an error response is the service's own: a proxy in between
-// sends another media type.
+// isProblem reports whether an error response comes from the service: a proxy sends another media type.
 func isProblem(h http.Header) bool {
 	media, _, err := mime.ParseMediaType(h.Get("Content-Type"))
 	return err == nil && media == "application/problem+json"

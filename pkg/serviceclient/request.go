@@ -24,8 +24,8 @@ const mediaType = "application/json"
 // Option changes one call.
 type Option func(*call)
 
-// WithKey sends key as Idempotency-Key and says that the target keeps such keys: the call is then retried like a
-// GET. Use it with a key that identifies the operation, such as the one received from the own caller or an event id.
+// WithKey sends key as Idempotency-Key to a target that stores such keys: the call is then retried like a GET. The key
+// identifies the operation, such as the key received from this service's caller or an event id.
 func WithKey(key string) Option {
 	return func(c *call) { c.key, c.repeatable = key, true }
 }
@@ -35,10 +35,10 @@ type call struct {
 	method string
 	target string // path and query
 	body   []byte // JSON, or nil
-	out    any    // where the answer is decoded to, or nil
+	out    any    // what the response is decoded into, or nil
 
 	key        string // Idempotency-Key, or ""
-	repeatable bool   // sending it twice does no harm
+	repeatable bool   // safe to send twice
 	deadline   time.Time
 	tried      []string // URLs, one for each attempt
 }
@@ -57,13 +57,13 @@ func newCall(method, target string, out any, opts []Option) *call {
 	return c
 }
 
-// path is the target without its query, which may hold what does not belong into a log.
+// path returns the target without its query, which may hold data that must not be logged.
 func (c *call) path() string {
 	path, _, _ := strings.Cut(c.target, "?")
 	return path
 }
 
-// until is the call's or the caller's deadline, whichever is nearer.
+// until returns the earlier of the call's and the caller's deadlines.
 func (c *call) until(ctx context.Context) time.Time {
 	if deadline, ok := ctx.Deadline(); ok && deadline.Before(c.deadline) {
 		return deadline
@@ -75,7 +75,7 @@ func (c *call) until(ctx context.Context) time.Time {
 func (c *Client) request(ctx context.Context, call *call, base string, left time.Duration) (*http.Request, error) {
 	var body io.Reader
 	if call.body != nil {
-		body = bytes.NewReader(call.body) // of which net/http makes GetBody, for a connection found closed
+		body = bytes.NewReader(call.body) // net/http derives GetBody, for a connection that was closed while idle
 	}
 	req, err := http.NewRequestWithContext(ctx, call.method, base+call.target, body)
 	if err != nil {

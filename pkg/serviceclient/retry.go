@@ -15,13 +15,13 @@ const (
 	retryAfterCap = 5 * time.Second
 )
 
-// plan is what follows a failed attempt.
+// plan is the decision after a failed attempt.
 type plan struct {
 	again bool
 	wait  time.Duration
 }
 
-// plan decides whether the call is tried again after the failed attempt e.
+// plan decides whether to repeat the call after the failed attempt e.
 func (c *Client) plan(ctx context.Context, call *call, e *Error) plan {
 	if e.outcome != breaker.Failure && !e.refused || len(call.tried) > c.cfg.Retries || !call.repeatable && !e.undialed {
 		return plan{}
@@ -29,7 +29,7 @@ func (c *Client) plan(ctx context.Context, call *call, e *Error) plan {
 	wait, ok := backoff(len(call.tried)), true
 	if elsewhere := c.deps.Registry.Another(c.target, call.tried...); elsewhere && e.refused {
 		wait = 0
-	} else if !elsewhere && (e.refused || e.RetryAfter > 0) { // the same again, not before it says
+	} else if !elsewhere && (e.refused || e.RetryAfter > 0) { // the same instance, not before Retry-After
 		wait, ok = e.RetryAfter, e.RetryAfter > 0 && e.RetryAfter <= retryAfterCap
 	}
 	if !ok || wait >= time.Until(call.until(ctx)) {
@@ -63,10 +63,10 @@ func pause(ctx context.Context, d time.Duration) bool {
 
 const (
 	retryCost    = 10 // calls that pay for one retry
-	retryReserve = 20 // retries that may be saved up, and are there at the start: for the calls an instance dies with
+	retryReserve = 20 // most retries saved, also at the start: for the calls in progress on an instance that dies
 )
 
-// budget holds retries below a tenth of the calls, bursts aside. It is safe for concurrent use.
+// budget limits retries to a tenth of the calls, after an initial burst. It is safe for concurrent use.
 type budget struct{ saved atomic.Int64 }
 
 func newBudget() *budget {
@@ -82,7 +82,7 @@ func (b *budget) deposit() {
 	}
 }
 
-// withdraw takes a retry and reports whether there was one.
+// withdraw takes a retry and reports whether there was one left.
 func (b *budget) withdraw() bool {
 	if b.saved.Add(-retryCost) >= 0 {
 		return true

@@ -10,30 +10,30 @@ import (
 	"github.com/go-troika/troika/pkg/breaker"
 )
 
-// Get asks for path, which may have a query, and decodes the JSON answer into a T. Parts put into a path need
+// Get requests path, which may have a query, and decodes the JSON response into a T. Variable parts of a path need
 // url.PathEscape. Every error is an *Error. A 204 leaves T zero; T struct{} takes any body.
 func Get[T any](ctx context.Context, c *Client, path string, opts ...Option) (T, error) {
 	return send[T](ctx, c, http.MethodGet, path, nil, opts)
 }
 
-// Post sends body as JSON, with an Idempotency-Key, and decodes the answer as Get does. Without WithKey it is sent
+// Post sends body as JSON, with an Idempotency-Key, and decodes the response as Get does. Without WithKey it is sent
 // again only when no connection could be opened.
 func Post[T any](ctx context.Context, c *Client, path string, body any, opts ...Option) (T, error) {
 	return send[T](ctx, c, http.MethodPost, path, body, opts)
 }
 
-// Put sends body as JSON and decodes the answer as Get does.
+// Put sends body as JSON and decodes the response as Get does.
 func Put[T any](ctx context.Context, c *Client, path string, body any, opts ...Option) (T, error) {
 	return send[T](ctx, c, http.MethodPut, path, body, opts)
 }
 
-// Patch sends body as JSON and decodes the answer as Get does. It is sent again only when no connection could be
+// Patch sends body as JSON and decodes the response as Get does. It is sent again only when no connection could be
 // opened.
 func Patch[T any](ctx context.Context, c *Client, path string, body any, opts ...Option) (T, error) {
 	return send[T](ctx, c, http.MethodPatch, path, body, opts)
 }
 
-// Delete asks for path to be deleted and ignores the answer's body.
+// Delete sends a DELETE for path and ignores the response's body.
 func Delete(ctx context.Context, c *Client, path string, opts ...Option) error {
 	_, err := send[struct{}](ctx, c, http.MethodDelete, path, nil, opts)
 	return err

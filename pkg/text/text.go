@@ -1,6 +1,5 @@
-// Package text says which text of strangers is kept, and in which form. Everything
-// that is kept has one form, so that what looks the same compares the same where it
-// matters, and nothing that a person cannot see changes what they read.
+// Package text validates and normalizes text from users, so that equal-looking emails
+// compare equal and no invisible character changes how a text reads.
 package text
 
 import (
@@ -14,10 +13,10 @@ import (
 	"unicode/utf8"
 )
 
-// Error is what is wrong with a text, in words for the person who wrote it.
+// Error describes the problem with a text, for the person who wrote it.
 type Error string
 
-// Error returns the words.
+// Error returns the description.
 func (e Error) Error() string { return string(e) }
 
 // The errors of this package.
@@ -43,7 +42,7 @@ func Lines(s string, most int) (string, error) {
 }
 
 func clean(s string, most int, also string) (string, error) {
-	if len(s) > most*utf8.UTFMax { // before anything that costs time
+	if len(s) > most*utf8.UTFMax { // before the costly checks
 		return "", ErrLong
 	}
 	s = strings.TrimSpace(strings.ReplaceAll(s, "\r\n", "\n"))
@@ -66,12 +65,13 @@ func clean(s string, most int, also string) (string, error) {
 	return s, nil
 }
 
-// known reports whether a character is letters, marks, numbers, punctuation, symbols
-// or the plain space, or one that joins letters or emoji. It leaves out controls,
-// direction overrides, zero-width spaces, private and unassigned characters.
+// known reports whether a character is a letter, mark, number, punctuation, symbol or
+// plain space, or joins letters or emoji. It rejects controls, direction overrides,
+// zero-width spaces, private and unassigned characters.
 func known(r rune) bool {
 	const joiner, nonJoiner = '\u200D', '\u200C'
-	return r == ' ' || r == joiner || r == nonJoiner || unicode.In(r, unicode.L, unicode.M, unicode.N, unicode.P, unicode.S)
+	return r == ' ' || r == joiner || r == nonJoiner ||
+		unicode.In(r, unicode.L, unicode.M, unicode.N, unicode.P, unicode.S)
 }
 
 const (
@@ -99,7 +99,8 @@ func Email(s string) (string, error) {
 	}
 	s = strings.ToLower(s)
 	local, host, ok := strings.Cut(s, "@")
-	if !ok || len(s) > maxEmail || len(local) > maxLocal || !localPattern.MatchString(local) || !hostPattern.MatchString(host) {
+	if !ok || len(s) > maxEmail || len(local) > maxLocal ||
+		!localPattern.MatchString(local) || !hostPattern.MatchString(host) {
 		return "", ErrEmail
 	}
 	return s, nil
