@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -20,14 +19,9 @@ func (a *app) demo(ctx context.Context, args []string) error {
 	if _, err := a.parse(a.flags("demo"), args, 0, 0); err != nil {
 		return err
 	}
-	a.Name = cmp.Or(a.Name, nameDemo)
-	if a.attached(ctx) != nil {
-		return a.alreadyUp()
-	}
-	cooldown := map[string]string{"BREAKER_COOLDOWN": demo.Cooldown.String()}
-	a.Environ = a.Environ.With(cooldown)
+	a.Environ = a.Environ.With(map[string]string{"BREAKER_COOLDOWN": demo.Cooldown.String()})
 	began := time.Now()
-	d, err := a.choose(ctx)
+	d, err := a.choose(ctx, nameDemo)
 	if err != nil {
 		return err
 	}

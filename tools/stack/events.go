@@ -63,11 +63,7 @@ func (a *app) events(ctx context.Context, args []string) error {
 
 // adminURL returns the address of the admin port of an instance of a service.
 func (a *app) adminURL(ctx context.Context, service string) (string, error) {
-	s, err := a.running(ctx)
-	if err != nil {
-		return "", err
-	}
-	status, err := s.Status(ctx)
+	status, err := a.runningStatus(ctx)
 	if err != nil {
 		return "", err
 	}

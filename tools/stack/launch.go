@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -26,8 +27,13 @@ type launched interface {
 }
 
 // choose decides between containers and local processes, and prints which. It returns
-// the Docker stack with its images ready, or nil for local processes.
-func (a *app) choose(ctx context.Context) (*docker.Stack, error) {
+// the Docker stack with its images ready, or nil for local processes. The error is that
+// of alreadyUp if a stack of that name runs.
+func (a *app) choose(ctx context.Context, defaultName string) (*docker.Stack, error) {
+	a.Name = cmp.Or(a.Name, defaultName)
+	if a.attached(ctx) != nil {
+		return nil, a.alreadyUp()
+	}
 	if a.detached() {
 		return nil, nil // the waiting invocation has chosen, and printed it
 	}

@@ -15,7 +15,7 @@ import (
 	"github.com/go-troika/troika/tools/stack/internal/stack"
 )
 
-// running returns the stack that --name means.
+// running returns the running stack that --name means.
 func (a *app) running(ctx context.Context) (stack.Handle, error) {
 	if s := a.attached(ctx); s != nil {
 		return s, nil
@@ -25,6 +25,15 @@ func (a *app) running(ctx context.Context) (stack.Handle, error) {
 	}
 	return nil, fmt.Errorf("none of the stacks %s is up; stack up starts one, --name means another",
 		strings.Join(names, ", "))
+}
+
+// runningStatus returns the status of that stack.
+func (a *app) runningStatus(ctx context.Context) (stack.Status, error) {
+	s, err := a.running(ctx)
+	if err != nil {
+		return stack.Status{}, err
+	}
+	return s.Status(ctx)
 }
 
 func (a *app) down(ctx context.Context, args []string) error {
@@ -50,11 +59,7 @@ func (a *app) status(ctx context.Context, args []string) error {
 	if _, err := a.parse(fs, args, 0, 0); err != nil {
 		return err
 	}
-	s, err := a.running(ctx)
-	if err != nil {
-		return err
-	}
-	status, err := s.Status(ctx)
+	status, err := a.runningStatus(ctx)
 	if err != nil {
 		return err
 	}

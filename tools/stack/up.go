@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -85,14 +84,10 @@ func (a *app) infra(ctx context.Context, args []string) error {
 
 // start runs a stack until ctx ends, or leaves it in the background.
 func (a *app) start(ctx context.Context, f upFlags, defaultName string) error {
-	a.Name = cmp.Or(a.Name, defaultName)
 	if f.infraOnly {
 		a.world, a.Services = stack.Local, nil // containers publish no such ports
 	}
-	if a.attached(ctx) != nil {
-		return a.alreadyUp()
-	}
-	d, err := a.choose(ctx)
+	d, err := a.choose(ctx, defaultName)
 	if err != nil {
 		return err
 	}

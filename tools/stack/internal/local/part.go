@@ -109,7 +109,9 @@ func (p *part) awaitReady(ctx context.Context, proc *process.Process) error {
 func (p *part) chaos(ctx context.Context, supervisor *process.Supervisor, verb string) error {
 	p.verb.Lock()
 	defer p.verb.Unlock()
-	proc := p.process()
+	p.mu.Lock()
+	proc := p.proc
+	p.mu.Unlock()
 	running := proc != nil && !proc.Ended()
 	if verb == stack.Start {
 		if running {
@@ -128,17 +130,15 @@ func (p *part) chaos(ctx context.Context, supervisor *process.Supervisor, verb s
 	case stack.Stop:
 		proc.Stop(p.stopSignal, stopGrace)
 		return nil
-	case stack.Pause:
-		return p.setPaused(true, proc.SignalTree(syscall.SIGSTOP))
-	default:
-		return p.setPaused(false, proc.SignalTree(syscall.SIGCONT))
 	}
-}
-
-func (p *part) setPaused(paused bool, err error) error {
+	signal := syscall.SIGCONT
+	if verb == stack.Pause {
+		signal = syscall.SIGSTOP
+	}
+	err := proc.SignalTree(signal)
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.paused = paused && err == nil
+	p.paused = verb == stack.Pause && err == nil
 	return err
 }
 
@@ -151,12 +151,6 @@ func (p *part) stop(grace time.Duration) {
 	if proc != nil && !proc.Ended() {
 		proc.Stop(p.stopSignal, grace)
 	}
-}
-
-func (p *part) process() *process.Process {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.proc
 }
 
 func (p *part) status() stack.Part {
