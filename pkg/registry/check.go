@@ -3,7 +3,6 @@ package registry
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -58,28 +57,26 @@ func (r *Registry) startDue(ctx context.Context, wg *sync.WaitGroup) {
 }
 
 func (r *Registry) check(ctx context.Context, p *pool, inst *instance, target string) {
-	err := r.probe(ctx, p.name, target)
-	if ctx.Err() != nil {
+	health, err := r.probe(ctx, p.name, target)
+	if ctx.Err() != nil || !r.record(p, inst, health) {
 		return
 	}
-	if health, changed := r.record(p, inst, err); changed {
-		log := r.deps.Log.With(slog.String("target", p.name), slog.String("url", inst.url))
-		if err != nil {
-			log.Warn("instance "+string(health), slog.Any("error", err))
-		} else {
-			log.Info("instance " + string(health))
-		}
+	log := r.deps.Log.With(slog.String("target", p.name), slog.String("url", inst.url))
+	if err != nil {
+		log.Warn("instance "+string(health.public()), slog.Any("error", err))
+		return
 	}
+	log.Info("instance " + string(health))
 }
 
 // record takes over the result of a check, schedules the next one, and reports whether the health changed.
-func (r *Registry) record(p *pool, inst *instance, err error) (health Health, changed bool) {
+func (r *Registry) record(p *pool, inst *instance, health Health) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	now := time.Now()
 	inst.checking = false
 	inst.nextCheck = now.Add(jittered(checkInterval))
-	if err != nil || inst.ejected(now) || inst.missing {
+	if health != Healthy || inst.ejected(now) || inst.missing {
 		inst.nextCheck = now.Add(jittered(recheck))
 	}
 	if len(p.watches) > 0 {
@@ -87,10 +84,9 @@ func (r *Registry) record(p *pool, inst *instance, err error) (health Health, ch
 		time.AfterFunc(WatchInterval, r.wakeChecker)
 	}
 
-	was := inst.health
-	inst.health = healthOf(err)
-	_, inst.reportsUnhealthy = errors.AsType[statusError](err)
-	if inst.health == Healthy {
+	was := inst.health.public()
+	inst.health = health
+	if health == Healthy {
 		if was == Unhealthy {
 			inst.renew()
 		}
@@ -98,53 +94,33 @@ func (r *Registry) record(p *pool, inst *instance, err error) (health Health, ch
 	} else {
 		p.drop(func(other *instance) bool { return other == inst && inst.missing })
 	}
-	return inst.health, inst.health != was
+	return health.public() != was
 }
 
-// foreign is the name of another service, which answered at the address.
-type foreign string
-
-func (f foreign) Error() string { return fmt.Sprintf("address answers as service %q", string(f)) }
-
-// statusError is the status with which an instance reported that it is unhealthy.
-type statusError int
-
-func (s statusError) Error() string { return fmt.Sprintf("health answered %d", int(s)) }
-
-func healthOf(err error) Health {
-	if err == nil {
-		return Healthy
-	}
-	if _, ok := errors.AsType[foreign](err); ok {
-		return Foreign
-	}
-	return Unhealthy
-}
-
-// probe asks the instance's health endpoint; nil means a 2xx answer that names this service or none.
-func (r *Registry) probe(ctx context.Context, service, target string) error {
+// probe asks an instance's health endpoint. Healthy means a 2xx answer that names this service or none.
+func (r *Registry) probe(ctx context.Context, service, target string) (Health, error) {
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, target, nil)
 	if err != nil {
-		return err
+		return unreachable, err
 	}
 	resp, err := r.deps.HTTP.Do(req)
 	if err != nil {
-		return err
+		return unreachable, err
 	}
 	defer resp.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(resp.Body, healthBodySize))
 	if err != nil {
-		return err
+		return unreachable, err
 	}
 	if named := namedService(body); named != "" && named != service {
-		return foreign(named)
+		return Foreign, fmt.Errorf("address answers as service %q", named)
 	}
 	if resp.StatusCode < 200 || resp.StatusCode > 299 {
-		return statusError(resp.StatusCode)
+		return Unhealthy, fmt.Errorf("health answered %d", resp.StatusCode)
 	}
-	return nil
+	return Healthy, nil
 }
 
 // namedService returns the service a health answer names, or "": an endpoint added by hand need not be one of ours.

@@ -26,9 +26,18 @@ type Health string
 const (
 	Unknown   Health = "unknown"   // not checked yet
 	Healthy   Health = "healthy"   // answered its latest check
-	Unhealthy Health = "unhealthy" // did not
+	Unhealthy Health = "unhealthy" // did not, or reported that it is unhealthy
 	Foreign   Health = "foreign"   // answered as another service; never called
+
+	unreachable Health = "unreachable" // Unhealthy, without an answer
 )
+
+func (h Health) public() Health {
+	if h == unreachable {
+		return Unhealthy
+	}
+	return h
+}
 
 // Instance is what the registry believes of one instance at one moment.
 type Instance struct {
@@ -50,10 +59,9 @@ type instance struct {
 	found   bool // by DNS or Redis
 	missing bool // found once, but no longer listed
 
-	health           Health
-	reportsUnhealthy bool // it answered its latest check, and that it is unhealthy
-	checking         bool
-	nextCheck        time.Time
+	health    Health
+	checking  bool
+	nextCheck time.Time
 
 	inFlight     int
 	ejectedUntil time.Time
@@ -71,7 +79,8 @@ func (i *instance) ejected(now time.Time) bool { return now.Before(i.ejectedUnti
 
 func (i *instance) snapshot(now time.Time) Instance {
 	return Instance{
-		URL: i.url, Health: i.health, Ejected: i.ejected(now), Listed: !i.missing, Standby: i.standsBy(), InFlight: i.inFlight,
+		URL: i.url, Health: i.health.public(), Ejected: i.ejected(now), Listed: !i.missing,
+		Standby: i.standsBy(), InFlight: i.inFlight,
 	}
 }
 

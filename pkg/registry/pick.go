@@ -46,9 +46,6 @@ func (l Lease) BackOff(d time.Duration) {
 // It does not block, but for the first look-up of a name that was not configured (≤ 1 s).
 func (r *Registry) Pick(name string, exclude ...string) (Lease, error) {
 	p := r.find(name)
-	if p == nil {
-		return Lease{}, notAvailable(name)
-	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	inst := p.pick(rankUnreachable, exclude, time.Now())
@@ -63,9 +60,6 @@ func (r *Registry) Pick(name string, exclude ...string) (Lease, error) {
 // unhealthy, chosen as Pick does but not counted as a call in flight. Its error matches ErrNotAvailable.
 func (r *Registry) GetService(name string) (string, error) {
 	p := r.find(name)
-	if p == nil {
-		return "", notAvailable(name)
-	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	inst := p.pick(rankStandby, nil, time.Now())
@@ -78,9 +72,6 @@ func (r *Registry) GetService(name string) (string, error) {
 // Another reports whether service name has an instance that is not excluded and responded to its last check.
 func (r *Registry) Another(name string, exclude ...string) bool {
 	p := r.find(name)
-	if p == nil {
-		return false
-	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return slices.ContainsFunc(p.members, func(i *instance) bool {
@@ -158,10 +149,10 @@ func (i *instance) rank() rank {
 	switch {
 	case i.health == Foreign:
 		return rankForeign
-	case i.health == Unhealthy && i.reportsUnhealthy:
-		return rankUnhealthy
-	case i.health == Unhealthy:
+	case i.health == unreachable:
 		return rankUnreachable
+	case i.health == Unhealthy:
+		return rankUnhealthy
 	case i.standsBy():
 		return rankStandby
 	case i.health == Unknown:

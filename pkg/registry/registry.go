@@ -165,14 +165,16 @@ func (r *Registry) pool(name string) *pool {
 	return r.pools[name]
 }
 
-// find returns the pool of name, or nil. With KindRedis, the first use of a new name looks it up.
+// find returns the pool of name, an empty one if it is unknown. With KindRedis, the first use of a new name looks it up.
 func (r *Registry) find(name string) *pool {
 	r.mu.Lock()
-	if r.pools[name] == nil && r.cfg.Kind == KindRedis && env.IsServiceName(name) {
-		r.pool(name)
-	}
 	p := r.pools[name]
-	isNew := p != nil && r.resolver != nil && len(p.members) == 0
+	if p == nil && (r.cfg.Kind != KindRedis || !env.IsServiceName(name)) {
+		r.mu.Unlock()
+		return &pool{}
+	}
+	p = r.pool(name)
+	isNew := r.resolver != nil && len(p.members) == 0
 	r.mu.Unlock()
 	if isNew {
 		p.first.Do(func() {
