@@ -29,15 +29,15 @@ type connector struct {
 func (c connector) Connect(ctx context.Context) (driver.Conn, error) {
 	limited, cancel := context.WithTimeout(ctx, c.wait)
 	defer cancel()
-	taken, err := c.Connector.Connect(limited)
+	made, err := c.Connector.Connect(limited)
 	for n := 0; n < repeats && endedEarly(err) && limited.Err() == nil; n++ {
-		taken, err = c.Connector.Connect(limited)
+		made, err = c.Connector.Connect(limited)
 	}
 	switch {
 	case err == nil:
-		return conn{taken.(*stdlib.Conn), c.pool}, nil
+		return conn{made.(*stdlib.Conn), c.pool}, nil
 	case errors.Is(ctx.Err(), context.Canceled):
-		return nil, ctx.Err() // the caller left; this is no refusal
+		return nil, ctx.Err() // the caller left: the database is not to blame
 	case c.pool.Stat().AcquiredConns() == c.pool.Stat().MaxConns():
 		return nil, ErrBusy.With(err)
 	default:
@@ -45,7 +45,7 @@ func (c connector) Connect(ctx context.Context) (driver.Conn, error) {
 	}
 }
 
-// endedEarly reports that the server accepted a connection and ended it before it
+// endedEarly reports whether the server accepted a connection and ended it before it
 // was ready. One that is down, starting or full says so otherwise.
 func endedEarly(err error) bool {
 	if code := codeOf(err); code != "" {
@@ -56,15 +56,15 @@ func endedEarly(err error) bool {
 
 type stdConn = stdlib.Conn
 
-// conn is a connection as database/sql has it.
+// conn is a connection for database/sql.
 type conn struct {
 	*stdConn
 	pool *pgxpool.Pool
 }
 
-// judge returns err, the outcome of a statement. When a connection was lost, the
-// idle ones have likely gone the same way: the pool drops them.
-func (c conn) judge(ctx context.Context, err error) error {
+// check returns err, the outcome of a statement, as one of a lost connection if it was lost.
+// The idle ones have likely been lost too: the pool drops them.
+func (c conn) check(ctx context.Context, err error) error {
 	if err == nil || ctx.Err() != nil || !c.Conn().IsClosed() {
 		return err
 	}
@@ -75,7 +75,7 @@ func (c conn) judge(ctx context.Context, err error) error {
 // ExecContext implements driver.ExecerContext.
 func (c conn) ExecContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Result, error) {
 	result, err := c.stdConn.ExecContext(ctx, query, args)
-	return result, c.judge(ctx, err)
+	return result, c.check(ctx, err)
 }
 
 // QueryContext implements driver.QueryerContext. Outside of a transaction
@@ -83,17 +83,17 @@ func (c conn) ExecContext(ctx context.Context, query string, args []driver.Named
 func (c conn) QueryContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
 	idle := c.Conn().PgConn().TxStatus() == 'I'
 	rows, err := c.stdConn.QueryContext(ctx, query, args)
-	if err = c.judge(ctx, err); errors.Is(err, errLost) && idle && strings.HasPrefix(strings.TrimSpace(query), "SELECT ") {
+	if err = c.check(ctx, err); errors.Is(err, errLost) && idle && strings.HasPrefix(strings.TrimSpace(query), "SELECT ") {
 		err = fmt.Errorf("%w: %w", driver.ErrBadConn, err)
 	}
 	return rows, err
 }
 
 // BeginTx implements driver.ConnBeginTx. The limits of the transaction travel with
-// BEGIN, and end with it: a pooler may give the session to somebody else then.
+// BEGIN, and end with it: a pooler may give the session to another client then.
 func (c conn) BeginTx(ctx context.Context, opts driver.TxOptions) (driver.Tx, error) {
 	tx, err := c.Conn().BeginTx(ctx, pgx.TxOptions{BeginQuery: begin(opts)})
-	if err = c.judge(ctx, err); err != nil {
+	if err = c.check(ctx, err); err != nil {
 		if errors.Is(err, errLost) { // nothing has begun
 			err = fmt.Errorf("%w: %w", driver.ErrBadConn, err)
 		}
@@ -102,12 +102,10 @@ func (c conn) BeginTx(ctx context.Context, opts driver.TxOptions) (driver.Tx, er
 	return transactionOn{ctx, tx, c}, nil
 }
 
-// Limits of each transaction.
-const (
-	lockTimeout      = 3 * time.Second
-	statementTimeout = 15 * time.Second
-	idleTimeout      = 10 * time.Second // between statements; a frozen process gives its locks up
-)
+// limits are those of each transaction. The last is the time between statements: a frozen
+// process loses its locks.
+const limits = "; set local lock_timeout = '3s'; set local statement_timeout = '15s'" +
+	"; set local idle_in_transaction_session_timeout = '10s'"
 
 func begin(opts driver.TxOptions) string {
 	b := "begin"
@@ -117,15 +115,14 @@ func begin(opts driver.TxOptions) string {
 	if opts.ReadOnly {
 		b += " read only"
 	}
-	return fmt.Sprintf("%s; set local lock_timeout = %d; set local statement_timeout = %d; set local idle_in_transaction_session_timeout = %d",
-		b, lockTimeout.Milliseconds(), statementTimeout.Milliseconds(), idleTimeout.Milliseconds())
+	return b + limits
 }
 
-// commitTime bounds the answer to COMMIT and to ROLLBACK, also for a caller who
-// leaves: one who went away in the middle would make the outcome unknown.
+// commitTime bounds the answer to COMMIT and to ROLLBACK. A caller that leaves does not end
+// the wait: the outcome would be unknown.
 const commitTime = 5 * time.Second
 
-// transactionOn is a transaction as database/sql has it.
+// transactionOn is a transaction for database/sql.
 type transactionOn struct {
 	ctx  context.Context
 	tx   pgx.Tx
@@ -158,8 +155,8 @@ func (t transactionOn) Rollback() error {
 	return err
 }
 
-// keeps reports whether a connection is of use after an error of the server. One
-// that only reads was demoted: another connection finds the server that writes.
-func keeps(_ *pgconn.PgConn, err *pgconn.PgError) bool {
+// keepConn reports whether a connection is of use after an error of the server. A server
+// that only reads was demoted: another connection finds the one that writes.
+func keepConn(_ *pgconn.PgConn, err *pgconn.PgError) bool {
 	return err.Severity != "FATAL" && err.Code != "25006"
 }

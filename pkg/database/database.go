@@ -30,8 +30,8 @@ type DB struct {
 }
 
 // Open prepares the pool of the database called name. It does not wait for the
-// server: connections are made when needed, to whichever of the hosts takes writes,
-// and Ping tells whether one can be. The error is about a malformed configuration.
+// server: connections are made when needed, to the one of the hosts that takes
+// writes. The error is about a malformed configuration.
 func Open(ctx context.Context, cfg Config, name string) (*DB, error) {
 	pc, err := pgxpool.ParseConfig(cfg.url(name))
 	if err != nil {
@@ -40,7 +40,7 @@ func Open(ctx context.Context, cfg Config, name string) (*DB, error) {
 	pc.MaxConns, pc.MinConns = int32(cfg.PoolMax), int32(cfg.PoolMin)
 	pc.MaxConnIdleTime = cfg.PoolIdle
 	pc.ConnConfig.ConnectTimeout = connectTimeout
-	pc.ConnConfig.OnPgError = keeps
+	pc.ConnConfig.OnPgError = keepConn
 	pc.ConnConfig.DefaultQueryExecMode = cfg.execMode()
 	pool, err := pgxpool.NewWithConfig(ctx, pc)
 	if err != nil {
@@ -75,7 +75,7 @@ func (d *DB) Name() string { return d.name }
 // all connections taken it uses a dedicated one.
 func (d *DB) Ping(ctx context.Context) error {
 	var reads bool
-	err := d.ask(ctx, `SELECT pg_is_in_recovery() OR current_setting('default_transaction_read_only')::boolean`, &reads)
+	err := d.queryValue(ctx, `SELECT pg_is_in_recovery() OR current_setting('default_transaction_read_only')::boolean`, &reads)
 	switch {
 	case err != nil:
 		return fmt.Errorf("ping database %s: %w", d.name, ErrUnavailable.With(err))
@@ -86,8 +86,8 @@ func (d *DB) Ping(ctx context.Context) error {
 	return nil
 }
 
-// ask reads one value.
-func (d *DB) ask(ctx context.Context, query string, value any) error {
+// queryValue reads one value.
+func (d *DB) queryValue(ctx context.Context, query string, value any) error {
 	if d.pool.Stat().AcquiredConns() < d.pool.Stat().MaxConns() {
 		return d.pool.QueryRow(ctx, query).Scan(value)
 	}

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -25,10 +27,11 @@ var (
 	ErrBusy = fault.New(fault.Unavailable, "database_busy", "Service is busy, try again").WithRetryAfter(time.Second)
 	// ErrUnavailable: the server cannot be reached, is stopping, only reads, or has
 	// no room. Nothing was done.
-	ErrUnavailable = fault.New(fault.Unavailable, "database_unavailable", "The database is not available, try again").WithRetryAfter(time.Second)
+	ErrUnavailable = fault.New(fault.Unavailable, "database_unavailable",
+		"The database is not available, try again").WithRetryAfter(time.Second)
 	// ErrOutcomeUnknown: the connection was lost while the commit was under way. The
-	// transaction took place or it did not; nobody can be asked, since a server that
-	// comes back, or its standby, may give the transaction's number out again.
+	// transaction took place or it did not. The server cannot say later: after a crash
+	// it, or its standby, may give the transaction's number out again.
 	// Repeating the request with the same Idempotency-Key settles it.
 	ErrOutcomeUnknown = fault.New(fault.Unavailable, "outcome_unknown",
 		"The connection to the database was lost, and it is not known whether the change was made").WithRetryAfter(time.Second)
@@ -49,7 +52,7 @@ func codeOf(err error) string {
 	return ""
 }
 
-// isStaleStatement reports that a prepared statement outlived a change of its
+// isStaleStatement reports whether a prepared statement outlived a change of its
 // tables (0A000). It happens once per statement and connection.
 func isStaleStatement(err error) bool {
 	p, ok := errors.AsType[*pgconn.PgError](err)
@@ -63,8 +66,8 @@ func isUndone(err error) bool {
 	if errors.Is(err, ErrOutcomeUnknown) {
 		return false
 	}
-	code := codeOf(err)
-	return code == "40001" || code == "40P01" || code == "25006" || isStaleStatement(err) || errors.Is(err, errLost) || isNetwork(err)
+	return slices.Contains([]string{"40001", "40P01", "25006"}, codeOf(err)) || isStaleStatement(err) ||
+		errors.Is(err, errLost) || isNetwork(err)
 }
 
 // IsRetryable reports whether an error says nothing about what was to be done: what
@@ -73,7 +76,8 @@ func isUndone(err error) bool {
 // that cancels statements or stops.
 func IsRetryable(err error) bool {
 	code := codeOf(err)
-	return isUndone(err) || errors.Is(err, ErrBusy) || errors.Is(err, ErrUnavailable) || code == "55P03" || strings.HasPrefix(code, "57")
+	return isUndone(err) || errors.Is(err, ErrBusy) || errors.Is(err, ErrUnavailable) ||
+		code == "55P03" || strings.HasPrefix(code, "57")
 }
 
 // IsForeignKey reports whether an error is the violation of a foreign key.
@@ -91,7 +95,7 @@ func isNetwork(err error) bool {
 		errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
 }
 
-// dialector gives errors the meaning that callers need. It is gorm's for Postgres.
+// dialector is gorm's for Postgres, and translates errors.
 type dialector struct{ *postgres.Dialector }
 
 // Translate implements gorm.ErrorTranslator.
@@ -102,7 +106,8 @@ func (d dialector) Translate(err error) error {
 	switch code := codeOf(err); {
 	case code == "57014" || code == "55P03" || code == "40001" || code == "40P01" || isStaleStatement(err):
 		return ErrBusy.With(err)
-	case code == "25006", strings.HasPrefix(code, "53"), strings.HasPrefix(code, "57P"), strings.HasPrefix(code, "08"), isNetwork(err):
+	case code == "25006", strings.HasPrefix(code, "53"), strings.HasPrefix(code, "57P"), strings.HasPrefix(code, "08"),
+		isNetwork(err):
 		return ErrUnavailable.With(err)
 	}
 	return d.Dialector.Translate(err)
@@ -115,14 +120,10 @@ func hasEnded(err error) bool {
 	if errors.Is(err, pgx.ErrTxCommitRollback) {
 		return true
 	}
-	code := codeOf(err)
-	for _, class := range []string{"22", "23", "25", "40", "42", "44", "P0"} {
-		if strings.HasPrefix(code, class) {
-			return true
-		}
-	}
-	return false
+	return rolledBack.MatchString(codeOf(err))
 }
+
+var rolledBack = regexp.MustCompile(`^(22|23|25|40|42|44|P0)`)
 
 // lost returns err as one of a connection that was lost.
 func lost(err error) error { return ErrUnavailable.With(fmt.Errorf("%w: %w", errLost, err)) }

@@ -19,8 +19,8 @@ type Schema struct {
 	Files fs.FS
 }
 
-// Others' migrations are waited for: a look each second, for five minutes. The lock
-// is a row that its holder renews, so that a pooler may stand between.
+// A migration waits five minutes for those of others, and looks each second. The lock is a
+// row that its holder renews, so that it works through a transaction pooler.
 const (
 	lockTable   = "goose_lock"
 	lockRetry   = time.Second
@@ -56,7 +56,7 @@ func (d *DB) Pending(ctx context.Context, schemas ...Schema) (int, error) {
 		}
 		var applied int64
 		query := fmt.Sprintf(`SELECT coalesce(max(version_id), 0) FROM %s WHERE is_applied`, s.Table)
-		if err := d.ask(ctx, query, &applied); err != nil && codeOf(err) != "42P01" { // undefined_table
+		if err := d.queryValue(ctx, query, &applied); err != nil && codeOf(err) != "42P01" { // undefined_table
 			return 0, fmt.Errorf("read schema version of %s (%s): %w", d.name, s.Table, err)
 		}
 		for _, source := range p.ListSources() {
@@ -69,7 +69,8 @@ func (d *DB) Pending(ctx context.Context, schemas ...Schema) (int, error) {
 }
 
 func (d *DB) provider(s Schema) (*goose.Provider, error) {
-	locker, err := lock.NewPostgresTableLocker(lock.WithTableName(lockTable), lock.WithTableLockTimeout(lockRetry, lockRetries),
+	locker, err := lock.NewPostgresTableLocker(
+		lock.WithTableName(lockTable), lock.WithTableLockTimeout(lockRetry, lockRetries),
 		lock.WithTableLeaseDuration(lockLease), lock.WithTableHeartbeatInterval(lockLease/3))
 	if err != nil {
 		return nil, fmt.Errorf("make migration lock: %w", err)

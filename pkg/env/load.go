@@ -79,7 +79,7 @@ func (l *loader) fill(v reflect.Value, path, prefix string) {
 }
 
 // set parses one variable into one field. A value that does not parse leaves the default
-// behind, so that Validate methods do not complain about what nobody set.
+// behind, so that Validate methods do not report it a second time.
 func (l *loader) set(field reflect.Value, sf reflect.StructField, prefix, variable string) {
 	if field.Type() == reflect.TypeFor[Secret]() {
 		l.readFile(variable)

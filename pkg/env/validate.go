@@ -41,20 +41,14 @@ func describeTag(f validator.FieldError) string {
 	switch f.Tag() {
 	case "required":
 		return "is required"
-	case "min", "gte":
+	case "min":
 		return "must be at least " + f.Param() + unit
-	case "max", "lte":
+	case "max":
 		return "must be at most " + f.Param() + unit
-	case "gt":
-		return "must be more than " + f.Param() + unit
-	case "lt":
-		return "must be less than " + f.Param() + unit
 	case "oneof":
 		return "must be one of: " + strings.Join(strings.Fields(f.Param()), ", ")
 	case "url", "http_url":
 		return "must be a URL with a scheme, such as http://localhost:8081"
-	case "hostname_port":
-		return "must be host:port"
 	}
 	if f.Param() != "" {
 		return fmt.Sprintf("must satisfy %s=%s", f.Tag(), f.Param())

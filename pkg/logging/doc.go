@@ -3,6 +3,6 @@
 //
 // Use the context variants, log.InfoContext(ctx, …); only they know the request.
 //
-// What must never be in a log is kept out twice: nobody passes it, and attributes with a
-// telltale name (password, token, email, …) print "[redacted]".
+// Secrets and personal data must not be logged. Should one be, the attributes that usually
+// hold them (password, token, email, …) print "[redacted]".
 package logging

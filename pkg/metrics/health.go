@@ -27,7 +27,7 @@ type HealthMetrics struct {
 	Performance  Performance                `json:"performance"`
 }
 
-// RequestCounts are the requests served; errors are those answered with 5xx.
+// RequestCounts are the requests served; errors are responses with 5xx.
 type RequestCounts struct {
 	Total  int64 `json:"total"`
 	Errors int64 `json:"errors"`
@@ -52,7 +52,7 @@ const (
 )
 
 // Health judges the service: unhealthy when, of at least 10 requests in the last 60 s,
-// more than 10 % were answered with 5xx, and so were more than 10 % of those in the
+// more than 10 % got a 5xx, and so did more than 10 % of those in the
 // last 10 s.
 func (m *Metrics) Health() Health {
 	life, recent, latest := m.served.sums()

@@ -80,7 +80,8 @@ func New(service string) *Metrics {
 		retries: counter("http_client_retries_total",
 			"Calls to another service tried again, by what had gone wrong.", "server_address", "reason"),
 		callsRefused: counter("http_client_refused_total",
-			"Calls and retries that this process refused itself, before the other service saw them.", "server_address", "reason"),
+			"Calls and retries that this process refused itself, before the other service saw them.",
+			"server_address", "reason"),
 		transitions: counter("circuit_breaker_transitions_total",
 			"Changes of a circuit breaker's state.", "server_address", "from", "to"),
 		dependencies: map[string]*window{},
@@ -96,7 +97,7 @@ func (m *Metrics) Handler() http.Handler {
 	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{EnableOpenMetrics: true})
 }
 
-// Request counts a request that was answered with status after d. The route is the
+// Request counts a request that got status after d. The route is the
 // template ("/users/:id"), "" when none matched. A status of 500 and above counts as
 // an error. The trace id in ctx becomes an exemplar if its span is recorded here: a trace
 // that only others sampled cannot be looked up where this service's spans go.

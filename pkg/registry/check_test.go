@@ -1,7 +1,6 @@
 package registry_test
 
 import (
-	"context"
 	"errors"
 	"io"
 	"net/http"
@@ -13,6 +12,7 @@ import (
 
 	"github.com/go-troika/troika/pkg/breaker"
 	"github.com/go-troika/troika/pkg/registry"
+	"github.com/go-troika/troika/pkg/testkit"
 )
 
 // fleet answers health checks by URL without a network, so that time can be the bubble's.
@@ -73,22 +73,8 @@ func running(t *testing.T, urls ...string) (*registry.Registry, *fleet) {
 	f := fleetOf(urls...)
 	cfg := registry.Config{URLs: map[string]string{user: strings.Join(urls, ",")}}
 	r := newRegistry(t, cfg, registry.Deps{HTTP: &http.Client{Transport: f}})
-	run(t, r)
+	testkit.Run(t, r.Run)
 	return r, f
-}
-
-// run runs r until the test ends.
-func run(t *testing.T, r *registry.Registry) {
-	t.Helper()
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- r.Run(ctx) }()
-	t.Cleanup(func() {
-		cancel()
-		if err := <-done; err != nil {
-			t.Errorf("Run: %v", err)
-		}
-	})
 }
 
 func health(r *registry.Registry, url string) registry.Health {

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/net/dns/dnsmessage"
 
 	"github.com/go-troika/troika/pkg/registry"
+	"github.com/go-troika/troika/pkg/testkit"
 )
 
 // nameServer is a DNS server of one host with changing addresses.
@@ -116,7 +117,7 @@ func TestEveryAddressIsAnInstance(t *testing.T) {
 	if url, err := r.GetService(user); url != "http://users.test.:9/api" || err != nil {
 		t.Errorf("before the first look-up: %q, %v", url, err)
 	}
-	run(t, r)
+	testkit.Run(t, r.Run)
 	found := func(want ...string) func() bool {
 		return func() bool {
 			var got []string
@@ -144,7 +145,7 @@ func TestAddressesOfBothFamilies(t *testing.T) {
 	r := newRegistry(t, registry.Config{
 		Kind: registry.KindDNS, URLs: map[string]string{user: "http://127.0.0.1:9,http://[::1]:9,http://127.0.0.2"},
 	}, registry.Deps{})
-	run(t, r)
+	testkit.Run(t, r.Run)
 	want := []string{"http://127.0.0.1:9", "http://127.0.0.2", "http://[::1]:9"}
 	eventually(t, "literal addresses stand for themselves", func() bool { return slices.Equal(urls(r), want) })
 }

@@ -1,13 +1,12 @@
-// Package registry knows where a healthy instance of a service is.
+// Package registry finds a healthy instance of a service.
 //
-// A [Registry] answers one question, "which address of user-service shall this call go to", from memory
-// and at once. Where the addresses come from is chosen by [Config].Kind:
+// A [Registry] returns the address of an instance for a call, from memory and at once. Where the addresses come from is chosen by [Config].Kind:
 //
 //   - static: the comma list of <NAME>_SERVICE_URL;
 //   - dns: every A and AAAA record of the host in that URL is an instance (a headless Kubernetes Service);
 //   - redis: instances register themselves with [Registry.Announce] and are found under their service's name.
 //
-// Entries may also be added by hand with [Registry.Register], whatever the kind.
+// Entries may also be added by hand with [Registry.Register], with any kind.
 //
 // # Calls never wait for the registry
 //

@@ -49,7 +49,7 @@ type Instance struct {
 	InFlight int  // leases not yet done
 }
 
-// instance is one address of a service and what calls and checks taught about it. The mutex of the registry guards it.
+// instance is one address of a service, with the results of calls and checks. The mutex of the registry guards it.
 type instance struct {
 	url        string
 	healthPath string
@@ -96,7 +96,7 @@ func (i *instance) cost(now time.Time) float64 {
 }
 
 // observe learns from a finished call and reports whether the instance has now failed often enough to be ejected.
-// A call that did not succeed tells only that the latency is at least d.
+// Of a call that did not succeed, only that the latency is at least d is known.
 func (i *instance) observe(outcome breaker.Outcome, d time.Duration, now time.Time) bool {
 	remaining := i.remaining(now)
 	i.latency *= remaining
@@ -138,7 +138,7 @@ func (i *instance) eject(now time.Time) {
 	i.nextCheck = time.Time{}
 }
 
-// renew forgets what calls taught: what answers at this address now has come back.
+// renew forgets earlier calls: the instance is back, or another is at its address.
 func (i *instance) renew() {
 	i.latency, i.success, i.failures, i.observed = 0, 1, 0, time.Time{}
 	i.ejectedUntil = time.Time{}

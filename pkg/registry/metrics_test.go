@@ -14,6 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/go-troika/troika/pkg/registry"
+	"github.com/go-troika/troika/pkg/testkit"
 )
 
 func TestInstancesAreExposed(t *testing.T) {
@@ -26,7 +27,7 @@ func TestInstancesAreExposed(t *testing.T) {
 		exposed := prometheus.NewRegistry()
 		cfg := registry.Config{URLs: map[string]string{user: strings.Join([]string{a, b, c, d, e}, ",")}}
 		r := newRegistry(t, cfg, registry.Deps{HTTP: &http.Client{Transport: f}, Metrics: exposed})
-		run(t, r)
+		testkit.Run(t, r.Run)
 		<-time.After(time.Second)
 		fail(t, r, a, 5)
 		want := []string{
@@ -50,7 +51,7 @@ func TestOutageIsExposed(t *testing.T) {
 	down.Store(true)
 	exposed := prometheus.NewRegistry()
 	r := quick(t, registry.Deps{Redis: client, HTTP: &http.Client{Transport: fleetOf(a)}, Metrics: exposed}, a)
-	run(t, r)
+	testkit.Run(t, r.Run)
 	shows := func(value string) func() bool {
 		return func() bool {
 			return slices.Contains(scrape(exposed), `registry_stale{service="user-service"} `+value)

@@ -8,10 +8,13 @@ import (
 )
 
 // In Redis a service is one hash, registry:{<service>}, with a field per instance: URL -> "<end> <state> <id> <health>".
-// end is in milliseconds of Redis' own clock; after it an entry counts for nothing, whatever clocks its writer and
-// readers have. state is "up", or "gone" for the tombstone of a withdrawn instance. id is of one announcement, so
-// that a tombstone binds its own heartbeats, arriving late, but not a successor at the same URL. Every script
-// touches this one key and so works on a cluster.
+//   - end is in milliseconds of Redis' own clock; after it an entry counts for nothing, whatever clocks its writer and
+//     readers have;
+//   - state is "up", or "gone" for the tombstone of a withdrawn instance;
+//   - id is of one announcement, so that a tombstone binds its own heartbeats, arriving late, but not a successor at
+//     the same URL.
+//
+// Every script touches this one key and so works on a cluster.
 
 // heartbeatScript writes an entry: ARGV url, id, state, health, life in ms, retention of the key in ms. It forgets
 // entries that ended more than a retention ago. It returns 0 when it had to leave another's entry alone.

@@ -58,7 +58,7 @@ func reading(t *testing.T, client redis.UniversalClient) *registry.Registry {
 	if _, err := r.GetService(user); err != nil {
 		t.Fatal(err)
 	}
-	run(t, r)
+	testkit.Run(t, r.Run)
 	return r
 }
 
@@ -72,13 +72,12 @@ func urls(r *registry.Registry) (list []string) {
 // eventually waits until ok, for at most 10 s.
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	tick := time.NewTicker(10 * time.Millisecond)
-	defer tick.Stop()
-	for end := time.Now().Add(10 * time.Second); !ok(); <-tick.C {
-		if time.Now().After(end) {
-			t.Fatal("never happened: ", what)
+	testkit.Eventually(t, 10*time.Second, func() string {
+		if ok() {
+			return ""
 		}
-	}
+		return what
+	})
 }
 
 // throughout asserts ok again and again for d.
@@ -111,12 +110,12 @@ func TestScaleUpAndWithdraw(t *testing.T) {
 	client := testkit.Redis(t)
 	one, two := server(t), server(t)
 	first := announced(t, client, one.URL)
-	run(t, first)
+	testkit.Run(t, first.Run)
 	reader := reading(t, client)
 	eventually(t, "the first is found", func() bool { url, _ := reader.GetService(user); return url == one.URL })
 
 	second := announced(t, client, two.URL)
-	run(t, second)
+	testkit.Run(t, second.Run)
 	eventually(t, "the second is found", func() bool { return len(urls(reader)) == 2 })
 
 	if err := first.Withdraw(t.Context()); err != nil {
@@ -166,7 +165,7 @@ func TestKilledInstanceIsForgotten(t *testing.T) {
 	client := testkit.Redis(t)
 	dead, alive := server(t), server(t)
 	announced(t, client, dead.URL) // no Run: no heartbeat follows
-	run(t, announced(t, client, alive.URL))
+	testkit.Run(t, announced(t, client, alive.URL).Run)
 	reader := reading(t, client)
 	eventually(t, "both are found", func() bool { return len(urls(reader)) == 2 })
 	dead.Close()
@@ -178,7 +177,7 @@ func TestMissingHeartbeatIsOnlyAHint(t *testing.T) {
 	client := testkit.Redis(t)
 	silent, beating := server(t), server(t)
 	announced(t, client, silent.URL)
-	run(t, announced(t, client, beating.URL))
+	testkit.Run(t, announced(t, client, beating.URL).Run)
 	reader := reading(t, client)
 	eventually(t, "the silent one is no longer listed", func() bool {
 		return slices.ContainsFunc(reader.Instances(user), func(i registry.Instance) bool { return i.URL == silent.URL && !i.Listed })
@@ -190,7 +189,7 @@ func TestFlushedRedisIsFilledAgain(t *testing.T) {
 	t.Parallel()
 	client := testkit.Redis(t)
 	s := server(t)
-	run(t, announced(t, client, s.URL))
+	testkit.Run(t, announced(t, client, s.URL).Run)
 	reader := reading(t, client)
 	eventually(t, "found", func() bool { url, _ := reader.GetService(user); return url == s.URL })
 	for range 3 { // what FLUSHALL does to this test's keys
@@ -250,7 +249,7 @@ func TestOutageStopsNoCall(t *testing.T) {
 	client, down := outage(t)
 	s := server(t)
 	self := announced(t, client, s.URL)
-	run(t, self)
+	testkit.Run(t, self.Run)
 	reader := reading(t, client)
 	eventually(t, "found", func() bool { url, _ := reader.GetService(user); return url == s.URL })
 	down.Store(true)
@@ -266,9 +265,9 @@ func TestRedisDownAtStart(t *testing.T) {
 	down.Store(true)
 	s := server(t)
 	self := announced(t, client, s.URL) // no error
-	run(t, self)
+	testkit.Run(t, self.Run)
 	reader := quick(t, registry.Deps{Redis: client, HTTP: &http.Client{Transport: fleetOf(a, s.URL)}}, a)
-	run(t, reader)
+	testkit.Run(t, reader.Run)
 	if url, err := reader.GetService(user); url != a || err != nil {
 		t.Errorf("the configured standby does not serve: %q, %v", url, err)
 	}
@@ -281,7 +280,7 @@ func TestWithdrawnButConfigured(t *testing.T) {
 	t.Parallel()
 	client := testkit.Redis(t)
 	reader := quick(t, registry.Deps{Redis: client, HTTP: &http.Client{Transport: fleetOf(a)}}, a)
-	run(t, reader)
+	testkit.Run(t, reader.Run)
 	standby := func() bool { return reader.Instances(user)[0].Standby }
 	if !standby() {
 		t.Fatal("the configured instance does not stand by")

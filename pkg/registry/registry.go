@@ -165,7 +165,8 @@ func (r *Registry) pool(name string) *pool {
 	return r.pools[name]
 }
 
-// find returns the pool of name, an empty one if it is unknown. With KindRedis, the first use of a new name looks it up.
+// find returns the pool of name, an empty one if it is unknown. With KindRedis, the first use of a new name looks it
+// up.
 func (r *Registry) find(name string) *pool {
 	r.mu.Lock()
 	p := r.pools[name]

@@ -56,12 +56,12 @@ func TestSlowRedisDelaysNoCall(t *testing.T) {
 	if err := self.Announce(t.Context(), user, s.URL); err != nil {
 		t.Fatal(err)
 	}
-	run(t, self)
+	testkit.Run(t, self.Run)
 	reader := newRegistry(t, cfg, registry.Deps{Redis: client})
 	if _, err := reader.GetService(user); err != nil {
 		t.Fatal(err)
 	}
-	run(t, reader)
+	testkit.Run(t, reader.Run)
 
 	slow.Store(true)
 	longest := time.Duration(0)

@@ -1,4 +1,4 @@
-// Package serviceauth tells services who is calling: each call carries a short-lived
+// Package serviceauth authenticates calls between services: each call carries a short-lived
 // token in the header X-Service-Token, signed with a secret that the services share.
 //
 // A token is a JWT (RFC 7519) under HMAC-SHA256 with the claims

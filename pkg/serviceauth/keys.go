@@ -81,7 +81,7 @@ func weaknesses(keys []key) (problems []string) {
 		name := cmp.Or(k.id, "the secret")
 		switch secret := k.secret.Reveal(); {
 		case secret == DemoSecret:
-			problems = append(problems, name+" is the demo's, which everybody knows")
+			problems = append(problems, name+" is the demo's, which is public")
 		case len(secret) < minSecret:
 			problems = append(problems, fmt.Sprintf("%s has fewer than %d bytes", name, minSecret))
 		}

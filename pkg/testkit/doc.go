@@ -1,4 +1,4 @@
-// Package testkit gives tests a real Postgres and a real Redis.
+// Package testkit provides tests with a real Postgres and a real Redis.
 //
 // Each test gets a database of its own, copied from a template that has the
 // schema already, and a Redis database of its own; both are gone when it ends.

@@ -72,7 +72,9 @@ func Relay(t testing.TB, service string, db *database.DB, rdb redis.UniversalCli
 }
 
 // RelayFor is Relay for another configuration than the default.
-func RelayFor(t testing.TB, cfg events.Config, service string, db *database.DB, rdb redis.UniversalClient) (stop func()) {
+func RelayFor(
+	t testing.TB, cfg events.Config, service string, db *database.DB, rdb redis.UniversalClient,
+) (stop func()) {
 	t.Helper()
 	outbox, ok := db.Gorm.Config.Plugins[(&events.Outbox{}).Name()].(*events.Outbox)
 	if !ok {
@@ -90,7 +92,9 @@ func EventConfig() events.Config { return events.Config{LogDays: 7, StreamCap: 1
 
 // Consumer runs a consumer of the service name, with the handlers in
 // subscriptions, until the result is called or the test ends.
-func Consumer(t testing.TB, name string, db *database.DB, rdb *redis.Client, source events.Source, subscriptions *events.Subscriptions) (stop func()) {
+func Consumer(
+	t testing.TB, name string, db *database.DB, rdb *redis.Client, source events.Source, subscriptions *events.Subscriptions,
+) (stop func()) {
 	t.Helper()
 	c := consumer.New(consumer.Options{
 		Instance: rand.Int64(), DB: postgres.NewConsumer(db, name), Source: source, Subscriptions: subscriptions,

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// Eventually waits until check gives "", and fails the test with what it gave
+// Eventually waits until check returns "", and fails the test with what it returned
 // last if that takes longer than limit.
 func Eventually(t testing.TB, limit time.Duration, check func() string) {
 	t.Helper()

@@ -38,7 +38,8 @@ func (t *test) end() {
 func Example() {
 	t := new(test)
 	defer t.end()
-	schema := fstest.MapFS{"00001_counters.sql": {Data: []byte("-- +goose Up\nCREATE TABLE counters (name text, value int);")}}
+	table := "-- +goose Up\nCREATE TABLE counters (name text, value int);"
+	schema := fstest.MapFS{"00001_counters.sql": {Data: []byte(table)}}
 
 	db := testkit.Postgres(t, "user-service", schema)
 	db.Gorm.Exec(`INSERT INTO counters VALUES ('users', 3)`)

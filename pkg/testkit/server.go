@@ -22,8 +22,8 @@ func RedisServer(t testing.TB, args ...string) *redis.Client {
 	if err := ln.Close(); err != nil {
 		t.Fatal(err)
 	}
-	all := append([]string{"--port", strconv.Itoa(port), "--bind", "127.0.0.1", "--dir", t.TempDir(), "--save", ""}, args...)
-	server := exec.Command("redis-server", all...)
+	own := []string{"--port", strconv.Itoa(port), "--bind", "127.0.0.1", "--dir", t.TempDir(), "--save", ""}
+	server := exec.Command("redis-server", append(own, args...)...)
 	if err := server.Start(); err != nil {
 		t.Fatalf("%v: make test installs what is missing", err)
 	}

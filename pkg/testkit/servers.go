@@ -52,7 +52,8 @@ var startServers = sync.OnceValue(func() error {
 	if _, err := os.Stat(process); err != nil {
 		return fmt.Errorf("start some with `bin/stack infra`: %w", err)
 	}
-	cmd := exec.Command("go", "run", "./tools/stack", "infra", "--detach", "--world", "local", "--name", fmt.Sprintf("test-%d", os.Getpid()))
+	cmd := exec.Command("go", "run", "./tools/stack", "infra", "--detach", "--world", "local",
+		"--name", fmt.Sprintf("test-%d", os.Getpid()))
 	cmd.Dir = filepath.Dir(strings.TrimSpace(string(work)))
 	cmd.Env = append(os.Environ(), "STACK_END_WITH="+process, "CGO_ENABLED=0")
 	var stderr strings.Builder

@@ -15,7 +15,7 @@
 //     new root span;
 //   - otherwise the trace gets a fresh, UUIDv4-shaped id.
 //
-// What is not valid is replaced and never echoed, so a stranger cannot write
+// What is not valid is replaced and never echoed, so a client cannot write
 // into our headers or logs. Parsing follows W3C Trace Context Level 2
 // (https://www.w3.org/TR/trace-context-2/).
 //

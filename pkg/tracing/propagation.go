@@ -74,8 +74,8 @@ func Carrier(ctx context.Context) (traceparent, tracestate string) {
 	return formatTraceparent(sc), state
 }
 
-// maxCarriedState is as much of a tracestate as Trace Context Level 2, section 3.3.1.5,
-// asks everybody to keep.
+// maxCarriedState is how much of a tracestate every participant should keep (Trace Context
+// Level 2, section 3.3.1.5).
 const maxCarriedState = 512
 
 // WithCarrier returns a context whose next span is a child of what [Carrier]

@@ -34,7 +34,7 @@ func OpenAPI(t testing.TB, file string) *API {
 	if err := doc.Validate(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	doc.Servers = nil // paths are told apart on any host
+	doc.Servers = nil // paths match on any host
 	router, err := legacy.NewRouter(doc)
 	if err != nil {
 		t.Fatal(err)
@@ -76,15 +76,15 @@ func (a *API) Routes(t testing.TB, routes gin.RoutesInfo) {
 	}
 }
 
-// Answer is what came back from Call.
+// Answer is the response to a Call.
 type Answer struct {
 	Status int
 	Header http.Header
 	Body   string
 }
 
-// Call has h serve r. It fails t if the document does not promise the answer to
-// that request, or if a request that succeeded is none that the document allows.
+// Call serves r with h. It fails t if the document does not describe the response to
+// that request, or if a request that succeeded is not one that the document allows.
 func (a *API) Call(t testing.TB, h http.Handler, r *http.Request) Answer {
 	t.Helper()
 	var body []byte
