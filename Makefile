@@ -19,21 +19,23 @@ demo: stack ## run the five-step demo
 test: stack ## run all tests, with the race detector
 	@bin/stack test
 
-chaos-events: stack ## fault injection under writers: services, Redis, Postgres; about half an hour; KILLS, FREEZES, CRASHES, OUTAGE, SEED, ROUNDS
-	@CGO_ENABLED=1 STACK_BIN=$(CURDIR)/bin/stack go test -race -count=1 -timeout 30m -v ./lab/durability \
-		-users 1000 -kills $(or $(KILLS),20) -freezes $(or $(FREEZES),3) -crashes 5 -frozen 30s -outage $(or $(OUTAGE),60s) -wipes 5 \
-		-seed $(or $(SEED),0)
+chaos-events: stack ## faults under writers, about half an hour; KILLS, FREEZES, CRASHES, OUTAGE, SEED, ROUNDS
+	@CGO_ENABLED=1 STACK_BIN=$(CURDIR)/bin/stack go test -race -count=1 -timeout 30m -v ./lab/durability -users 1000 \
+		-kills $(or $(KILLS),20) -freezes $(or $(FREEZES),3) -frozen 30s -crashes 5 -outage $(or $(OUTAGE),60s) \
+		-wipes 5 -seed $(or $(SEED),0)
 	@CGO_ENABLED=1 go test -race -count=1 -timeout 60m -v ./lab/faults -rounds $(or $(ROUNDS),5)
-	@CGO_ENABLED=1 go test -race -count=1 -timeout 60m -v ./lab/faults -run 'FaultsOfTheirServers/publisher.s_Postgres_crashes' -rounds $(or $(CRASHES),34) # each is three
+	@CGO_ENABLED=1 go test -race -count=1 -timeout 60m -v ./lab/faults -rounds $(or $(CRASHES),34) \
+		-run 'FaultsOfTheirServers/publisher.s_Postgres_crashes' # three crashes a round
 
 # Without the race detector, which would use the CPU that is measured.
-chaos: stack ## fault injection under callers, about six minutes, into docs/resilience.md; RUN
+chaos: stack ## faults under callers, about six minutes, into docs/resilience.md; RUN
 	@go test -c -o bin/resilience.test ./lab/resilience
 	@cd lab/resilience && STACK_BIN=$(CURDIR)/bin/stack $(CURDIR)/bin/resilience.test -test.timeout 30m -long \
 		-write $(CURDIR)/docs/resilience.md $(if $(RUN),-test.run '$(RUN)')
 
-simulate: ## deterministic simulation of relay and consumer, a million histories, about twenty minutes; HISTORIES, SEED
-	@cd pkg/events/simulation && GOGC=400 go test -count=1 -timeout 60m -v . -plant -histories $(or $(HISTORIES),1000000) -seed $(or $(SEED),1)
+simulate: ## deterministic simulation of relay and consumer, about twenty minutes; HISTORIES, SEED
+	@cd pkg/events/simulation && GOGC=400 go test -count=1 -timeout 60m -v . -plant \
+		-histories $(or $(HISTORIES),1000000) -seed $(or $(SEED),1)
 	@go test -count=1 -timeout 30m ./pkg/events/interleaving -switches 2
 
 bench: stack ## run benchmarks beside other libraries, about six minutes, into docs/performance.md

@@ -138,6 +138,27 @@ func TestKilledStackLeavesNothing(t *testing.T) {
 	gone(t, status, all)
 }
 
+// The next stack of the name waits until the reaper of the killed one has done its work.
+func TestStackStartsAgainAfterAKill(t *testing.T) {
+	t.Parallel()
+	cmd, status := infra(t)
+	all := pids(status)
+	if err := cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_ = cmd.Wait()
+	_, again, started := detach(t, status.Name)
+	for _, pid := range all {
+		if process.Alive(pid) {
+			t.Errorf("process %d of the killed stack runs beside the next one", pid)
+		}
+	}
+	if r := drive(t, nil, "down", "--name", status.Name); r.code != 0 {
+		t.Errorf("down: %+v", r)
+	}
+	gone(t, again, started)
+}
+
 func TestInterruptStopsEverything(t *testing.T) {
 	t.Parallel()
 	cmd, status := infra(t)

@@ -33,7 +33,7 @@ func TestFind(t *testing.T) {
 
 func TestParseService(t *testing.T) {
 	t.Parallel()
-	got, err := checkout.ParseService([]byte("# one\nname: order-service\nport: 8082\nadminPort: 9082\ncalls: [user-service]\nlater: 1\n"))
+	got, err := checkout.ParseService([]byte("# one\nname: order-service\nport: 8082\nadminPort: 9082\nlater: 1\n"))
 	want := checkout.Service{Name: "order-service", Port: 8082, AdminPort: 9082}
 	if diff := cmp.Diff(want, got); err != nil || diff != "" {
 		t.Errorf("error %v (-want +got):\n%s", err, diff)
@@ -42,7 +42,8 @@ func TestParseService(t *testing.T) {
 		t.Errorf("role %s, variable %s", got.Role(), got.Variable())
 	}
 	for _, text := range []string{
-		"", "name: x", "name: 'x; DROP'\nport: 1\nadminPort: 2", "name: x\nport: 70000\nadminPort: 2", "name: [", "name: ../x\nport: 1\nadminPort: 1",
+		"", "name: x", "name: 'x; DROP'\nport: 1\nadminPort: 2", "name: x\nport: 70000\nadminPort: 2", "name: [",
+		"name: ../x\nport: 1\nadminPort: 1",
 	} {
 		if _, err := checkout.ParseService([]byte(text)); err == nil {
 			t.Errorf("%q is taken for a service.yaml", text)

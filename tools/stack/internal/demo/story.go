@@ -154,7 +154,7 @@ func (s *Story) restore(ctx context.Context) error {
 	}
 	s.say("user-service is ready again after %s", stack.Short(time.Since(began)))
 	created := func(r response) bool { return r.status == http.StatusCreated }
-	r, err := s.until(ctx, "201 once the breaker's cooldown is over", s.tryOrder, created)
+	r, err := s.until(ctx, "201 from the half-open breaker", s.tryOrder, created)
 	if err != nil {
 		return err
 	}

@@ -133,7 +133,7 @@ func TestStoryTellsWhatWentWrong(t *testing.T) {
 	}{
 		{"no breaker", &fake{noBreaker: true}, "step 4 of 5", "an open breaker", false},
 		{"a slow breaker", &fake{slowRefuse: 60 * time.Millisecond}, "step 4 of 5", "refusals within 50ms", true},
-		{"a breaker that stays open", &fake{stuckOpen: true}, "step 5 of 5", "201 once the breaker's cooldown is over", false},
+		{"a breaker that stays open", &fake{stuckOpen: true}, "step 5 of 5", "201 from the half-open breaker", false},
 		{"a lost event", &fake{uncounted: true}, "step 5 of 5", "completedOrders 1", false},
 	} {
 		t.Run(test.name, func(t *testing.T) {

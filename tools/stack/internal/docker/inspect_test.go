@@ -13,13 +13,16 @@ import (
 
 const inspected = `[
 {"Id":"a1","State":{"Status":"running","Pid":7,"StartedAt":"2026-01-01T10:00:00Z",
-  "Health":{"Status":"healthy","Log":[{"End":"2026-01-01T10:00:00.2Z","ExitCode":1},{"End":"2026-01-01T10:00:00.7Z","ExitCode":0}]}},
+  "Health":{"Status":"healthy","Log":[
+   {"End":"2026-01-01T10:00:00.2Z","ExitCode":1},{"End":"2026-01-01T10:00:00.7Z","ExitCode":0}]}},
  "Config":{"Labels":{"com.docker.compose.service":"user-service","com.docker.compose.container-number":"1"}},
  "NetworkSettings":{"Ports":{"8081/tcp":null}}},
 {"Id":"a2","State":{"Status":"paused","Pid":8,"StartedAt":"2026-01-01T10:00:00Z"},
  "Config":{"Labels":{"com.docker.compose.service":"user-service","com.docker.compose.container-number":"2"}}},
-{"Id":"m","State":{"Status":"exited","ExitCode":0},"Config":{"Labels":{"com.docker.compose.service":"user-service-migrate"}}},
-{"Id":"k","State":{"Status":"exited","ExitCode":137},"Config":{"Labels":{"com.docker.compose.service":"user-service-db"}}},
+{"Id":"m","State":{"Status":"exited","ExitCode":0},
+ "Config":{"Labels":{"com.docker.compose.service":"user-service-migrate"}}},
+{"Id":"k","State":{"Status":"exited","ExitCode":137},
+ "Config":{"Labels":{"com.docker.compose.service":"user-service-db"}}},
 {"Id":"d","State":{"Status":"running","Pid":9,"StartedAt":"2026-01-01T10:00:01Z","Health":{"Status":"starting"}},
  "Config":{"Labels":{"com.docker.compose.service":"load-balancer"}},
  "NetworkSettings":{"Ports":{"8081/tcp":[{"HostIp":"127.0.0.1","HostPort":"21234"}]}}}
@@ -36,10 +39,13 @@ func TestParseInspect(t *testing.T) {
 	const url = "http://127.0.0.1:21234"
 	want := []stack.Part{
 		{Name: "load-balancer", Container: "d", Service: "load-balancer", State: stack.Starting, PID: 9, UptimeMS: 4000},
-		{Name: "user-service-1", Container: "a1", Service: "user-service", State: stack.Ready, PID: 7, Port: 21234, URL: url, UptimeMS: 5000, ReadyMS: 700},
-		{Name: "user-service-2", Container: "a2", Service: "user-service", State: stack.Paused, PID: 8, Port: 21234, URL: url},
+		{Name: "user-service-1", Container: "a1", Service: "user-service", State: stack.Ready, PID: 7,
+			Port: 21234, URL: url, UptimeMS: 5000, ReadyMS: 700},
+		{Name: "user-service-2", Container: "a2", Service: "user-service", State: stack.Paused, PID: 8,
+			Port: 21234, URL: url},
 		{Name: "user-service-db", Container: "k", Service: "user-service-db", State: stack.Exited, Detail: "exit status 137"},
-		{Name: "user-service-migrate", Container: "m", Service: "user-service-migrate", State: stack.Exited, Detail: "done, exit status 0"},
+		{Name: "user-service-migrate", Container: "m", Service: "user-service-migrate", State: stack.Exited,
+			Detail: "done, exit status 0"},
 	}
 	if diff := cmp.Diff(want, parts); diff != "" {
 		t.Errorf("parts (-want +got):\n%s", diff)

@@ -16,8 +16,10 @@ import (
 func TestHasSecret(t *testing.T) {
 	t.Parallel()
 	for entry, want := range map[string]bool{
-		"SERVICE_SECRET=x": true, "SERVICE_SECRETS=k:x": true, "SERVICE_SECRET_FILE=/x": true, "SERVICE_SECRETS_FILE=/x": true,
-		"SERVICE_SECRET=": false, "SERVICE_SECRETS_FILE=": false, "OTHER=SERVICE_SECRET": false, "SERVICE_SECRET_NAME=x": false,
+		"SERVICE_SECRET=x": true, "SERVICE_SECRETS=k:x": true,
+		"SERVICE_SECRET_FILE=/x": true, "SERVICE_SECRETS_FILE=/x": true,
+		"SERVICE_SECRET=": false, "SERVICE_SECRETS_FILE=": false,
+		"OTHER=SERVICE_SECRET": false, "SERVICE_SECRET_NAME=x": false,
 	} {
 		if got := local.HasSecret([]string{"A=1", entry}); got != want {
 			t.Errorf("%s: %v, want %v", entry, got, want)

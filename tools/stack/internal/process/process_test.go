@@ -30,17 +30,17 @@ func TestMain(m *testing.M) {
 // own starts two programs, one of which ignores SIGTERM and has a child in
 // another process group, writes their pids to dir/pids and never ends.
 func own(dir string) {
-	k, err := process.NewSupervisor(nil)
+	s, err := process.NewSupervisor(nil)
 	if err != nil {
 		panic(err)
 	}
-	k.RunOnExit("touch", dir+".ran")
-	k.RunOnExit("touch", dir+".canceled")
-	k.CancelRun("touch", dir+".canceled")
-	k.RunOnExit("rm", "-rf", dir)
+	s.RunOnExit("touch", dir+".ran")
+	s.RunOnExit("touch", dir+".canceled")
+	s.CancelRun("touch", dir+".canceled")
+	s.RunOnExit("rm", "-rf", dir)
 	var pids string
 	for _, script := range []string{"sleep 600", "trap '' TERM; set -m; sleep 601 & wait"} {
-		p, err := k.Start(exec.Command("sh", "-c", script), syscall.SIGKILL)
+		p, err := s.Start(exec.Command("sh", "-c", script), syscall.SIGKILL)
 		if err != nil {
 			panic(err)
 		}
@@ -62,16 +62,16 @@ func own(dir string) {
 
 func setup(t *testing.T) *process.Supervisor {
 	t.Helper()
-	k, err := process.NewSupervisor(nil)
+	s, err := process.NewSupervisor(nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := k.Close(); err != nil {
+		if err := s.Close(); err != nil {
 			t.Error(err)
 		}
 	})
-	return k
+	return s
 }
 
 // eventually polls until ok, at most 20 s.
@@ -133,16 +133,16 @@ func TestKilledOwnerLeavesNothing(t *testing.T) {
 
 func TestCloseRunsWhatIsNotCanceled(t *testing.T) {
 	t.Parallel()
-	k, err := process.NewSupervisor(nil)
+	s, err := process.NewSupervisor(nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	kept, removed := t.TempDir(), t.TempDir()
 	for _, path := range []string{kept, removed} {
-		k.RunOnExit("rm", "-rf", path)
+		s.RunOnExit("rm", "-rf", path)
 	}
-	k.CancelRun("rm", "-rf", kept)
-	if err := k.Close(); err != nil {
+	s.CancelRun("rm", "-rf", kept)
+	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := os.Stat(kept); err != nil {
@@ -155,25 +155,25 @@ func TestCloseRunsWhatIsNotCanceled(t *testing.T) {
 
 func TestRun(t *testing.T) {
 	t.Parallel()
-	k := setup(t)
+	s := setup(t)
 	cmd := exec.Command("sh", "-c", "echo oops; exit 3")
 	var out strings.Builder
 	cmd.Stdout = &out
-	err := k.Run(t.Context(), cmd)
+	err := s.Run(t.Context(), cmd)
 	if exit := new(exec.ExitError); !errors.As(err, &exit) || exit.ExitCode() != 3 || out.String() != "oops\n" {
 		t.Errorf("Run: %v, printed %q, want exit status 3 and oops", err, out.String())
 	}
-	if _, err := k.Start(exec.Command("/nonexistent"), syscall.SIGKILL); !errors.Is(err, os.ErrNotExist) {
+	if _, err := s.Start(exec.Command("/nonexistent"), syscall.SIGKILL); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("Start of what is not there: %v", err)
 	}
 }
 
 func TestRunEndsWithItsContext(t *testing.T) {
 	t.Parallel()
-	k := setup(t)
+	s := setup(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	time.AfterFunc(50*time.Millisecond, cancel)
-	if err := k.Run(ctx, exec.Command("sleep", "600")); !errors.Is(err, context.Canceled) {
+	if err := s.Run(ctx, exec.Command("sleep", "600")); !errors.Is(err, context.Canceled) {
 		t.Errorf("Run: %v, want that it was canceled", err)
 	}
 }

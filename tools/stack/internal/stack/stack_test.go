@@ -13,7 +13,8 @@ import (
 var status = stack.Status{
 	Name: "troika", World: stack.Local, Ready: true,
 	Parts: []stack.Part{
-		{Name: "postgres", Service: "postgres", State: stack.Ready, Detail: "PostgreSQL 17.1", PID: 1, Port: 20001, RSS: 30 << 20, UptimeMS: 61_000, ReadyMS: 80},
+		{Name: "postgres", Service: "postgres", State: stack.Ready, Detail: "PostgreSQL 17.1", PID: 1, Port: 20001,
+			RSS: 30 << 20, UptimeMS: 61_000, ReadyMS: 80},
 		{Name: "user-service-1", Service: "user-service", State: stack.Exited, Detail: "signal: killed", Port: 8081},
 		{Name: "user-service-2", Service: "user-service", State: stack.Paused, PID: 3, Port: 20002},
 		{Name: "order-service-db", Service: "order-service-db", State: stack.Ready},
