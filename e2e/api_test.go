@@ -10,8 +10,8 @@ import (
 	"time"
 
 	"github.com/go-troika/troika/e2e/client"
+	"github.com/go-troika/troika/e2e/environment"
 	"github.com/go-troika/troika/e2e/poll"
-	"github.com/go-troika/troika/e2e/world"
 )
 
 // profile is a profile as the API returns it.
@@ -62,7 +62,7 @@ const orderTotal = 2*750 + 499
 // try sends a request to any instance of the service. Its error means that there was no
 // response.
 func (b *bundle) try(service, method, path string, body any, changes ...client.Change) (client.Response, error) {
-	instances := b.world.Instances(service)
+	instances := b.env.Instances(service)
 	if len(instances) == 0 {
 		return client.Response{}, fmt.Errorf("%s: no instance", service)
 	}
@@ -114,19 +114,21 @@ func eventually(tb testing.TB, limit time.Duration, check func() error) {
 // register creates a user.
 func (b *bundle) register() client.User {
 	b.Helper()
-	return decode[client.User](b, b.do(world.User, http.MethodPost, "/users", client.NewUser()), http.StatusCreated)
+	return decode[client.User](b, b.do(environment.User, http.MethodPost, "/users", client.NewUser()), http.StatusCreated)
 }
 
 // place places an order for the user.
 func (b *bundle) place(userID string) client.Order {
 	b.Helper()
-	return decode[client.Order](b, b.do(world.Order, http.MethodPost, "/orders", newOrder(userID)), http.StatusCreated)
+	return decode[client.Order](b, b.do(environment.Order, http.MethodPost, "/orders", newOrder(userID)),
+		http.StatusCreated)
 }
 
 // complete completes an order.
 func (b *bundle) complete(orderID string) client.Order {
 	b.Helper()
-	return decode[client.Order](b, b.do(world.Order, http.MethodPost, "/orders/"+orderID+"/complete", nil), http.StatusOK)
+	return decode[client.Order](b, b.do(environment.Order, http.MethodPost, "/orders/"+orderID+"/complete", nil),
+		http.StatusOK)
 }
 
 // buy places and completes n orders for the user.
@@ -141,7 +143,7 @@ func (b *bundle) buy(userID string, n int) {
 func (b *bundle) awaitProfile(userID string, within time.Duration, check func(profile) error) {
 	b.Helper()
 	eventually(b, within, func() error {
-		r, err := b.try(world.Profile, http.MethodGet, "/profiles/"+userID, nil)
+		r, err := b.try(environment.Profile, http.MethodGet, "/profiles/"+userID, nil)
 		if err != nil {
 			return err
 		}

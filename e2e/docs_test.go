@@ -72,7 +72,8 @@ func TestEveryMetricIsDocumented(t *testing.T) {
 		}
 		page = append(page, text...)
 	}
-	const name = `((?:http_server|http_client|circuit_breaker|registry|db_pool|event_(?:relay|outbox|stream|consumer|handler|parked))[a-z_]*)`
+	const name = `((?:http_server|http_client|circuit_breaker|registry|db_pool|` +
+		`event_(?:relay|outbox|stream|consumer|handler|parked))[a-z_]*)`
 	shipped := sources(t, func(path string) bool { return !isTest(path) }, "contracts", "pkg", "services")
 	found := func(pattern, text string) map[string]bool {
 		names := map[string]bool{}

@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"github.com/go-troika/troika/e2e/client"
-	"github.com/go-troika/troika/e2e/world"
+	"github.com/go-troika/troika/e2e/environment"
 )
 
 // atOnce is what a refusal by an open breaker may take on a busy machine; it
@@ -23,10 +23,10 @@ const atOnce = 250 * time.Millisecond
 const recovery = 20 * time.Second
 
 func TestBreakerOpensAndCloses(t *testing.T) {
-	harming(t, func(b *bundle) {
+	exclusive(t, func(b *bundle) {
 		user := b.register()
 		b.place(user.ID)
-		b.during(world.User, func() {
+		b.during(environment.User, func() {
 			for range 5 { // more than it takes to open
 				b.refused(user.ID)
 			}
@@ -39,7 +39,7 @@ func TestBreakerOpensAndCloses(t *testing.T) {
 			}
 		})
 		eventually(b, recovery, func() error {
-			a := b.do(world.Order, http.MethodPost, "/orders", newOrder(user.ID))
+			a := b.do(environment.Order, http.MethodPost, "/orders", newOrder(user.ID))
 			if a.Status != http.StatusCreated {
 				return fmt.Errorf("user-service is back, and an order gets %d: %s", a.Status, a.Body)
 			}
@@ -51,7 +51,7 @@ func TestBreakerOpensAndCloses(t *testing.T) {
 // refused places an order that cannot be checked and must not be taken.
 func (b *bundle) refused(userID string) client.Response {
 	b.Helper()
-	a := b.do(world.Order, http.MethodPost, "/orders", newOrder(userID))
+	a := b.do(environment.Order, http.MethodPost, "/orders", newOrder(userID))
 	wait, err := strconv.Atoi(a.Header.Get("Retry-After"))
 	if a.Status != http.StatusServiceUnavailable || err != nil || wait < 1 {
 		b.Errorf("status %d, Retry-After %q, want 503 and seconds: %s", a.Status, a.Header.Get("Retry-After"), a.Body)
@@ -60,17 +60,17 @@ func (b *bundle) refused(userID string) client.Response {
 }
 
 func TestHungUserServiceDoesNotHangOrders(t *testing.T) {
-	harming(t, func(b *bundle) {
+	exclusive(t, func(b *bundle) {
 		user := b.register()
-		b.must(b.world.Pause(b.Context(), world.User))
-		a, err := b.try(world.Order, http.MethodPost, "/orders", newOrder(user.ID))
-		b.must(b.world.Resume(b.Context(), world.User))
+		b.must(b.env.Pause(b.Context(), environment.User))
+		a, err := b.try(environment.Order, http.MethodPost, "/orders", newOrder(user.ID))
+		b.must(b.env.Resume(b.Context(), environment.User))
 		b.must(err)
 		if a.Status != http.StatusServiceUnavailable || a.Took > 7*time.Second {
 			b.Errorf("status %d after %v, want 503 within the client's 5 s: %s", a.Status, a.Took, a.Body)
 		}
 		eventually(b, recovery, func() error {
-			a := b.do(world.Order, http.MethodPost, "/orders", newOrder(user.ID))
+			a := b.do(environment.Order, http.MethodPost, "/orders", newOrder(user.ID))
 			if a.Status != http.StatusCreated {
 				return fmt.Errorf("order after the pause: %d: %s", a.Status, a.Body)
 			}
@@ -80,11 +80,11 @@ func TestHungUserServiceDoesNotHangOrders(t *testing.T) {
 }
 
 func TestConsumerDownLosesNothing(t *testing.T) {
-	harming(t, func(b *bundle) {
+	exclusive(t, func(b *bundle) {
 		before := b.register()
 		b.awaitProfile(before.ID, soon, exists)
 		var users []client.User
-		b.during(world.Profile, func() {
+		b.during(environment.Profile, func() {
 			for range 20 {
 				users = append(users, b.register())
 			}
@@ -98,12 +98,12 @@ func TestConsumerDownLosesNothing(t *testing.T) {
 }
 
 func TestWipedRedisLosesNothing(t *testing.T) {
-	harming(t, func(b *bundle) {
+	exclusive(t, func(b *bundle) {
 		user := b.register()
 		b.awaitProfile(user.ID, soon, exists)
 		b.buy(user.ID, 3)
 
-		b.must(b.world.Wipe(b.Context(), world.Redis))
+		b.must(b.env.Wipe(b.Context(), environment.Redis))
 		orders := make([]client.Order, 0, 4)
 		for range cap(orders) {
 			orders = append(orders, b.place(user.ID))
@@ -112,7 +112,7 @@ func TestWipedRedisLosesNothing(t *testing.T) {
 			b.complete(order.ID)
 		}
 		newcomer := b.register()
-		b.must(b.world.Start(b.Context(), world.Redis))
+		b.must(b.env.Start(b.Context(), environment.Redis))
 
 		b.awaitProfile(user.ID, recovery, counted(7))
 		b.awaitProfile(newcomer.ID, recovery, exists)
@@ -123,7 +123,7 @@ func TestWipedRedisLosesNothing(t *testing.T) {
 }
 
 func TestKilledPublisherLosesNothing(t *testing.T) {
-	harming(t, func(b *bundle) {
+	exclusive(t, func(b *bundle) {
 		ctx, stop := context.WithCancel(b.Context())
 		created := &ids{}
 		var writers sync.WaitGroup
@@ -131,19 +131,19 @@ func TestKilledPublisherLosesNothing(t *testing.T) {
 			writers.Go(func() { created.register(ctx, b) })
 		}
 		eventually(b, soon, created.atLeast(40))
-		b.during(world.User, func() {})
+		b.during(environment.User, func() {})
 		eventually(b, recovery, created.atLeast(created.len()+40))
 		stop()
 		writers.Wait()
 
-		users := idsOf(all[client.User](b, world.User, "/users"), func(u client.User) string { return u.ID })
+		users := idsOf(all[client.User](b, environment.User, "/users"), func(u client.User) string { return u.ID })
 		for _, id := range created.all {
 			if _, found := slices.BinarySearch(users, id); !found {
 				b.Errorf("user %s was answered 201 and is gone", id)
 			}
 		}
 		eventually(b, recovery, func() error {
-			profiles := idsOf(all[profile](b, world.Profile, "/profiles"), func(p profile) string { return p.UserID })
+			profiles := idsOf(all[profile](b, environment.Profile, "/profiles"), func(p profile) string { return p.UserID })
 			if !slices.Equal(users, profiles) {
 				return fmt.Errorf("%d users and %d profiles, want the same", len(users), len(profiles))
 			}
@@ -186,7 +186,7 @@ func (s *ids) atLeast(n int) func() error {
 // may not have happened.
 func (s *ids) register(ctx context.Context, b *bundle) {
 	for ctx.Err() == nil {
-		a, err := b.try(world.User, http.MethodPost, "/users", client.NewUser())
+		a, err := b.try(environment.User, http.MethodPost, "/users", client.NewUser())
 		if err != nil || a.Status != http.StatusCreated {
 			continue
 		}

@@ -12,25 +12,25 @@ import (
 	"time"
 
 	"github.com/go-troika/troika/e2e/client"
-	"github.com/go-troika/troika/e2e/world"
-	"github.com/go-troika/troika/e2e/world/containers"
-	"github.com/go-troika/troika/e2e/world/processes"
+	"github.com/go-troika/troika/e2e/environment"
+	"github.com/go-troika/troika/e2e/environment/containers"
+	"github.com/go-troika/troika/e2e/environment/processes"
 )
 
 // starting covers the first build of all images on a slow machine.
 const starting = 10 * time.Minute
 
-// lazy is a world that starts when the first scenario asks for it.
+// lazy is an environment that starts with its first scenario.
 type lazy struct {
 	name  string
-	start func() (world.World, error)
+	start func() (environment.Environment, error)
 }
 
-var worlds []lazy
+var environments []lazy
 
 func TestMain(m *testing.M) {
 	var err error
-	if worlds, err = choose(os.Getenv("TEST_WORLDS"), os.Getenv("STACK_BIN")); err != nil {
+	if environments, err = choose(os.Getenv("TEST_WORLDS"), os.Getenv("STACK_BIN")); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(2)
 	}
@@ -44,7 +44,7 @@ func TestMain(m *testing.M) {
 
 var (
 	startedMu sync.Mutex
-	started   []world.World
+	started   []environment.Environment
 )
 
 func choose(names, stack string) ([]lazy, error) {
@@ -53,18 +53,18 @@ func choose(names, stack string) ([]lazy, error) {
 	}
 	var chosen []lazy
 	for name := range strings.SplitSeq(names, ",") {
-		var start func(ctx context.Context, root string) (world.World, error)
+		var start func(ctx context.Context, root string) (environment.Environment, error)
 		switch name {
 		case "local":
-			start = func(ctx context.Context, root string) (world.World, error) {
+			start = func(ctx context.Context, root string) (environment.Environment, error) {
 				return processes.Start(ctx, root, stack)
 			}
 		case "docker":
 			start = containers.Start
 		default:
-			return nil, fmt.Errorf("TEST_WORLDS: no world named %q; there are local and docker", name)
+			return nil, fmt.Errorf("TEST_WORLDS: no environment named %q; there are local and docker", name)
 		}
-		chosen = append(chosen, lazy{name, sync.OnceValues(func() (world.World, error) {
+		chosen = append(chosen, lazy{name, sync.OnceValues(func() (environment.Environment, error) {
 			ctx, cancel := context.WithTimeout(context.Background(), starting)
 			defer cancel()
 			w, err := start(ctx, "..")
@@ -93,23 +93,23 @@ func closeAll() error {
 // bundle is what a scenario works with.
 type bundle struct {
 	*testing.T
-	world  world.World
+	env    environment.Environment
 	client *client.Client
 }
 
-// harming runs a scenario that breaks parts, alone in each chosen world. It
-// leaves the world as it found it.
-func harming(t *testing.T, scenario func(b *bundle)) {
-	for _, l := range worlds {
+// exclusive runs a scenario that breaks parts, alone in each chosen environment, and
+// that leaves it as it was.
+func exclusive(t *testing.T, scenario func(b *bundle)) {
+	for _, l := range environments {
 		t.Run(l.name, func(t *testing.T) { run(t, l, scenario) })
 	}
 }
 
-// calling runs a scenario that only calls the services, beside others of its
-// kind, in each chosen world.
-func calling(t *testing.T, scenario func(b *bundle)) {
+// shared runs a scenario that only calls the services, in parallel with others of its
+// kind, in each chosen environment.
+func shared(t *testing.T, scenario func(b *bundle)) {
 	t.Parallel()
-	for _, l := range worlds {
+	for _, l := range environments {
 		t.Run(l.name, func(t *testing.T) {
 			t.Parallel()
 			run(t, l, scenario)
@@ -121,7 +121,7 @@ func run(t *testing.T, l lazy, scenario func(b *bundle)) {
 	processes.Uncached()
 	w, err := l.start()
 	if err != nil {
-		t.Fatalf("the %s world does not start: %v", l.name, err)
+		t.Fatalf("the %s environment does not start: %v", l.name, err)
 	}
 	t.Cleanup(func() {
 		if t.Failed() {
@@ -135,9 +135,9 @@ func run(t *testing.T, l lazy, scenario func(b *bundle)) {
 
 // dump shows the end of what every service wrote, but for the lines of every
 // single request.
-func dump(t *testing.T, w world.World) {
+func dump(t *testing.T, w environment.Environment) {
 	const tail = 20
-	for _, part := range world.Services {
+	for _, part := range environment.Services {
 		text, err := w.Logs(context.Background(), part)
 		if err != nil {
 			t.Logf("logs of %s: %v", part, err)
@@ -150,7 +150,7 @@ func dump(t *testing.T, w world.World) {
 	}
 }
 
-// must fails the test if harm or repair did not succeed.
+// must fails the test on an error.
 func (b *bundle) must(err error) {
 	b.Helper()
 	if err != nil {
@@ -161,14 +161,14 @@ func (b *bundle) must(err error) {
 // during kills a part, runs what happens meanwhile, and starts the part again.
 func (b *bundle) during(part string, meanwhile func()) {
 	b.Helper()
-	b.must(b.world.Kill(b.Context(), part))
+	b.must(b.env.Kill(b.Context(), part))
 	up := false
-	defer func() { // whatever meanwhile does to the test, the next one gets a whole world
+	defer func() { // the next scenario needs it, even if this one fails
 		if !up {
-			b.must(b.world.Start(context.WithoutCancel(b.Context()), part))
+			b.must(b.env.Start(context.WithoutCancel(b.Context()), part))
 		}
 	}()
 	meanwhile()
-	b.must(b.world.Start(b.Context(), part))
+	b.must(b.env.Start(b.Context(), part))
 	up = true
 }

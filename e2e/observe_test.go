@@ -10,11 +10,11 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/go-troika/troika/e2e/world"
+	"github.com/go-troika/troika/e2e/environment"
 )
 
 // metrics reads an instance's metrics from its admin port.
-func (b *bundle) metrics(instance world.Instance) string {
+func (b *bundle) metrics(instance environment.Instance) string {
 	b.Helper()
 	resp, err := http.Get(instance.Admin + "/metrics")
 	b.must(err)
@@ -28,7 +28,7 @@ func (b *bundle) metrics(instance world.Instance) string {
 func (b *bundle) lookups() []float64 {
 	b.Helper()
 	var counts []float64
-	for _, instance := range b.world.Instances(world.User) {
+	for _, instance := range b.env.Instances(environment.User) {
 		total := 0.0
 		lines := bufio.NewScanner(strings.NewReader(b.metrics(instance)))
 		for lines.Scan() {
@@ -48,8 +48,8 @@ func (b *bundle) lookups() []float64 {
 // logsAreJSON checks every line that the services have written.
 func (b *bundle) logsAreJSON() {
 	b.Helper()
-	for _, service := range world.Services {
-		text, err := b.world.Logs(b.Context(), service)
+	for _, service := range environment.Services {
+		text, err := b.env.Logs(b.Context(), service)
 		b.must(err)
 		for line := range strings.Lines(text) {
 			if name, said, named := strings.Cut(line, " | "); named && !strings.Contains(name, "{") {

@@ -8,36 +8,40 @@ import (
 	"time"
 
 	"github.com/go-troika/troika/e2e/client"
-	"github.com/go-troika/troika/e2e/world"
+	"github.com/go-troika/troika/e2e/environment"
 )
 
 func TestTokensAreRefused(t *testing.T) {
-	calling(t, func(b *bundle) {
-		good := client.Good(client.Caller, world.User)
-		signed := good.Sign(world.Secret)
+	shared(t, func(b *bundle) {
+		good := client.Good(client.Caller, environment.User)
+		signed := good.Sign(environment.Secret)
 		none := client.Claims{"alg": "none", "typ": "JWT"}
 		now := time.Now()
+		expired := good.With("iat", now.Add(-2*time.Hour).Unix()).With("exp", now.Add(-time.Hour).Unix())
 		for _, row := range []struct{ name, token, text string }{
 			{"missing", "", "Service token required"},
 			{"not a token", "mush", "Invalid service token"},
 			{"another secret", good.Sign(strings.Repeat("x", 32)), "Invalid service token"},
 			{"altered signature", signed[:len(signed)-2] + swap(signed[len(signed)-2:]), "Invalid service token"},
 			{"stripped signature", signed[:strings.LastIndex(signed, ".")+1], "Invalid service token"},
-			{"alg none", good.SignAs(none, sha512.New, world.Secret), "Invalid service token"},
-			{"HS512 with the right secret", good.SignAs(client.Claims{"alg": "HS512"}, sha512.New, world.Secret), "Invalid service token"},
-			{"for another service", client.Good(client.Caller, world.Order).Sign(world.Secret), "Invalid service token"},
-			{"issuer is not the service", good.With("iss", "order-service").Sign(world.Secret), "Invalid service token"},
-			{"no service", good.With("service", nil).Sign(world.Secret), "Invalid service token"},
-			{"no end", good.With("exp", nil).Sign(world.Secret), "Invalid service token"},
-			{"past its end", good.With("iat", now.Add(-2*time.Hour).Unix()).With("exp", now.Add(-time.Hour).Unix()).Sign(world.Secret), "Invalid service token"},
-			{"ten years of life", good.With("exp", now.AddDate(10, 0, 0).Unix()).Sign(world.Secret), "Invalid service token"},
+			{"alg none", good.SignAs(none, sha512.New, environment.Secret), "Invalid service token"},
+			{"HS512 with the right secret", good.SignAs(client.Claims{"alg": "HS512"}, sha512.New, environment.Secret),
+				"Invalid service token"},
+			{"for another service", client.Good(client.Caller, environment.Order).Sign(environment.Secret),
+				"Invalid service token"},
+			{"issuer is not the service", good.With("iss", "order-service").Sign(environment.Secret), "Invalid service token"},
+			{"no service", good.With("service", nil).Sign(environment.Secret), "Invalid service token"},
+			{"no end", good.With("exp", nil).Sign(environment.Secret), "Invalid service token"},
+			{"past its end", expired.Sign(environment.Secret), "Invalid service token"},
+			{"ten years of life", good.With("exp", now.AddDate(10, 0, 0).Unix()).Sign(environment.Secret),
+				"Invalid service token"},
 		} {
-			a := b.do(world.User, http.MethodGet, "/users", nil, client.Header("X-Service-Token", row.token))
+			a := b.do(environment.User, http.MethodGet, "/users", nil, client.Header("X-Service-Token", row.token))
 			b.isProblem(row.name, a, http.StatusUnauthorized, row.text)
 		}
-		for _, caller := range []string{world.Order, "stranger"} {
-			token := client.Good(caller, world.User).Sign(world.Secret)
-			a := b.do(world.User, http.MethodGet, "/users", nil, client.Header("X-Service-Token", token))
+		for _, caller := range []string{environment.Order, "stranger"} {
+			token := client.Good(caller, environment.User).Sign(environment.Secret)
+			a := b.do(environment.User, http.MethodGet, "/users", nil, client.Header("X-Service-Token", token))
 			b.isProblem("caller "+caller, a, http.StatusForbidden, "Caller not allowed")
 		}
 	})
@@ -92,46 +96,52 @@ func TestBadInput(t *testing.T) {
 	const item = `"items":[{"sku":"s","quantity":1,"unitPrice":1}]`
 	unknown := "/users/0199aa3e-7c00-7000-8000-00000000ffff"
 	plain := client.Header("Content-Type", "text/plain")
-	calling(t, func(b *bundle) {
+	shared(t, func(b *bundle) {
 		for _, row := range []struct {
 			name, service, method, path, body string
 			status                            int
 			changes                           []client.Change
 		}{
-			{"no body", world.User, "POST", "/users", "", 400, nil},
-			{"cut off", world.User, "POST", "/users", user[:20], 400, nil},
-			{"not an object", world.User, "POST", "/users", `[` + user + `]`, 400, nil},
-			{"null", world.User, "POST", "/users", `null`, 400, nil},
-			{"trailing data", world.User, "POST", "/users", user + `{}`, 400, nil},
-			{"unknown key", world.User, "POST", "/users", `{"email":"a@example.com","name":"A","admin":true}`, 400, nil},
-			{"duplicate key", world.User, "POST", "/users", `{"email":"a@example.com","name":"A","name":"B"}`, 400, nil},
-			{"wrong-case key", world.User, "POST", "/users", `{"Email":"a@example.com","name":"A"}`, 400, nil},
-			{"wrong type", world.User, "POST", "/users", `{"email":"a@example.com","name":7}`, 400, nil},
-			{"NUL in a string", world.User, "POST", "/users", `{"email":"a@example.com","name":"A\u0000"}`, 400, nil},
-			{"not UTF-8", world.User, "POST", "/users", "{\"email\":\"a@example.com\",\"name\":\"\xff\"}", 400, nil},
-			{"absurd depth", world.User, "POST", "/users", strings.Repeat("[", 100_000), 400, nil},
-			{"email without a domain", world.User, "POST", "/users", `{"email":"a","name":"A"}`, 400, nil},
-			{"plain text", world.User, "POST", "/users", user, 415, []client.Change{plain}},
-			{"no content type", world.User, "POST", "/users", user, 415, []client.Change{client.Header("Content-Type", "")}},
-			{"over 1 MiB", world.User, "POST", "/users", `{"name":"` + strings.Repeat("x", 1<<20) + `"}`, 413, nil},
-			{"id is no UUID", world.User, "GET", "/users/7", "", 400, nil},
-			{"unknown user", world.User, "GET", unknown, "", 404, nil},
-			{"unknown path", world.User, "GET", "/mush", "", 404, nil},
-			{"wrong method", world.User, "PUT", "/users", user, 405, nil},
-			{"limit 0", world.User, "GET", "/users?limit=0", "", 400, nil},
-			{"limit 101", world.User, "GET", "/users?limit=101", "", 400, nil},
-			{"limit in words", world.Profile, "GET", "/profiles?limit=ten", "", 400, nil},
-			{"foreign cursor", world.Profile, "GET", "/profiles?cursor=mush", "", 400, nil},
-			{"unknown parameter", world.Order, "GET", "/orders?colour=red", "", 400, nil},
-			{"unknown status", world.Order, "GET", "/orders?status=lost", "", 400, nil},
-			{"no items", world.Order, "POST", "/orders", `{` + order + `,"items":[]}`, 400, nil},
-			{"quantity 0", world.Order, "POST", "/orders", `{` + order + `,"items":[{"sku":"s","quantity":0,"unitPrice":1}]}`, 400, nil},
-			{"negative price", world.Order, "POST", "/orders", `{` + order + `,"items":[{"sku":"s","quantity":1,"unitPrice":-1}]}`, 400, nil},
-			{"fraction of a cent", world.Order, "POST", "/orders", `{` + order + `,"items":[{"sku":"s","quantity":1,"unitPrice":0.5}]}`, 400, nil},
-			{"no such currency form", world.Order, "POST", "/orders", `{` + order + `,"currency":"dollars",` + item + `}`, 400, nil},
-			{"order of an unknown user", world.Order, "POST", "/orders", `{` + order + `,` + item + `}`, 422, nil},
-			{"unknown order", world.Order, "POST", "/orders/0199aa3e-7c00-7000-8000-00000000ffff/complete", "", 404, nil},
-			{"avatar that is no URL", world.Profile, "PATCH", "/profiles/0199aa3e-7c00-7000-8000-00000000ffff", `{"avatarUrl":"javascript:alert(1)"}`, 400, nil},
+			{"no body", environment.User, "POST", "/users", "", 400, nil},
+			{"cut off", environment.User, "POST", "/users", user[:20], 400, nil},
+			{"not an object", environment.User, "POST", "/users", `[` + user + `]`, 400, nil},
+			{"null", environment.User, "POST", "/users", `null`, 400, nil},
+			{"trailing data", environment.User, "POST", "/users", user + `{}`, 400, nil},
+			{"unknown key", environment.User, "POST", "/users", `{"email":"a@example.com","name":"A","admin":true}`, 400, nil},
+			{"duplicate key", environment.User, "POST", "/users", `{"email":"a@example.com","name":"A","name":"B"}`, 400, nil},
+			{"wrong-case key", environment.User, "POST", "/users", `{"Email":"a@example.com","name":"A"}`, 400, nil},
+			{"wrong type", environment.User, "POST", "/users", `{"email":"a@example.com","name":7}`, 400, nil},
+			{"NUL in a string", environment.User, "POST", "/users", `{"email":"a@example.com","name":"A\u0000"}`, 400, nil},
+			{"not UTF-8", environment.User, "POST", "/users", "{\"email\":\"a@example.com\",\"name\":\"\xff\"}", 400, nil},
+			{"absurd depth", environment.User, "POST", "/users", strings.Repeat("[", 100_000), 400, nil},
+			{"email without a domain", environment.User, "POST", "/users", `{"email":"a","name":"A"}`, 400, nil},
+			{"plain text", environment.User, "POST", "/users", user, 415, []client.Change{plain}},
+			{"no content type", environment.User, "POST", "/users", user, 415,
+				[]client.Change{client.Header("Content-Type", "")}},
+			{"over 1 MiB", environment.User, "POST", "/users", `{"name":"` + strings.Repeat("x", 1<<20) + `"}`, 413, nil},
+			{"id is no UUID", environment.User, "GET", "/users/7", "", 400, nil},
+			{"unknown user", environment.User, "GET", unknown, "", 404, nil},
+			{"unknown path", environment.User, "GET", "/mush", "", 404, nil},
+			{"wrong method", environment.User, "PUT", "/users", user, 405, nil},
+			{"limit 0", environment.User, "GET", "/users?limit=0", "", 400, nil},
+			{"limit 101", environment.User, "GET", "/users?limit=101", "", 400, nil},
+			{"limit in words", environment.Profile, "GET", "/profiles?limit=ten", "", 400, nil},
+			{"foreign cursor", environment.Profile, "GET", "/profiles?cursor=mush", "", 400, nil},
+			{"unknown parameter", environment.Order, "GET", "/orders?colour=red", "", 400, nil},
+			{"unknown status", environment.Order, "GET", "/orders?status=lost", "", 400, nil},
+			{"no items", environment.Order, "POST", "/orders", `{` + order + `,"items":[]}`, 400, nil},
+			{"quantity 0", environment.Order, "POST", "/orders",
+				`{` + order + `,"items":[{"sku":"s","quantity":0,"unitPrice":1}]}`, 400, nil},
+			{"negative price", environment.Order, "POST", "/orders",
+				`{` + order + `,"items":[{"sku":"s","quantity":1,"unitPrice":-1}]}`, 400, nil},
+			{"fraction of a cent", environment.Order, "POST", "/orders",
+				`{` + order + `,"items":[{"sku":"s","quantity":1,"unitPrice":0.5}]}`, 400, nil},
+			{"no such currency form", environment.Order, "POST", "/orders", `{` + order + `,"currency":"dollars",` + item + `}`,
+				400, nil},
+			{"order of an unknown user", environment.Order, "POST", "/orders", `{` + order + `,` + item + `}`, 422, nil},
+			{"unknown order", environment.Order, "POST", "/orders/0199aa3e-7c00-7000-8000-00000000ffff/complete", "", 404, nil},
+			{"avatar that is no URL", environment.Profile, "PATCH", "/profiles/0199aa3e-7c00-7000-8000-00000000ffff",
+				`{"avatarUrl":"javascript:alert(1)"}`, 400, nil},
 		} {
 			var body any
 			if row.method != http.MethodGet {
@@ -144,26 +154,27 @@ func TestBadInput(t *testing.T) {
 }
 
 func TestConflictingRequests(t *testing.T) {
-	calling(t, func(b *bundle) {
+	shared(t, func(b *bundle) {
 		body := client.NewUser()
-		user := decode[client.User](b, b.do(world.User, http.MethodPost, "/users", body), http.StatusCreated)
-		b.isProblem("taken email", b.do(world.User, http.MethodPost, "/users", body), http.StatusConflict, "")
+		user := decode[client.User](b, b.do(environment.User, http.MethodPost, "/users", body), http.StatusCreated)
+		b.isProblem("taken email", b.do(environment.User, http.MethodPost, "/users", body), http.StatusConflict, "")
 
 		order := b.place(user.ID)
 		cancel := "/orders/" + order.ID + "/cancel"
 		for range 2 { // the second changes nothing and says the same
-			if got := decode[client.Order](b, b.do(world.Order, http.MethodPost, cancel, nil), http.StatusOK); got.Status != "cancelled" {
+			r := b.do(environment.Order, http.MethodPost, cancel, nil)
+			if got := decode[client.Order](b, r, http.StatusOK); got.Status != "cancelled" {
 				b.Errorf("cancelled order is %+v", got)
 			}
 		}
-		complete := b.do(world.Order, http.MethodPost, "/orders/"+order.ID+"/complete", nil)
+		complete := b.do(environment.Order, http.MethodPost, "/orders/"+order.ID+"/complete", nil)
 		b.isProblem("completing a cancelled order", complete, http.StatusConflict, "")
 	})
 }
 
 func TestOneAnswerListsAllInvalidFields(t *testing.T) {
-	calling(t, func(b *bundle) {
-		a := b.do(world.Order, http.MethodPost, "/orders", map[string]any{
+	shared(t, func(b *bundle) {
+		a := b.do(environment.Order, http.MethodPost, "/orders", map[string]any{
 			"userId": "someone", "currency": "dollars", "colour": "red",
 			"items": []map[string]any{{"sku": "", "quantity": 0, "unitPrice": 1}},
 		})
@@ -183,10 +194,10 @@ func TestOneAnswerListsAllInvalidFields(t *testing.T) {
 }
 
 func TestFiveMistakesInTheConfiguration(t *testing.T) {
-	calling(t, func(b *bundle) {
+	shared(t, func(b *bundle) {
 		const secret = "short-and-private"
-		for _, service := range world.Services {
-			text, code, err := b.world.Run(b.Context(), service, []string{
+		for _, service := range environment.Services {
+			text, code, err := b.env.Run(b.Context(), service, []string{
 				"SERVICE_NAME=" + service, "APP_ENV=production", "DB_HOST=127.0.0.1", "DB_PORT=5432", "DB_USER=u", "DB_PASSWORD=p",
 				"REDIS_URL=redis://127.0.0.1:6379", "ADMIN_PORT=9999",
 				"PORT=none", "DB_POOL_MAX=-1", "LOG_LEVEL=loud", "REGISTRY=zookeeper", "SERVICE_SECRET=" + secret,

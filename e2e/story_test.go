@@ -8,14 +8,14 @@ import (
 	"time"
 
 	"github.com/go-troika/troika/e2e/client"
-	"github.com/go-troika/troika/e2e/world"
+	"github.com/go-troika/troika/e2e/environment"
 )
 
 // soon is how long an event may take on a busy machine; it takes milliseconds.
 const soon = 10 * time.Second
 
 func TestStory(t *testing.T) {
-	calling(t, func(b *bundle) {
+	shared(t, func(b *bundle) {
 		user := b.register()
 		b.awaitProfile(user.ID, soon, func(p profile) error {
 			if p.DisplayName != user.Name || p.CompletedOrders != 0 {
@@ -42,11 +42,11 @@ func TestStory(t *testing.T) {
 }
 
 func TestUpdateAndDeletionReachTheProfile(t *testing.T) {
-	calling(t, func(b *bundle) {
+	shared(t, func(b *bundle) {
 		user := b.register()
 		b.awaitProfile(user.ID, soon, exists)
 		name := client.Unique("lead dog")
-		b.do(world.User, http.MethodPatch, "/users/"+user.ID, map[string]string{"name": name})
+		b.do(environment.User, http.MethodPatch, "/users/"+user.ID, map[string]string{"name": name})
 		b.awaitProfile(user.ID, soon, func(p profile) error {
 			if p.DisplayName != name {
 				return fmt.Errorf("display name is %q, want %q", p.DisplayName, name)
@@ -54,11 +54,11 @@ func TestUpdateAndDeletionReachTheProfile(t *testing.T) {
 			return nil
 		})
 
-		if a := b.do(world.User, http.MethodDelete, "/users/"+user.ID, nil); a.Status != http.StatusNoContent {
+		if a := b.do(environment.User, http.MethodDelete, "/users/"+user.ID, nil); a.Status != http.StatusNoContent {
 			b.Fatalf("delete: status %d: %s", a.Status, a.Body)
 		}
 		eventually(b, soon, func() error {
-			if a := b.do(world.Profile, http.MethodGet, "/profiles/"+user.ID, nil); a.Status != http.StatusNotFound {
+			if a := b.do(environment.Profile, http.MethodGet, "/profiles/"+user.ID, nil); a.Status != http.StatusNotFound {
 				return fmt.Errorf("status %d, want 404: %s", a.Status, a.Body)
 			}
 			return nil
@@ -67,12 +67,12 @@ func TestUpdateAndDeletionReachTheProfile(t *testing.T) {
 }
 
 func TestTraceTravels(t *testing.T) {
-	calling(t, func(b *bundle) {
+	shared(t, func(b *bundle) {
 		const span = "00f067aa0ba902b7"
 		trace := randomHex(16)
 		given := client.Header("traceparent", "00-"+trace+"-"+span+"-01")
 
-		a := b.do(world.User, http.MethodPost, "/users", client.NewUser(), given)
+		a := b.do(environment.User, http.MethodPost, "/users", client.NewUser(), given)
 		user := decode[client.User](b, a, http.StatusCreated)
 		if got := strings.ReplaceAll(a.Header.Get("X-Trace-ID"), "-", ""); got != trace {
 			b.Errorf("X-Trace-ID = %q, want that of the traceparent, %s", got, trace)
@@ -81,15 +81,15 @@ func TestTraceTravels(t *testing.T) {
 			b.Errorf("X-Span-ID = %q, want one of the service's own", got)
 		}
 		b.awaitProfile(user.ID, soon, exists)
-		b.awaitLog(world.Profile, trace) // through outbox, Redis and consumer
+		b.awaitLog(environment.Profile, trace) // through outbox, Redis and consumer
 
 		trace = randomHex(16)
 		given = client.Header("traceparent", "00-"+trace+"-"+span+"-01")
-		a = b.do(world.Order, http.MethodPost, "/orders", newOrder(user.ID), given)
+		a = b.do(environment.Order, http.MethodPost, "/orders", newOrder(user.ID), given)
 		if a.Status != http.StatusCreated {
 			b.Fatalf("order: status %d: %s", a.Status, a.Body)
 		}
-		b.awaitLog(world.User, trace) // through the call that asks for the user
+		b.awaitLog(environment.User, trace) // through the call that asks for the user
 	})
 }
 
@@ -97,7 +97,7 @@ func TestTraceTravels(t *testing.T) {
 func (b *bundle) awaitLog(service, trace string) {
 	b.Helper()
 	eventually(b, soon, func() error {
-		text, err := b.world.Logs(b.Context(), service)
+		text, err := b.env.Logs(b.Context(), service)
 		if err == nil && !strings.Contains(text, `"trace_id":"`+trace+`"`) {
 			err = fmt.Errorf("%s has logged nothing of trace %s", service, trace)
 		}
@@ -106,35 +106,36 @@ func (b *bundle) awaitLog(service, trace string) {
 }
 
 func TestIdempotencyKeyReplays(t *testing.T) {
-	calling(t, func(b *bundle) {
+	shared(t, func(b *bundle) {
 		user := b.register()
 		key := client.Header("Idempotency-Key", client.Unique("key"))
 		order := newOrder(user.ID)
 
-		first := b.do(world.Order, http.MethodPost, "/orders", order, key)
+		first := b.do(environment.Order, http.MethodPost, "/orders", order, key)
 		if first.Status != http.StatusCreated {
 			b.Fatalf("first: status %d: %s", first.Status, first.Body)
 		}
-		second := b.do(world.Order, http.MethodPost, "/orders", order, key)
+		second := b.do(environment.Order, http.MethodPost, "/orders", order, key)
 		if second.Status != first.Status || string(second.Body) != string(first.Body) {
 			b.Errorf("second: %d %s\nwant the first byte for byte: %d %s", second.Status, second.Body, first.Status, first.Body)
 		}
 
 		order["currency"] = "EUR"
-		other := b.do(world.Order, http.MethodPost, "/orders", order, key)
+		other := b.do(environment.Order, http.MethodPost, "/orders", order, key)
 		if other.Status != http.StatusUnprocessableEntity && other.Status != http.StatusConflict {
 			b.Errorf("another order under the same key: status %d, want a refusal: %s", other.Status, other.Body)
 		}
-		if all := decode[struct{ Items []client.Order }](b, b.do(world.Order, http.MethodGet, "/orders?userId="+user.ID, nil), http.StatusOK); len(all.Items) != 1 {
-			b.Errorf("%d orders, want 1", len(all.Items))
+		r := b.do(environment.Order, http.MethodGet, "/orders?userId="+user.ID, nil)
+		if page := decode[struct{ Items []client.Order }](b, r, http.StatusOK); len(page.Items) != 1 {
+			b.Errorf("%d orders, want 1", len(page.Items))
 		}
 	})
 }
 
 func TestEveryServiceTellsOfItself(t *testing.T) {
-	calling(t, func(b *bundle) {
+	shared(t, func(b *bundle) {
 		stranger := client.Header("X-Service-Token", "")
-		for _, service := range world.Services {
+		for _, service := range environment.Services {
 			for path, want := range map[string]string{
 				"/livez": "alive", "/readyz": "ready", "/openapi.yaml": "openapi:", "/docs": "<html",
 			} {
@@ -143,14 +144,14 @@ func TestEveryServiceTellsOfItself(t *testing.T) {
 					b.Errorf("%s%s: %d %.200s, want 200 with %q", service, path, a.Status, a.Body, want)
 				}
 			}
-			// After the harm of other scenarios it may be unhealthy; it says so in the same shape.
+			// After the faults of other scenarios it may be unhealthy; the format is the same.
 			a := b.do(service, http.MethodGet, "/health", nil, stranger)
 			for _, want := range []string{`"status":"`, `"metrics":{`, `"requests":{`, `"timestamp":"`} {
 				if !strings.Contains(string(a.Body), want) {
 					b.Errorf("%s/health: %d %.300s, want %s in it", service, a.Status, a.Body, want)
 				}
 			}
-			instance := b.world.Instances(service)[0]
+			instance := b.env.Instances(service)[0]
 			resp, err := http.Get(instance.URL + "/no-such-path") // so that there is one request to count
 			if err != nil {
 				b.Fatal(err)
@@ -164,17 +165,17 @@ func TestEveryServiceTellsOfItself(t *testing.T) {
 }
 
 func TestCallsReachEveryReplica(t *testing.T) {
-	calling(t, func(b *bundle) {
+	shared(t, func(b *bundle) {
 		user := b.register()
 		before := b.lookups()
-		if len(before) != world.Replicas {
-			b.Fatalf("%d instances of user-service, want %d", len(before), world.Replicas)
+		if len(before) != environment.Replicas {
+			b.Fatalf("%d instances of user-service, want %d", len(before), environment.Replicas)
 		}
 		eventually(b, soon, func() error {
 			b.place(user.ID)
 			for i, n := range b.lookups() {
 				if n == before[i] {
-					return fmt.Errorf("instance %d of %d was asked for no user", i+1, world.Replicas)
+					return fmt.Errorf("instance %d of %d was asked for no user", i+1, environment.Replicas)
 				}
 			}
 			return nil

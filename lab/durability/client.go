@@ -27,7 +27,9 @@ const (
 )
 
 // send sends a request to one of the instances. A status of 500 and above is an error.
-func (a *api) send(ctx context.Context, service, method, path string, body any, changes ...client.Change) (client.Response, error) {
+func (a *api) send(
+	ctx context.Context, service, method, path string, body any, changes ...client.Change,
+) (client.Response, error) {
 	instances := a.stack.Instances(service)
 	one := instances[rand.IntN(len(instances))]
 	base := one.URL
@@ -53,7 +55,9 @@ func (a *api) retry(
 }
 
 // retryFor is retry for a response of 200, which it decodes.
-func retryFor[T any](ctx context.Context, a *api, service, method, path string, body any, changes ...client.Change) (T, error) {
+func retryFor[T any](
+	ctx context.Context, a *api, service, method, path string, body any, changes ...client.Change,
+) (T, error) {
 	r, err := a.retry(ctx, service, method, path, body, changes...)
 	if err == nil && r.Status != http.StatusOK {
 		err = unexpected(method+" "+path, r)

@@ -5,7 +5,7 @@ import (
 	"fmt"
 
 	"github.com/go-troika/troika/e2e/client"
-	"github.com/go-troika/troika/e2e/world"
+	"github.com/go-troika/troika/e2e/environment"
 )
 
 type profile struct {
@@ -16,11 +16,11 @@ type profile struct {
 // compare compares users, events and profiles: each user that was acknowledged exists,
 // each that exists has its events and its profile, and there are no others.
 func (l *lab) compare(ctx context.Context) (string, error) {
-	users, err := list[client.User](ctx, l.api, world.User, "/users")
+	users, err := list[client.User](ctx, l.api, environment.User, "/users")
 	if err != nil {
 		return "", err
 	}
-	profiles, err := list[profile](ctx, l.api, world.Profile, "/profiles")
+	profiles, err := list[profile](ctx, l.api, environment.Profile, "/profiles")
 	if err != nil {
 		return "", err
 	}

@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/go-troika/troika/e2e/world/processes"
+	"github.com/go-troika/troika/e2e/environment/processes"
 	"github.com/go-troika/troika/lab/durability"
 )
 
@@ -18,7 +18,7 @@ var (
 	kills    = flag.Int("kills", 8, "parts that are killed")
 	freezes  = flag.Int("freezes", 0, "instances that are frozen for 6 to 8 s between the kills")
 	crashes  = flag.Int("crashes", 1, "crashes of Postgres")
-	frozen   = flag.Duration("frozen", 7*time.Second, "how long the leading relay is stopped; its successor needs 2 s to notice")
+	frozen   = flag.Duration("frozen", 7*time.Second, "how long the leading relay is stopped; takeover needs 2 s")
 	outage   = flag.Duration("outage", 3*time.Second, "how long Redis is away, with its data and without")
 	wipes    = flag.Int("wipes", 2, "FLUSHALLs, and as many replacements of Redis by an empty one")
 	drops    = flag.Int("drops", 50, "sessions of user-service that are ended")

@@ -8,8 +8,8 @@ import (
 	"time"
 
 	"github.com/go-troika/troika/e2e/driver"
+	"github.com/go-troika/troika/e2e/environment"
 	"github.com/go-troika/troika/e2e/poll"
-	"github.com/go-troika/troika/e2e/world"
 )
 
 // fault is applied to a part, and undone after a while.
@@ -42,8 +42,8 @@ const shortly = 300 * time.Millisecond
 // later. Between the kills it freezes some for longer than it takes Postgres to end
 // their sessions and another instance to take over.
 func (l *lab) killed(ctx context.Context) (string, error) {
-	killable := l.names(world.User, world.Profile, world.Redis)
-	freezable := l.names(world.User, world.Profile)
+	killable := l.names(environment.User, environment.Profile, environment.Redis)
+	freezable := l.names(environment.User, environment.Profile)
 	faults := l.cfg.Kills + l.cfg.Freezes
 	_, err := l.under(ctx, l.cfg.Users, l.createAndRename, func(ctx context.Context) error {
 		for i, freezes := 0, l.cfg.Freezes; i < faults; i++ {
@@ -103,7 +103,7 @@ func (l *lab) frozen(ctx context.Context) (string, error) {
 // leader waits for an instance of user-service whose relay leads, other than one.
 func (l *lab) leader(ctx context.Context, other string) (leader string, err error) {
 	err = poll.Until(ctx, Settle, func() error {
-		for _, p := range l.stack.Instances(world.User) {
+		for _, p := range l.stack.Instances(environment.User) {
 			if p.Name == other {
 				continue
 			}
@@ -124,7 +124,7 @@ func (l *lab) dropped(ctx context.Context) (string, error) {
 	l.unknown.Store(0)
 	writes, err := l.under(ctx, 0, l.createOrRepeat, func(ctx context.Context) error {
 		for ended < l.cfg.Drops && ctx.Err() == nil {
-			sessions, err := l.sessions(ctx, world.User)
+			sessions, err := l.sessions(ctx, environment.User)
 			if err != nil {
 				return err
 			}

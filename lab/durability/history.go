@@ -7,7 +7,7 @@ import (
 	"net/http"
 
 	"github.com/go-troika/troika/e2e/client"
-	"github.com/go-troika/troika/e2e/world"
+	"github.com/go-troika/troika/e2e/environment"
 )
 
 // history is the log of user-service as far as it was read.
@@ -49,7 +49,7 @@ func (l *lab) readLog(ctx context.Context) error {
 		} `json:"parts"`
 	}
 	ask := map[string]any{"questions": []any{}}
-	parts, err := retryFor[log](ctx, l.api, world.User, http.MethodPost, "/events/log/ask", ask, asSubscriber)
+	parts, err := retryFor[log](ctx, l.api, environment.User, http.MethodPost, "/events/log/ask", ask, asSubscriber)
 	if err != nil {
 		return err
 	}
@@ -65,7 +65,7 @@ func (l *lab) readLog(ctx context.Context) error {
 
 // asSubscriber sends a request to user-service as profile-service.
 func asSubscriber(r *http.Request) {
-	r.Header.Set("X-Service-Token", client.Good(world.Profile, world.User).Sign(world.Secret))
+	r.Header.Set("X-Service-Token", client.Good(environment.Profile, environment.User).Sign(environment.Secret))
 }
 
 // readPage reads a page of a partition, and reports whether there may be more.
@@ -77,7 +77,7 @@ func (l *lab) readPage(ctx context.Context, part string) (bool, error) {
 		} `json:"records"`
 	}
 	path := fmt.Sprintf("/events/log?part=%s&after=%d", part, l.log.last[part])
-	p, err := retryFor[page](ctx, l.api, world.User, http.MethodGet, path, nil, asSubscriber)
+	p, err := retryFor[page](ctx, l.api, environment.User, http.MethodGet, path, nil, asSubscriber)
 	if err != nil {
 		return false, err
 	}
@@ -107,7 +107,7 @@ func (l *lab) missing(ctx context.Context) (int64, error) {
 		} `json:"offsets"`
 		Parked map[string]int64 `json:"parked"`
 	}
-	s, err := retryFor[status](ctx, l.api, world.Profile, http.MethodGet, statusPath, nil)
+	s, err := retryFor[status](ctx, l.api, environment.Profile, http.MethodGet, statusPath, nil)
 	if err != nil {
 		return 0, err
 	}
@@ -116,7 +116,7 @@ func (l *lab) missing(ctx context.Context) (int64, error) {
 		missing += last
 	}
 	for _, o := range s.Offsets {
-		if o.Service == world.User {
+		if o.Service == environment.User {
 			missing -= min(o.Position, l.log.last[o.Partition])
 		}
 	}

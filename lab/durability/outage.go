@@ -6,8 +6,8 @@ import (
 	"time"
 
 	"github.com/go-troika/troika/e2e/driver"
+	"github.com/go-troika/troika/e2e/environment"
 	"github.com/go-troika/troika/e2e/poll"
-	"github.com/go-troika/troika/e2e/world"
 )
 
 func (l *lab) outageWithData(ctx context.Context) (string, error) {
@@ -30,7 +30,7 @@ func (l *lab) outage(ctx context.Context, meanwhile func() error) (string, error
 	if err != nil {
 		return "", err
 	}
-	if err := l.stack.Do(ctx, driver.Kill, world.Redis); err != nil {
+	if err := l.stack.Do(ctx, driver.Kill, environment.Redis); err != nil {
 		return "", err
 	}
 	during, err := l.under(ctx, 0, l.create, func(ctx context.Context) error {
@@ -40,7 +40,7 @@ func (l *lab) outage(ctx context.Context, meanwhile func() error) (string, error
 	if err != nil {
 		return "", err
 	}
-	if err := l.stack.Do(ctx, driver.Start, world.Redis); err != nil {
+	if err := l.stack.Do(ctx, driver.Start, environment.Redis); err != nil {
 		return "", err
 	}
 	arrived, err := l.arrival(ctx, nil)
@@ -63,13 +63,13 @@ func (l *lab) flushed(ctx context.Context) (string, error) {
 // replaced replaces Redis by an empty one.
 func (l *lab) replaced(ctx context.Context) (string, error) {
 	return l.wiped(ctx, func(ctx context.Context) error {
-		if err := l.stack.Do(ctx, driver.Kill, world.Redis); err != nil {
+		if err := l.stack.Do(ctx, driver.Kill, environment.Redis); err != nil {
 			return err
 		}
 		if err := l.stack.EmptyRedis(); err != nil {
 			return err
 		}
-		return l.stack.Do(ctx, driver.Start, world.Redis)
+		return l.stack.Do(ctx, driver.Start, environment.Redis)
 	})
 }
 

@@ -11,18 +11,18 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/go-troika/troika/e2e/driver"
-	"github.com/go-troika/troika/e2e/world"
+	"github.com/go-troika/troika/e2e/environment"
 )
 
 // start runs the services, replicas of each, as local processes.
 func start(ctx context.Context, command, name string, replicas int) (*driver.Stack, error) {
 	scale := map[string]int{}
-	for _, service := range world.Services {
+	for _, service := range environment.Services {
 		scale[service] = replicas
 	}
 	return driver.Up(ctx, driver.Options{
 		Root: "../..", Command: command, Name: name, Scale: scale,
-		Env: []string{"SERVICE_SECRET=" + world.Secret, "LOG_LEVEL=warn", "DB_POOL_MAX=10"},
+		Env: []string{"SERVICE_SECRET=" + environment.Secret, "LOG_LEVEL=warn", "DB_POOL_MAX=10"},
 	})
 }
 
@@ -37,7 +37,7 @@ func (l *lab) names(services ...string) []string {
 
 // flush sends FLUSHALL to the stack's Redis.
 func (l *lab) flush(ctx context.Context) error {
-	opts, err := redis.ParseURL(l.stack.Part(world.Redis).URL)
+	opts, err := redis.ParseURL(l.stack.Part(environment.Redis).URL)
 	if err != nil {
 		return fmt.Errorf("the address of Redis: %w", err)
 	}

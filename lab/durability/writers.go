@@ -11,8 +11,8 @@ import (
 	"time"
 
 	"github.com/go-troika/troika/e2e/client"
+	"github.com/go-troika/troika/e2e/environment"
 	"github.com/go-troika/troika/e2e/poll"
-	"github.com/go-troika/troika/e2e/world"
 	"github.com/go-troika/troika/lab/report"
 )
 
@@ -85,7 +85,7 @@ func newUser(n int, name string) (map[string]string, client.Change) {
 // createAndRename registers a user, retrying, and renames it twice.
 func (l *lab) createAndRename(ctx context.Context, n int) (write, error) {
 	body, key := newUser(n, "first")
-	r, err := l.api.retry(ctx, world.User, http.MethodPost, "/users", body, key)
+	r, err := l.api.retry(ctx, environment.User, http.MethodPost, "/users", body, key)
 	if err != nil {
 		return write{}, err
 	}
@@ -98,7 +98,8 @@ func (l *lab) createAndRename(ctx context.Context, n int) (write, error) {
 		return write{}, err
 	}
 	for _, name := range []string{"second", "third"} {
-		_, err := retryFor[client.User](ctx, l.api, world.User, http.MethodPatch, "/users/"+u.ID, map[string]string{"name": name})
+		_, err := retryFor[client.User](ctx, l.api, environment.User, http.MethodPatch, "/users/"+u.ID,
+			map[string]string{"name": name})
 		if err != nil {
 			return write{}, fmt.Errorf("rename %s: %w", body["email"], err)
 		}
@@ -114,7 +115,7 @@ const pace = 40 * time.Millisecond
 // create registers a user with one request, which must succeed.
 func (l *lab) create(ctx context.Context, n int) (write, error) {
 	body, key := newUser(n, "only")
-	r, err := l.steady.send(ctx, world.User, http.MethodPost, "/users", body, key)
+	r, err := l.steady.send(ctx, environment.User, http.MethodPost, "/users", body, key)
 	if err == nil && r.Status != http.StatusCreated {
 		err = unexpected("status", r)
 	}

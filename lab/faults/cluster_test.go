@@ -18,10 +18,11 @@ import (
 func TestEventsOnARedisCluster(t *testing.T) {
 	c := startCluster(t)
 	l := newLab(t, c.open)
-	l.each([]harm{
+	l.each([]fault{
 		{"nothing", func() { l.under(steady, pause); c.follow(l) }},
 		{"each master is killed, and comes back empty", func() { l.under(steady, c.killEach); c.follow(l) }},
-		{"the streams' slots move from master to master", func() { l.under(steady, func() { c.moveStreams(l.t) }); c.follow(l) }},
+		{"the streams' slots move from master to master",
+			func() { l.under(steady, func() { c.moveStreams(l.t) }); c.follow(l) }},
 		{"4, 16 and 4 partitions", l.repartitioned},
 	})
 }
@@ -39,7 +40,8 @@ func startCluster(t *testing.T) *cluster {
 	var meet []any // the first
 	for i := range 3 {
 		bus := freePort(t)
-		s := startRedis(t, freePort(t), "--cluster-enabled", "yes", "--cluster-port", strconv.Itoa(bus), "--cluster-require-full-coverage", "no",
+		s := startRedis(t, freePort(t), "--cluster-enabled", "yes", "--cluster-port", strconv.Itoa(bus),
+			"--cluster-require-full-coverage", "no",
 			"--cluster-node-timeout", "1000")
 		c.masters = append(c.masters, s)
 		c.do(s, "CLUSTER", "ADDSLOTSRANGE", i*slots/3, (i+1)*slots/3-1)
@@ -91,11 +93,13 @@ func (c *cluster) follow(l *lab) {
 	client := c.open()
 	testkit.Eventually(l.t, patience, func() string {
 		var parts []struct{ Part, LastPos int64 }
-		if err := l.published.Gorm.Raw(`SELECT part, last_pos FROM event_parts WHERE NOT closed AND last_pos > 0`).Scan(&parts).Error; err != nil {
+		const query = `SELECT part, last_pos FROM event_parts WHERE NOT closed AND last_pos > 0`
+		if err := l.published.Gorm.Raw(query).Scan(&parts).Error; err != nil {
 			return err.Error()
 		}
 		for _, p := range parts {
-			last, err := client.XRevRangeN(l.t.Context(), events.StreamName(testkit.Env, publisher, p.Part), "+", "-", 1).Result()
+			last, err := client.XRevRangeN(l.t.Context(), events.StreamName(testkit.Env, publisher, p.Part), "+", "-",
+				1).Result()
 			if err != nil || len(last) == 0 || last[0].ID != events.EntryID(p.LastPos) {
 				return fmt.Sprintf("stream of part %d ends with %v, %v; the log with %d", p.Part, last, err, p.LastPos)
 			}

@@ -23,7 +23,7 @@ func TestEventsUnderFaultsOfTheirServers(t *testing.T) {
 	pair := startRedisPair(t)
 	l := newLab(t, pair.open)
 	l.redis = pair
-	l.each([]harm{
+	l.each([]fault{
 		{"nothing", func() { l.under(steady, pause) }},
 		{"the publisher's Postgres crashes under writers at full speed", l.crashed},
 		{"the subscriber's Postgres crashes", func() { l.under(steady, func() { l.crash(l.to) }) }},
@@ -35,7 +35,10 @@ func TestEventsUnderFaultsOfTheirServers(t *testing.T) {
 		{"failover to a synchronous standby", func() { l.failover(true) }},
 		{"failover to a standby that lags", func() { l.failover(false) }},
 		{"there is no Redis from the beginning to the end of 10,000 events", l.noRedis},
-		{"failover of Redis, whose replica lags", func() { l.under(steady, func() { pause(); l.redis.failover(2 * moment); pause() }) }},
+		{"failover of Redis, whose replica lags", func() {
+			l.under(steady,
+				func() { pause(); l.redis.failover(2 * moment); pause() })
+		}},
 		{"Redis is slow", l.slowRedis},
 		{"Redis is full", l.fullRedis},
 		{"a week without events, and nothing left in log and Redis", l.quietWeek},
@@ -46,14 +49,14 @@ func TestEventsUnderFaultsOfTheirServers(t *testing.T) {
 	})
 }
 
-// harm is a fault, done under writers.
-type harm struct {
+// fault is applied under writers.
+type fault struct {
 	name string
 	do   func()
 }
 
 // each does one fault after another, and after each compares.
-func (l *lab) each(faults []harm) {
+func (l *lab) each(faults []fault) {
 	t := l.t
 	for _, f := range faults {
 		if !t.Run(f.name, func(sub *testing.T) {
@@ -89,7 +92,7 @@ func (l *lab) restored(s *server, name string) {
 		pause()
 		s.restore(name)
 		if name == publisher {
-			l.forget()
+			l.dropAcknowledged()
 		}
 		pause()
 	})
@@ -102,7 +105,7 @@ func (l *lab) restoredBoth() {
 		l.to.backup(subscriber)
 		pause()
 		l.from.restore(publisher)
-		l.forget()
+		l.dropAcknowledged()
 		l.to.restore(subscriber)
 		l.redis.flush()
 		pause()
@@ -117,7 +120,8 @@ func (l *lab) step(name string, days int) {
 	}
 	l.exec(db, fmt.Sprintf(`UPDATE stepped.by SET days = %d`, days))
 	var seen int
-	err := db.Gorm.Raw(`SELECT round(extract(epoch FROM clock_timestamp() - pg_catalog.clock_timestamp()) / 86400)`).Row().Scan(&seen)
+	const query = `SELECT round(extract(epoch FROM clock_timestamp() - pg_catalog.clock_timestamp()) / 86400)`
+	err := db.Gorm.Raw(query).Row().Scan(&seen)
 	if err != nil || seen != days {
 		l.t.Fatalf("the clock of %s is %d days ahead, %v; want %d", name, seen, err, days)
 	}
@@ -153,7 +157,7 @@ func (l *lab) failover(synchronous bool) {
 		standby.exec("SELECT pg_promote()")
 		standby.exec("ALTER SYSTEM RESET synchronous_standby_names", "SELECT pg_reload_conf()")
 		if !synchronous {
-			l.forget() // now: a writer may note late what the old server acknowledged
+			l.dropAcknowledged() // now: a writer may note late what the old server acknowledged
 		}
 		l.from = standby
 		pause()
@@ -221,7 +225,7 @@ func (l *lab) quietWeek() {
 }
 
 // refusing has the handlers refuse some accounts' events under writers, and tells how
-// long after the last write everybody else's had taken effect.
+// long after the last write events of the others had taken effect.
 func (l *lab) refusing(refuse func(account string) bool) {
 	l.refuse.Store(&refuse)
 	defer l.refuse.Store(nil)
@@ -244,7 +248,7 @@ func (l *lab) refusing(refuse func(account string) bool) {
 		}
 		return ""
 	})
-	l.t.Logf("everybody else's within %v", time.Since(l.harmEnded).Round(10*time.Millisecond))
+	l.t.Logf("others' events within %v", time.Since(l.faultEnded).Round(10*time.Millisecond))
 }
 
 func (l *lab) poisoned() {

@@ -60,8 +60,8 @@ type lab struct {
 	mu         sync.Mutex
 	acked      map[uuid.UUID]bool
 	unknown    atomic.Int64
-	harmBegan  time.Time
-	harmEnded  time.Time
+	faultBegan time.Time
+	faultEnded time.Time
 	keyPadding string
 }
 
@@ -151,8 +151,10 @@ func (l *lab) consume() {
 	events.On(s, deposited, l.handle)
 	c := consumer.New(consumer.Options{
 		Instance: mathrand.Int64(), DB: postgres.NewConsumer(l.open(subscriber), subscriber),
-		Source: testkit.Logs{publisher: l.open(publisher)}, Subscriptions: s, Streams: consumer.NewRedis(l.openRedis, testkit.Env),
-		Config: testkit.EventConfig(), Deps: testkit.EventDeps(l.t), Hints: events.NewHints(l.openRedis(), testkit.Env, subscriber),
+		Source: testkit.Logs{publisher: l.open(publisher)}, Subscriptions: s, Streams: consumer.NewRedis(l.openRedis,
+			testkit.Env),
+		Config: testkit.EventConfig(), Deps: testkit.EventDeps(l.t), Hints: events.NewHints(l.openRedis(), testkit.Env,
+			subscriber),
 	})
 	testkit.Run(l.t, c.Run)
 }
@@ -199,11 +201,13 @@ func (l *lab) make(db *database.DB, request uuid.UUID, d deposit) error {
 	d.ID = uuid.New()
 	return database.Transaction(ctx, db.Gorm, func(tx *gorm.DB) error {
 		var n int64
-		err := tx.Raw(`INSERT INTO accounts VALUES (?, 1) ON CONFLICT (name) DO UPDATE SET n = accounts.n + 1 RETURNING n`, d.Account).Scan(&n).Error
+		err := tx.Raw(`INSERT INTO accounts VALUES (?, 1) ON CONFLICT (name) DO UPDATE SET n = accounts.n + 1 RETURNING n`,
+			d.Account).Scan(&n).Error
 		if err != nil {
 			return err
 		}
-		made := tx.Exec(`INSERT INTO deposits (request, id, account, n) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING`, request, d.ID, d.Account, n)
+		made := tx.Exec(`INSERT INTO deposits (request, id, account, n) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING`, request,
+			d.ID, d.Account, n)
 		if made.Error != nil || made.RowsAffected == 0 {
 			return made.Error
 		}
@@ -211,8 +215,8 @@ func (l *lab) make(db *database.DB, request uuid.UUID, d deposit) error {
 	})
 }
 
-// under runs harm under the writers, each of which rests between its deposits.
-func (l *lab) under(pause time.Duration, harm func()) {
+// under applies a fault under the writers, each of which pauses between its deposits.
+func (l *lab) under(pause time.Duration, apply func()) {
 	l.t.Helper()
 	var stop atomic.Bool
 	var wg sync.WaitGroup
@@ -221,21 +225,21 @@ func (l *lab) under(pause time.Duration, harm func()) {
 		db := l.open(publisher)
 		wg.Go(func() { errs[w] = l.write(db, &stop, pause) })
 	}
-	l.harmBegan = time.Now()
+	l.faultBegan = time.Now()
 	func() {
 		defer wg.Wait()
 		defer stop.Store(true)
-		harm()
-		l.harmEnded = time.Now()
+		apply()
+		l.faultEnded = time.Now()
 	}()
 	if err := errors.Join(errs...); err != nil {
 		l.t.Fatal(err)
 	}
 }
 
-// forget says that what was acknowledged until now may be gone: a backup or a standby
-// that lags does not have it.
-func (l *lab) forget() {
+// dropAcknowledged drops what was acknowledged until now from the comparison: a backup,
+// or a standby that lags, does not have it.
+func (l *lab) dropAcknowledged() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	clear(l.acked)
@@ -263,7 +267,7 @@ func (l *lab) rows(db *database.DB, query string) []row {
 }
 
 // settle waits until everything committed has taken effect, and tells how much that
-// is and how long after the harm it was.
+// is and how long after the fault it was.
 func (l *lab) settle() string {
 	l.t.Helper()
 	made := l.rows(l.published, `SELECT request, id, account, at FROM deposits ORDER BY account, n`)
@@ -294,14 +298,17 @@ func (l *lab) settle() string {
 		l.t.Fatal("nothing took effect")
 	}
 	slices.Sort(took)
-	return fmt.Sprintf("%d events, each once, in order, %v after the fault; %d during it took %v (p50), %v (p99); %d unknown commits settled; %d effects of what is gone",
-		len(made), time.Since(l.harmEnded).Round(10*time.Millisecond), len(took), took[len(took)/2].Round(time.Millisecond),
+	return fmt.Sprintf("%d events, each once, in order, %v after the fault; %d during it took %v (p50), %v (p99); "+
+		"%d unknown commits settled; %d effects of what is gone",
+		len(made), time.Since(l.faultEnded).Round(10*time.Millisecond), len(took), took[len(took)/2].Round(time.Millisecond),
 		took[len(took)*99/100].Round(time.Millisecond), l.unknown.Swap(0), gone)
 }
 
 // compare returns how long the events of the latest fault took, and what is still
 // missing; what is wrong for good ends the test.
-func (l *lab) compare(want map[string][]uuid.UUID, known map[uuid.UUID]time.Time) (gone int, took []time.Duration, problem string) {
+func (l *lab) compare(
+	want map[string][]uuid.UUID, known map[uuid.UUID]time.Time,
+) (gone int, took []time.Duration, problem string) {
 	l.t.Helper()
 	got, seen, there := map[string][]uuid.UUID{}, map[uuid.UUID]bool{}, 0
 	for _, r := range l.rows(l.applied, `SELECT id, account, at FROM effects ORDER BY seq`) {
@@ -314,7 +321,7 @@ func (l *lab) compare(want map[string][]uuid.UUID, known map[uuid.UUID]time.Time
 			gone++
 			continue
 		}
-		if published.After(l.harmBegan) {
+		if published.After(l.faultBegan) {
 			took = append(took, r.At.Sub(published))
 		}
 		there++

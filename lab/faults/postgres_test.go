@@ -30,7 +30,8 @@ type server struct {
 func newServer(t *testing.T, host string, port int) *server {
 	t.Helper()
 	s := &server{t: t, host: host, port: port, data: dataDir(t)}
-	s.program("initdb", "-D", s.data, "--username=postgres", "--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8", "--no-sync", "--no-instructions")
+	s.program("initdb", "-D", s.data, "--username=postgres", "--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8",
+		"--no-sync", "--no-instructions")
 	s.start()
 	return s
 }
@@ -111,8 +112,10 @@ func (s *server) start() {
 
 func (s *server) launch() {
 	s.t.Helper()
-	cmd, ended := s.command("postgres", "-D", s.data, "-c", "listen_addresses="+s.host, "-c", "port="+strconv.Itoa(s.port),
-		"-c", "unix_socket_directories=", "-c", "dynamic_shared_memory_type=mmap", "-c", "max_connections=100", "-c", "wal_keep_size=256MB"), make(chan struct{})
+	ended := make(chan struct{})
+	cmd := s.command("postgres", "-D", s.data, "-c", "listen_addresses="+s.host, "-c", "port="+strconv.Itoa(s.port),
+		"-c", "unix_socket_directories=", "-c", "dynamic_shared_memory_type=mmap", "-c", "max_connections=100",
+		"-c", "wal_keep_size=256MB")
 	if err := cmd.Start(); err != nil {
 		s.t.Fatal(err)
 	}
@@ -192,7 +195,7 @@ func (s *server) copy(from, to string) {
 	s.exec("ALTER DATABASE " + from + " ALLOW_CONNECTIONS true")
 }
 
-// freePort is a port that nobody has on any loopback address.
+// freePort returns a port that is free on every loopback address.
 func freePort(t *testing.T) int {
 	t.Helper()
 	ln, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", ":0")

@@ -91,7 +91,8 @@ func startRedisPair(t *testing.T) *redisPair {
 	p.follow = startRedis(t, freePort(t), "--replicaof", fmt.Sprint("127.0.0.1 ", p.primary.port))
 	config := filepath.Join(t.TempDir(), "sentinel.conf")
 	text := fmt.Sprintf("port %d\nbind 127.0.0.1\nsentinel monitor %s 127.0.0.1 %d 1\nsentinel auth-pass %[2]s %[4]s\n"+
-		"sentinel down-after-milliseconds %[2]s 500\nsentinel failover-timeout %[2]s 2000\n", p.sentinel, master, p.primary.port, secret)
+		"sentinel down-after-milliseconds %[2]s 500\nsentinel failover-timeout %[2]s 2000\n",
+		p.sentinel, master, p.primary.port, secret)
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -109,7 +110,8 @@ func startRedisPair(t *testing.T) *redisPair {
 
 // open returns a client that asks the sentinel for the primary.
 func (p *redisPair) open() redis.UniversalClient {
-	return openRedis(p.t, redis.UniversalOptions{Addrs: []string{"127.0.0.1:" + strconv.Itoa(p.sentinel)}, MasterName: master})
+	return openRedis(p.t, redis.UniversalOptions{Addrs: []string{"127.0.0.1:" + strconv.Itoa(p.sentinel)},
+		MasterName: master})
 }
 
 // openRedis returns a client with the settings of a service.

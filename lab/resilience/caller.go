@@ -11,7 +11,7 @@ import (
 
 	"github.com/go-troika/troika/contracts"
 	"github.com/go-troika/troika/e2e/client"
-	"github.com/go-troika/troika/e2e/world"
+	"github.com/go-troika/troika/e2e/environment"
 	"github.com/go-troika/troika/pkg/env"
 	"github.com/go-troika/troika/pkg/registry"
 	"github.com/go-troika/troika/pkg/serviceauth"
@@ -53,9 +53,11 @@ func (s *Stack) NewCaller() (*Caller, error) {
 			Service: contracts.Gateway, Registry: c.Registry, Signer: signer, Transport: c.Attempts,
 		})
 	}
-	c.Users, c.Orders = open(world.User, serviceclient.Config{}), open(world.Order, serviceclient.Config{})
-	c.Profiles = open(world.Profile, serviceclient.Config{})
-	c.Once = open(world.Order, serviceclient.Config{Timeout: 10 * time.Second, AttemptTimeout: 10 * time.Second, Retries: -1})
+	c.Users, c.Orders = open(environment.User, serviceclient.Config{}), open(environment.Order, serviceclient.Config{})
+	c.Profiles = open(environment.Profile, serviceclient.Config{})
+	c.Once = open(environment.Order, serviceclient.Config{
+		Timeout: 10 * time.Second, AttemptTimeout: 10 * time.Second, Retries: -1,
+	})
 	ctx, stop := context.WithCancel(context.Background())
 	c.stop = func() { stop(); transport.CloseIdleConnections() }
 	c.done.Go(func() { _ = c.Registry.Run(ctx) })
@@ -70,7 +72,7 @@ type silent struct{}
 func (silent) Printf(context.Context, string, ...any) {}
 
 func signer() (*serviceauth.Signer, error) {
-	keys, err := serviceauth.ParseKeys(serviceauth.Config{Secret: env.NewSecret(world.Secret)}, "test")
+	keys, err := serviceauth.ParseKeys(serviceauth.Config{Secret: env.NewSecret(environment.Secret)}, "test")
 	if err != nil {
 		return nil, err
 	}
@@ -91,7 +93,7 @@ func (c *Caller) Sees(service string, n int) error {
 	usable := 0
 	all := c.Registry.Instances(service)
 	for _, i := range all {
-		checked := i.Health == registry.Healthy || i.Health == registry.Unhealthy && service == world.Order
+		checked := i.Health == registry.Healthy || i.Health == registry.Unhealthy && service == environment.Order
 		if checked && !i.Ejected && !i.Standby && i.Listed {
 			usable++
 		}

@@ -14,8 +14,8 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/go-troika/troika/e2e/driver"
+	"github.com/go-troika/troika/e2e/environment"
 	"github.com/go-troika/troika/e2e/poll"
-	"github.com/go-troika/troika/e2e/world"
 	"github.com/go-troika/troika/lab/resilience"
 	"github.com/go-troika/troika/pkg/serviceclient"
 )
@@ -29,7 +29,7 @@ func TestScale(t *testing.T) {
 	_ = poll.Sleep(t.Context(), *lasts-2*time.Second)
 	b.together(driver.Start, one, third)
 	up := time.Now()
-	instances := b.stack.Instances(world.User)
+	instances := b.stack.Instances(environment.User)
 	b.must(poll.Until(t.Context(), settling, func() error {
 		for _, p := range instances {
 			if b.caller.Attempts.First(p.Host(), up).IsZero() {
@@ -103,7 +103,8 @@ func TestRollingRestarts(t *testing.T) {
 	b.row.Count("profile pages", p)
 	b.row.Measured("%.0f requests/s", float64(o.Calls+r.Calls+p.Calls)/took.Seconds())
 	n, err := resilience.Orders(t.Context(), b.client, b.stack.Part(orderOne), b.user.ID)
-	b.row.Holds(err == nil && n == int(placed.Load()), "%d orders kept of %d placed, none doubled: %v", n, placed.Load(), err == nil)
+	b.row.Holds(err == nil && n == int(placed.Load()), "%d orders kept of %d placed, none doubled: %v", n, placed.Load(),
+		err == nil)
 	b.end()
 }
 
@@ -112,8 +113,8 @@ func TestRollingRestarts(t *testing.T) {
 func (b *bundle) restartAll() {
 	b.Helper()
 	var wg sync.WaitGroup
-	errs := make([]error, len(world.Services))
-	for i, service := range world.Services {
+	errs := make([]error, len(environment.Services))
+	for i, service := range environment.Services {
 		wg.Go(func() { errs[i] = b.restart(service) })
 	}
 	wg.Wait()
@@ -140,7 +141,7 @@ func TestOneKey(t *testing.T) {
 	const parallel = 50
 	key := uuid.NewString()
 	bodies := make([]string, parallel)
-	at := b.stack.Instances(world.Order)
+	at := b.stack.Instances(environment.Order)
 	counts := resilience.AtOnce(parallel, func(i int) error {
 		answer, err := resilience.Order(t.Context(), b.client, at[i%len(at)], b.user.ID, key)
 		bodies[i] = string(answer.Body)

@@ -11,7 +11,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/go-troika/troika/e2e/client"
-	"github.com/go-troika/troika/e2e/world"
+	"github.com/go-troika/troika/e2e/environment"
 	"github.com/go-troika/troika/pkg/registry"
 )
 
@@ -62,11 +62,12 @@ func (s *Stack) Shifted(ctx context.Context, c *client.Client, name string, id u
 }
 
 func lookUpAt(ctx context.Context, r *registry.Registry, c *client.Client, id uuid.UUID) error {
-	at, err := r.GetService(world.User)
+	at, err := r.GetService(environment.User)
 	if err != nil {
 		return err
 	}
-	answer, err := c.Send(ctx, world.User, http.MethodGet, at+"/users/"+id.String(), nil, client.Header("Connection", "close"))
+	answer, err := c.Send(ctx, environment.User, http.MethodGet, at+"/users/"+id.String(), nil,
+		client.Header("Connection", "close"))
 	if err == nil && answer.Status != http.StatusOK {
 		err = fmt.Errorf("status %d: %s", answer.Status, answer.Body)
 	}

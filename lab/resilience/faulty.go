@@ -13,8 +13,8 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/go-troika/troika/e2e/environment"
 	"github.com/go-troika/troika/e2e/poll"
-	"github.com/go-troika/troika/e2e/world"
 	"github.com/go-troika/troika/pkg/registry"
 )
 
@@ -96,7 +96,7 @@ func (s *Stack) NewFaulty(ctx context.Context, behind Part) (*Faulty, error) {
 	running, stop := context.WithCancel(context.Background())
 	f.stop = stop
 	f.done.Go(func() { _ = f.registry.Run(running) })
-	return f, f.registry.Announce(ctx, world.User, f.URL)
+	return f, f.registry.Announce(ctx, environment.User, f.URL)
 }
 
 func (f *Faulty) handler(pass http.Handler) http.Handler {

@@ -19,14 +19,19 @@ func TestRowSaysWhatWasMissed(t *testing.T) {
 		held   bool
 		broken int
 	}{
-		"all well":              {func(r *resilience.Row) { r.Within("back after", time.Second, time.Second, time.Minute) }, true, 0},
-		"late, but tolerable":   {func(r *resilience.Row) { r.Within("back after", 2*time.Second, time.Second, time.Minute) }, false, 0},
-		"far too late":          {func(r *resilience.Row) { r.Within("back after", time.Hour, time.Second, time.Minute) }, false, 1},
+		"all well": {func(r *resilience.Row) { r.Within("back after", time.Second, time.Second, time.Minute) },
+			true, 0},
+		"late, but tolerable": {func(r *resilience.Row) {
+			r.Within("back after", 2*time.Second, time.Second,
+				time.Minute)
+		}, false, 0},
+		"far too late": {func(r *resilience.Row) { r.Within("back after", time.Hour, time.Second, time.Minute) },
+			false, 1},
 		"too little":            {func(r *resilience.Row) { r.AtLeast("share", 0.7, 0.8, 0.5) }, false, 0},
 		"far too much":          {func(r *resilience.Row) { r.AtMost("share", 1.7, 1.2, 1.5) }, false, 1},
 		"not so":                {func(r *resilience.Row) { r.Holds(false, "%d orders", 2) }, false, 1},
 		"a call failed":         {func(r *resilience.Row) { r.Count("orders", fails(3)) }, false, 1},
-		"nobody called":         {func(r *resilience.Row) { r.Count("orders", resilience.Counts{}) }, false, 1},
+		"no call at all":        {func(r *resilience.Row) { r.Count("orders", resilience.Counts{}) }, false, 1},
 		"the test did not end":  {func(r *resilience.Row) { r.Ended = false }, false, 0},
 		"a result has no bound": {func(r *resilience.Row) { r.Measured("%d/s", 7) }, true, 0},
 	} {
@@ -35,7 +40,8 @@ func TestRowSaysWhatWasMissed(t *testing.T) {
 		if row.Held() != c.held || len(row.Broken()) != c.broken {
 			t.Errorf("%s: held %t, broken %q; want %t, %d", name, row.Held(), row.Broken(), c.held, c.broken)
 		}
-		if want := map[bool]string{true: "1 of 1", false: "0 of 1"}[c.held]; !strings.Contains(resilience.Summary([]*resilience.Row{row}), want) {
+		want := map[bool]string{true: "1 of 1", false: "0 of 1"}[c.held]
+		if !strings.Contains(resilience.Summary([]*resilience.Row{row}), want) {
 			t.Errorf("%s: %s, want %s", name, resilience.Summary([]*resilience.Row{row}), want)
 		}
 	}

@@ -25,7 +25,9 @@ const tick = 5 * time.Millisecond
 // Offer begins rate calls per second for d, and waits for their responses. It has at
 // most so many under way at a time, which bounds its connections: when responses take
 // longer than that allows, it falls behind, which Took and Calls show.
-func Offer(ctx context.Context, rate float64, underWay int, d time.Duration, call func(context.Context) error) *Offered {
+func Offer(
+	ctx context.Context, rate float64, underWay int, d time.Duration, call func(context.Context) error,
+) *Offered {
 	o := &Offered{}
 	var mu sync.Mutex
 	var calls sync.WaitGroup

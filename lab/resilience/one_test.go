@@ -7,8 +7,8 @@ import (
 	"time"
 
 	"github.com/go-troika/troika/e2e/driver"
+	"github.com/go-troika/troika/e2e/environment"
 	"github.com/go-troika/troika/e2e/poll"
-	"github.com/go-troika/troika/e2e/world"
 	"github.com/go-troika/troika/lab/resilience"
 )
 
@@ -17,25 +17,25 @@ const (
 	third = "user-service-3"
 )
 
-// frozen is how long an instance hangs at least: until attempts have run out of
-// time, then a health check has, and it is known to be down.
+// frozen is how long an instance hangs at least: until attempts, then a health check,
+// have timed out and it is known to be down.
 const frozen = 4500 * time.Millisecond
 
-// TestKilled: the calls that the instance dies with, and those that find nobody
-// there, succeed elsewhere.
+// TestKilled: calls that the instance was serving, and those refused afterwards, succeed
+// elsewhere.
 func TestKilled(t *testing.T) {
 	b := begin(t, "kill -9 of one of three user-service instances")
 	b.leaves(driver.Kill, driver.Start)
 }
 
-// TestStopped: an instance that is asked to end is not missed at all.
+// TestStopped: no call notices an instance that is stopped with SIGTERM.
 func TestStopped(t *testing.T) {
 	b := begin(t, "SIGTERM of one of three")
 	b.leaves(driver.Stop, driver.Start)
 }
 
-// TestFrozen: an instance that takes connections and never answers costs some
-// calls an attempt's time, and none fails.
+// TestFrozen: an instance that accepts connections and never responds costs some calls
+// an attempt's timeout, and none fails.
 func TestFrozen(t *testing.T) {
 	b := begin(t, "SIGSTOP of one of three")
 	b.leaves(driver.Pause, driver.Resume)
@@ -57,7 +57,7 @@ func (b *bundle) leaves(away, back string) {
 	since := time.Now()
 	took, returned := b.awaitShare(one, since)
 	b.unload(l)
-	if away != driver.Pause { // what hangs is found out after the time that an attempt has
+	if away != driver.Pause { // a hanging instance is found out after an attempt's timeout
 		b.row.AtMost("failed attempts at it", float64(b.caller.Attempts.Failed(victim.Host(), gone)), 10, 40)
 	} else {
 		b.row.Measured("%d failed attempts at it", b.caller.Attempts.Failed(victim.Host(), gone))
@@ -69,7 +69,7 @@ func (b *bundle) leaves(away, back string) {
 
 // awaitShare waits until an instance of user-service has its share of the lookups.
 func (b *bundle) awaitShare(name string, since time.Time) (took time.Duration, returned bool) {
-	instances := b.stack.Instances(world.User)
+	instances := b.stack.Instances(environment.User)
 	at := 0
 	for i, p := range instances {
 		if p.Name == name {
@@ -112,8 +112,8 @@ func TestOneOfThreeMisbehaves(t *testing.T) {
 	}
 }
 
-// misbehave runs one of the faults. Its instance withdraws at the end, and is there
-// for whoever has not heard of that until whole ends.
+// misbehave runs one of the faults. Its instance deregisters at the end, and serves
+// callers that have not noticed until whole ends.
 func misbehave(t, whole *testing.T, fault string, do resilience.Fault, lasts time.Duration) {
 	b := beginWith(t, fault, 2)
 	faulty, err := b.stack.NewFaulty(t.Context(), b.stack.Part(one))
@@ -126,7 +126,7 @@ func misbehave(t, whole *testing.T, fault string, do resilience.Fault, lasts tim
 	})
 	l := b.load()
 	b.must(poll.Until(t.Context(), settling, func() error {
-		mine, theirs := faulty.Seen("gateway").Load(), faulty.Seen(world.Order).Load()
+		mine, theirs := faulty.Seen("gateway").Load(), faulty.Seen(environment.Order).Load()
 		if mine < 20 || theirs < 20 {
 			return fmt.Errorf("the new instance got %d lookups and %d calls of order-service", mine, theirs)
 		}

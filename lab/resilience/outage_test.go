@@ -13,8 +13,8 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/go-troika/troika/e2e/driver"
+	"github.com/go-troika/troika/e2e/environment"
 	"github.com/go-troika/troika/e2e/poll"
-	"github.com/go-troika/troika/e2e/world"
 	"github.com/go-troika/troika/lab/resilience"
 	"github.com/go-troika/troika/pkg/breaker"
 	"github.com/go-troika/troika/pkg/serviceclient"
@@ -22,14 +22,14 @@ import (
 
 const orderOne = "order-service-1"
 
-// TestAllDown: with every instance of user-service dead, order-service refuses at
-// once, asks nearly nobody, places nothing, and goes on by itself afterwards.
+// TestAllDown: with every instance of user-service down, order-service refuses at once,
+// calls user-service rarely, places nothing, and recovers by itself afterwards.
 func TestAllDown(t *testing.T) {
 	b := begin(t, "all user-service instances down")
 	at := b.stack.Part(orderOne)
 	b.order(at, http.StatusCreated)
-	b.do(driver.Kill, world.User)
-	resetter, err := resilience.ListenAndReset(b.stack.Instances(world.User))
+	b.do(driver.Kill, environment.User)
+	resetter, err := resilience.ListenAndReset(b.stack.Instances(environment.User))
 	b.must(err)
 
 	const first = 6
@@ -49,7 +49,7 @@ func TestAllDown(t *testing.T) {
 	b.row.Holds(factor <= 1.25, "amplification %.3f (≤ 1.25): %d attempts", factor, attempts)
 
 	b.must(resetter.Close())
-	b.do(driver.Start, world.User)
+	b.do(driver.Start, environment.User)
 	b.closes(at)
 	n, err := resilience.Orders(t.Context(), b.client, at, b.user.ID)
 	b.must(err)
@@ -57,8 +57,8 @@ func TestAllDown(t *testing.T) {
 	b.end()
 }
 
-// opens places orders one after the other, all to be refused, and counts how many
-// of them asked user-service.
+// opens places orders one after the other, all to be refused, and counts how many of them
+// called user-service.
 func (b *bundle) opens(resetter *resilience.Resetter, at resilience.Part, calls int) {
 	b.Helper()
 	last := 0
@@ -95,7 +95,7 @@ func (b *bundle) order(at resilience.Part, want int) {
 	}
 }
 
-// refused is nil for an order that is refused as it must be.
+// refused returns nil for an order that is refused with 503 and Retry-After.
 func (b *bundle) refused(ctx context.Context, at resilience.Part, placed *atomic.Int64) error {
 	answer, err := resilience.Order(ctx, b.client, at, b.user.ID, uuid.NewString())
 	if err != nil {
@@ -104,14 +104,14 @@ func (b *bundle) refused(ctx context.Context, at resilience.Part, placed *atomic
 	if answer.Status == http.StatusCreated {
 		placed.Add(1)
 	}
-	if seconds, err := strconv.Atoi(answer.Header.Get("Retry-After")); answer.Status != http.StatusServiceUnavailable || err != nil || seconds < 1 {
+	if seconds, err := strconv.Atoi(answer.Header.Get("Retry-After")); answer.Status != http.StatusServiceUnavailable ||
+		err != nil || seconds < 1 {
 		return fmt.Errorf("status %d, Retry-After %q: %s", answer.Status, answer.Header.Get("Retry-After"), answer.Body)
 	}
 	return nil
 }
 
-// TestStormOfUnknownUsers: that a user does not exist says nothing against
-// user-service.
+// TestStormOfUnknownUsers: an unknown user is no failure of user-service.
 func TestStormOfUnknownUsers(t *testing.T) {
 	b := begin(t, "a storm of orders for, and lookups of, unknown users")
 	at := b.stack.Part(orderOne)
@@ -136,16 +136,16 @@ func (b *bundle) unknown(ctx context.Context) error {
 	if serviceclient.StatusOf(err) == http.StatusNotFound {
 		return nil
 	}
-	return fmt.Errorf("lookup of nobody: %w", err)
+	return fmt.Errorf("lookup of an unknown user: %w", err)
 }
 
-// TestStormOfHangUps: every instance of user-service hangs, every caller gives up
-// before the client would. Who hangs up says nothing against the other side.
+// TestStormOfHangUps: every instance of user-service hangs, every caller gives up before
+// the client would. A caller that hangs up is no failure of the callee.
 func TestStormOfHangUps(t *testing.T) {
 	b := begin(t, "a storm of callers that hang up")
 	at := b.stack.Part(orderOne)
 	b.order(at, http.StatusCreated) // opens a connection, and checks the way
-	b.do(driver.Pause, world.User)
+	b.do(driver.Pause, environment.User)
 	patience := 100 * time.Millisecond
 	orders := resilience.Begin(t.Context(), callers, 10*time.Millisecond, func(ctx context.Context) error {
 		return hangUp(ctx, patience, func(ctx context.Context) error {
@@ -158,13 +158,13 @@ func TestStormOfHangUps(t *testing.T) {
 	})
 	_ = poll.Sleep(t.Context(), 1500*time.Millisecond) // less than an attempt may take
 	o, l := orders.End(), lookUps.End()
-	b.do(driver.Resume, world.User)
+	b.do(driver.Resume, environment.User)
 	b.row.Count("orders given up", o)
 	b.row.Count("lookups given up", l)
 	b.staysClosed(at)
 }
 
-// hangUp wants a call to end because its caller's patience did.
+// hangUp returns nil if a call ends because its caller has given up.
 func hangUp(ctx context.Context, patience time.Duration, call func(context.Context) error) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -182,6 +182,7 @@ func (b *bundle) staysClosed(at resilience.Part) {
 	b.Helper()
 	answer, err := resilience.Order(b.Context(), b.client, at, b.user.ID, uuid.NewString())
 	closed := b.caller.Users.Breaker().State() == breaker.Closed
-	b.row.Holds(err == nil && answer.Status == http.StatusCreated && closed, "both breakers stay closed: the next order gets %d", answer.Status)
+	b.row.Holds(err == nil && answer.Status == http.StatusCreated && closed,
+		"both breakers stay closed: the next order gets %d", answer.Status)
 	b.end()
 }

@@ -19,10 +19,10 @@ var errRefused = errors.New("refused")
 
 // TestOverload offers one instance of order-service three times what it can do.
 //
-// Its capacity is what as many callers as it lets in at a time get done, none of
-// whom is refused. With that many requests under way each takes the time in which
-// the whole bulkhead turns over once; the 99th percentile of it is the unloaded
-// wait, which overload may at most double for those who are let in.
+// Its capacity is the throughput of as many callers as it admits at a time, none of which
+// is refused. With that many requests in progress each takes the time in which the whole
+// bulkhead turns over once; its 99th percentile is the unloaded wait, which overload may
+// at most double for admitted requests.
 func TestOverload(t *testing.T) {
 	b := begin(t, "three times the capacity offered")
 	at := b.stack.Part(orderOne)
@@ -35,23 +35,26 @@ func TestOverload(t *testing.T) {
 	capacity := float64(calm.Calls) / time.Since(began).Seconds()
 	b.row.Count("orders in a closed loop", calm)
 
-	health := resilience.Begin(t.Context(), 2, 50*time.Millisecond, func(ctx context.Context) error { return b.healthAnswers(ctx, at) })
+	health := resilience.Begin(t.Context(), 2, 50*time.Millisecond,
+		func(ctx context.Context) error { return b.healthAnswers(ctx, at) })
 	offered := resilience.Offer(t.Context(), 3*capacity, 4*resilience.InFlight, lasts, place)
 	accepted, refused := offered.Split(errRefused)
 	b.row.Count("health checks", health.End())
 	b.row.Holds(accepted.Failed == 0, "%d offered, %d placed, %d refused with Retry-After, %d neither",
 		offered.Calls, accepted.Calls-accepted.Failed, refused.Calls, accepted.Failed)
 	goodput := float64(accepted.Calls) / offered.Took.Seconds()
-	b.row.Measured("capacity %.0f/s, offered %.0f/s, goodput %.0f/s", capacity, float64(offered.Calls)/offered.Took.Seconds(), goodput)
+	b.row.Measured("capacity %.0f/s, offered %.0f/s, goodput %.0f/s", capacity,
+		float64(offered.Calls)/offered.Took.Seconds(), goodput)
 	b.row.AtLeast("goodput of capacity", goodput/capacity, 0.8, 0.3)
 	wait := calm.Percentile(0.99)
 	b.row.Within("p99 of the placed", accepted.Percentile(0.99), 2*wait, 10*wait)
-	b.row.Measured("unloaded wait %s, p99 of a refusal %s", resilience.Short(wait), resilience.Short(refused.Percentile(0.99)))
+	b.row.Measured("unloaded wait %s, p99 of a refusal %s", resilience.Short(wait),
+		resilience.Short(refused.Percentile(0.99)))
 	b.end()
 }
 
-// placeOrRefused is nil for an order that was placed, errRefused for one that was
-// turned away as it must be.
+// placeOrRefused returns nil for an order that was placed, errRefused for one that was
+// refused with Retry-After.
 func (b *bundle) placeOrRefused(ctx context.Context, at resilience.Part) error {
 	answer, err := resilience.Order(ctx, b.client, at, b.user.ID, uuid.NewString())
 	switch {
@@ -65,8 +68,7 @@ func (b *bundle) placeOrRefused(ctx context.Context, at resilience.Part) error {
 	return nil
 }
 
-// healthAnswers is nil whatever the verdict: of the last minute it also counts what
-// another test did.
+// healthAnswers returns nil whatever the verdict: the last minute includes other tests.
 func (b *bundle) healthAnswers(ctx context.Context, at resilience.Part) error {
 	answer, err := b.client.Send(ctx, at.Service, http.MethodGet, at.URL+"/health", nil)
 	if err == nil && !strings.Contains(string(answer.Body), `"service":"order-service"`) {

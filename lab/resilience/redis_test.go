@@ -7,21 +7,21 @@ import (
 	"time"
 
 	"github.com/go-troika/troika/e2e/driver"
+	"github.com/go-troika/troika/e2e/environment"
 	"github.com/go-troika/troika/e2e/poll"
-	"github.com/go-troika/troika/e2e/world"
 	"github.com/go-troika/troika/lab/resilience"
 )
 
 // ttl is how long Redis knows an instance without a heartbeat.
 const ttl = 6 * time.Second
 
-// TestRedisGone: without Redis, longer than any entry lives, everybody goes on
-// with the instances last known; who starts meanwhile serves, and calls, too.
+// TestRedisGone: without Redis, longer than any entry lives, callers go on with the
+// instances last known; what starts meanwhile serves and calls, too.
 func TestRedisGone(t *testing.T) {
 	b := begin(t, "Redis down at start, longer than the TTL, and restarted")
 	l := b.loadBy(b.caller.Orders)
 	began := time.Now()
-	b.do(driver.Kill, world.Redis)
+	b.do(driver.Kill, environment.Redis)
 	for _, name := range []string{one, "order-service-2"} {
 		b.do(driver.Kill, name)
 		b.do(driver.Start, name)
@@ -29,12 +29,13 @@ func TestRedisGone(t *testing.T) {
 	started := time.Now()
 	newcomer, err := b.stack.NewCaller()
 	b.must(err)
-	n := resilience.Begin(t.Context(), callers, lookUpPace, func(ctx context.Context) error { return newcomer.LookUp(ctx, b.user.ID) })
+	n := resilience.Begin(t.Context(), callers, lookUpPace,
+		func(ctx context.Context) error { return newcomer.LookUp(ctx, b.user.ID) })
 	_ = poll.Sleep(t.Context(), ttl+*lasts-time.Since(began))
 	took, returned := b.awaitShare(one, started)
 	b.row.Holds(returned, "an instance started without Redis has its share after %s", resilience.Short(took))
 	down := time.Since(began)
-	b.do(driver.Start, world.Redis)
+	b.do(driver.Start, environment.Redis)
 	b.sees(3)
 	b.row.Count("lookups of a caller started without Redis", n.End())
 	b.must(newcomer.Close())
@@ -43,20 +44,20 @@ func TestRedisGone(t *testing.T) {
 	b.end()
 }
 
-// TestRedisEmptied: an empty answer is no news, and heartbeats fill Redis again.
+// TestRedisEmptied: an empty look-up removes no instance, and heartbeats fill Redis again.
 func TestRedisEmptied(t *testing.T) {
 	b := begin(t, "FLUSHALL")
 	l := b.load()
 	b.must(b.caller.Empty(t.Context()))
 	emptied := time.Now()
-	b.must(poll.Until(t.Context(), settling, func() error { return b.stack.Listed(world.User, 3) }))
+	b.must(poll.Until(t.Context(), settling, func() error { return b.stack.Listed(environment.User, 3) }))
 	b.row.Within("all three are announced again after", time.Since(emptied), 3*time.Second, settling)
 	_ = poll.Sleep(t.Context(), *lasts-time.Since(emptied))
 	b.unload(l)
 	b.end()
 }
 
-// TestRedisSlow: what Redis answers late is late only in the background.
+// TestRedisSlow: a slow Redis slows look-ups in the background only.
 func TestRedisSlow(t *testing.T) {
 	b := begin(t, "Redis slow by 2 s")
 	l := b.load()
@@ -67,12 +68,12 @@ func TestRedisSlow(t *testing.T) {
 	b.end()
 }
 
-// TestClocks: the registry reads the clock of Redis, and so does not mind that of
-// its callers. In a bubble of testing/synctest the clock is what the test makes
-// of it; a call's token is judged by the callee's clock and comes from outside.
+// TestClocks: the registry reads the clock of Redis and not that of its callers. In a
+// bubble of testing/synctest the test sets the clock; a call's token is checked by the
+// callee's clock and is signed outside.
 func TestClocks(t *testing.T) {
 	b := begin(t, "a client's clock 5 min ahead, and 5 min behind")
-	b.client.Token(world.User)
+	b.client.Token(environment.User)
 	for _, shift := range []time.Duration{5 * time.Minute, -5 * time.Minute} {
 		name := "clock-" + map[bool]string{true: "ahead", false: "behind"}[shift > 0]
 		real := time.Now()

@@ -17,9 +17,9 @@ import (
 
 	"github.com/go-troika/troika/contracts"
 	"github.com/go-troika/troika/e2e/client"
+	"github.com/go-troika/troika/e2e/environment"
+	"github.com/go-troika/troika/e2e/environment/processes"
 	"github.com/go-troika/troika/e2e/poll"
-	"github.com/go-troika/troika/e2e/world"
-	"github.com/go-troika/troika/e2e/world/processes"
 	"github.com/go-troika/troika/lab/report"
 	"github.com/go-troika/troika/lab/resilience"
 	"github.com/go-troika/troika/pkg/serviceclient"
@@ -77,7 +77,8 @@ func end(before string) error {
 	}
 	fmt.Println(resilience.Summary(rows))
 	if *write != "" && flag.Lookup("test.run").Value.String() == "" {
-		text := fmt.Sprintf("%s. Taken on %s, each fault for %v, on %d processors, load average %s before and %s after.\n\n%s",
+		text := fmt.Sprintf("%s. Taken on %s, each fault for %v, on %d processors, "+
+			"load average %s before and %s after.\n\n%s",
 			resilience.Summary(rows), time.Now().UTC().Format(time.DateOnly), *lasts, runtime.NumCPU(),
 			before, report.LoadAverage(), resilience.Table(rows))
 		err = errors.Join(err, report.Write(*write, "chaos", text))
@@ -92,8 +93,7 @@ func pick[T any](short, full T) T {
 	return short
 }
 
-// bundle is what a test works with: the whole system, a caller of it that has
-// seen nothing yet, and a user who orders.
+// bundle holds what a test needs: the whole system, a new caller, and a user who orders.
 type bundle struct {
 	*testing.T
 	row    *resilience.Row
@@ -170,7 +170,8 @@ func (b *bundle) fresh(users int) {
 func (b *bundle) sees(users int) {
 	b.Helper()
 	b.must(poll.Until(b.Context(), settling, func() error {
-		return errors.Join(b.caller.Sees(world.User, users), b.caller.Sees(world.Order, 2), b.caller.Sees(world.Profile, 2))
+		return errors.Join(b.caller.Sees(environment.User, users), b.caller.Sees(environment.Order, 2),
+			b.caller.Sees(environment.Profile, 2))
 	}))
 }
 
@@ -178,7 +179,8 @@ func running(t *testing.T) *resilience.Stack {
 	t.Helper()
 	processes.Uncached()
 	opened.Do(func() {
-		stack, failed = resilience.Open(context.Background(), os.Getenv("STACK_BIN"), "calls-"+strings.ToLower(rand.Text()[:6]))
+		stack, failed = resilience.Open(context.Background(), os.Getenv("STACK_BIN"),
+			"calls-"+strings.ToLower(rand.Text()[:6]))
 	})
 	if failed != nil {
 		t.Fatal(failed)
@@ -198,7 +200,7 @@ func (b *bundle) do(verb, part string) {
 	b.must(b.stack.Do(b.Context(), verb, part))
 }
 
-// hold lets things be as they are for as long as a fault lasts.
+// hold waits for as long as a fault lasts.
 func (b *bundle) hold() { _ = poll.Sleep(b.Context(), *lasts) }
 
 // loads are callers that look up the user, and callers that place orders.
@@ -209,8 +211,10 @@ func (b *bundle) load() loads { return b.loadBy(b.caller.Once) }
 
 func (b *bundle) loadBy(orders *serviceclient.Client) loads {
 	return loads{
-		resilience.Begin(b.Context(), callers, lookUpPace, func(ctx context.Context) error { return b.caller.LookUp(ctx, b.user.ID) }),
-		resilience.Begin(b.Context(), callers, orderPace, func(ctx context.Context) error { return resilience.Place(ctx, orders, b.user.ID) }),
+		resilience.Begin(b.Context(), callers, lookUpPace,
+			func(ctx context.Context) error { return b.caller.LookUp(ctx, b.user.ID) }),
+		resilience.Begin(b.Context(), callers, orderPace,
+			func(ctx context.Context) error { return resilience.Place(ctx, orders, b.user.ID) }),
 	}
 }
 

@@ -13,7 +13,7 @@ import (
 
 	"github.com/go-troika/troika/e2e/client"
 	"github.com/go-troika/troika/e2e/driver"
-	"github.com/go-troika/troika/e2e/world"
+	"github.com/go-troika/troika/e2e/environment"
 	"github.com/go-troika/troika/pkg/testkit"
 )
 
@@ -27,7 +27,7 @@ const (
 	InFlight = 4 * Pool
 )
 
-var scale = map[string]int{world.User: 3, world.Order: 2, world.Profile: 2}
+var scale = map[string]int{environment.User: 3, environment.Order: 2, environment.Profile: 2}
 
 // Part is one process of the stack.
 type Part = driver.Part
@@ -46,14 +46,14 @@ func Open(ctx context.Context, command, name string) (*Stack, error) {
 	}
 	s, err := driver.Up(ctx, driver.Options{
 		Root: "../..", Command: command, Name: name, Scale: scale, Args: []string{"--redis-via", proxy.Addr()},
-		Env: []string{"SERVICE_SECRET=" + world.Secret, "LOG_LEVEL=warn",
+		Env: []string{"SERVICE_SECRET=" + environment.Secret, "LOG_LEVEL=warn",
 			fmt.Sprintf("DB_POOL_MAX=%d", Pool), "BREAKER_COOLDOWN=" + Cooldown.String()},
 	})
 	if err != nil {
 		proxy.Close()
 		return nil, err
 	}
-	_, address, _ := strings.Cut(s.Part(world.Redis).URL, "@")
+	_, address, _ := strings.Cut(s.Part(environment.Redis).URL, "@")
 	proxy.SetTarget(strings.TrimSuffix(address, "/0"))
 	return &Stack{s, proxy}, nil
 }
@@ -91,16 +91,17 @@ func (s *Stack) urls(service string) string {
 
 // redisURL returns the URL of Redis behind the proxy.
 func (s *Stack) redisURL() string {
-	credentials, _, _ := strings.Cut(s.Part(world.Redis).URL, "@")
+	credentials, _, _ := strings.Cut(s.Part(environment.Redis).URL, "@")
 	return credentials + "@" + s.Redis.Addr() + "/0"
 }
 
 // Orders returns how many orders the user has, and an error if two of them were placed
 // with one key, which names their item.
 func Orders(ctx context.Context, c *client.Client, at Part, user uuid.UUID) (int, error) {
-	orders, err := client.All[client.Order]("/orders", url.Values{"userId": {user.String()}}, func(path string) (client.Response, error) {
-		return c.Send(ctx, at.Service, http.MethodGet, at.URL+path, nil)
-	})
+	orders, err := client.All[client.Order]("/orders", url.Values{"userId": {user.String()}},
+		func(path string) (client.Response, error) {
+			return c.Send(ctx, at.Service, http.MethodGet, at.URL+path, nil)
+		})
 	keys := map[string]bool{}
 	for _, o := range orders {
 		if keys[o.Items[0].SKU] {
@@ -113,5 +114,6 @@ func Orders(ctx context.Context, c *client.Client, at Part, user uuid.UUID) (int
 
 // Order places an order at one instance, with a key.
 func Order(ctx context.Context, c *client.Client, at Part, user uuid.UUID, key string) (client.Response, error) {
-	return c.Send(ctx, at.Service, http.MethodPost, at.URL+"/orders", order(user, key), client.Header("Idempotency-Key", key))
+	return c.Send(ctx, at.Service, http.MethodPost, at.URL+"/orders", order(user, key),
+		client.Header("Idempotency-Key", key))
 }

@@ -69,7 +69,8 @@ func answerCalls(listener net.Listener) {
 func answerAll(conn net.Conn) {
 	defer conn.Close()
 	in := bufio.NewReader(conn)
-	out := fmt.Appendf(nil, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", len(answer), answer)
+	out := fmt.Appendf(nil, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s",
+		len(answer), answer)
 	for {
 		line, err := in.ReadSlice('\n')
 		if err != nil {

@@ -72,7 +72,8 @@ func (c *Command) Run(ctx context.Context, environ []string, out io.Writer) (err
 	if err != nil {
 		return err
 	}
-	notes := strings.Join(append(result.Notes, fmt.Sprintf("The run took %v on %d processors, load average %s before and %s after.",
+	notes := strings.Join(append(result.Notes, fmt.Sprintf(
+		"The run took %v on %d processors, load average %s before and %s after.",
 		time.Since(began).Round(time.Second), runtime.NumCPU(), load, report.LoadAverage())), " ")
 	fmt.Fprintf(out, "\n%s\n", notes)
 	if c.Write == "" {

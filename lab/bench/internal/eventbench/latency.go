@@ -56,7 +56,9 @@ func milliseconds(durations []time.Duration, p float64) float64 {
 
 // steady writes at the rate, beside a disturbance if there is one, and returns the
 // latency of every event.
-func (b *Bench) steady(ctx context.Context, p pipeline.Pipeline, disturb func(context.Context) error) ([]time.Duration, error) {
+func (b *Bench) steady(
+	ctx context.Context, p pipeline.Pipeline, disturb func(context.Context) error,
+) ([]time.Duration, error) {
 	n := int(b.Plan.Steady.Seconds() * rate)
 	c := b.newCounts(n)
 	run, err := startAll(ctx, p, c)

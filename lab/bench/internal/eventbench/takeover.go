@@ -47,7 +47,8 @@ func (b *Bench) takeover(ctx context.Context) (result command.Result, err error)
 			line("takeover after the leading relay's instance was killed", killed, 2500),
 			line("handover when the leading instance stops", stopped, 1000),
 		},
-		Notes: []string{fmt.Sprintf("Median takeover %.0f ms, handover %.0f ms.", report.Median(killed), report.Median(stopped))},
+		Notes: []string{fmt.Sprintf("Median takeover %.0f ms, handover %.0f ms.", report.Median(killed),
+			report.Median(stopped))},
 	}, nil
 }
 

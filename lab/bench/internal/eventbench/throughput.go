@@ -70,12 +70,15 @@ func (b *Bench) writers(ctx context.Context) (command.Result, error) {
 	title := fmt.Sprintf("%d writers end to end", b.Plan.Writers)
 	return command.Result{Lines: []report.Line{
 		report.Line{Name: title, Unit: "ev/s", Values: rates.medians()}.To(report.Tuned),
-		report.Line{Name: fmt.Sprintf("%s, lag after %v", title, b.Plan.Write), Unit: "s", Values: lags.medians()}.AtMost(0.1),
+		report.Line{Name: fmt.Sprintf("%s, lag after %v", title, b.Plan.Write), Unit: "s",
+			Values: lags.medians()}.AtMost(0.1),
 	}}, err
 }
 
 // writeAll runs clients that write for d, and returns how many events they wrote.
-func writeAll(ctx context.Context, slice int64, clients int, d time.Duration, write func(context.Context, pipeline.Event) error) (int, error) {
+func writeAll(
+	ctx context.Context, slice int64, clients int, d time.Duration, write func(context.Context, pipeline.Event) error,
+) (int, error) {
 	var n atomic.Int64
 	deadline := time.Now().Add(d)
 	var writing errgroup.Group
@@ -109,7 +112,8 @@ func (b *Bench) consume(ctx context.Context) (command.Result, error) {
 		return errors.Join(err, run.stop())
 	})
 	return command.Result{Lines: []report.Line{
-		report.Line{Name: "consumer drain, ours with inbox, others without a database", Unit: "ev/s", Values: rates.medians()}.
+		report.Line{Name: "consumer drain, ours with inbox, others without a database", Unit: "ev/s",
+			Values: rates.medians()}.
 			To(report.Default).AtLeast(4),
 	}}, err
 }

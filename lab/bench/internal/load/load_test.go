@@ -30,7 +30,8 @@ func TestRequestsArriveAsMade(t *testing.T) {
 	addr := serve(t, func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
 		w.WriteHeader(http.StatusCreated)
-		_, _ = fmt.Fprintf(w, "%s %s %s %s %s", r.Method, r.URL.Path, r.Header.Get("X-Name"), r.Header.Get("Content-Type"), body)
+		_, _ = fmt.Fprintf(w, "%s %s %s %s %s", r.Method, r.URL.Path, r.Header.Get("X-Name"), r.Header.Get("Content-Type"),
+			body)
 	})
 	conn, err := load.Dial(t.Context(), addr)
 	if err != nil {

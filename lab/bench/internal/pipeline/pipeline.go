@@ -50,7 +50,8 @@ const (
 )
 
 // business is the table of the application's own rows, in every database that is written to.
-const business = `CREATE TABLE orders (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, n bigint NOT NULL, note text NOT NULL)`
+const business = `
+CREATE TABLE orders (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, n bigint NOT NULL, note text NOT NULL)`
 
 const (
 	insertBusiness = `INSERT INTO orders (n, note) VALUES ($1, $2)`

@@ -19,7 +19,8 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func TestEventsHaveTheirSize(t *testing.T) {
 	t.Parallel()
-	for _, e := range []pipeline.Event{pipeline.NewEvent(1, 0), pipeline.NewEvent(123_456, 1_000_000), pipeline.NewEvent(9, -30)} {
+	for _, e := range []pipeline.Event{pipeline.NewEvent(1, 0), pipeline.NewEvent(123_456, 1_000_000),
+		pipeline.NewEvent(9, -30)} {
 		data, err := json.Marshal(e)
 		if err != nil || len(data) != pipeline.Size {
 			t.Errorf("event %d has %d bytes, error %v", e.N, len(data), err)

@@ -172,7 +172,8 @@ func (s *Servers) Describe(ctx context.Context) (string, error) {
 		return "", fmt.Errorf("unsafe settings of Postgres: fsync = %s, synchronous_commit = %s", fsync, commit)
 	}
 	if config["appendonly"] != "yes" || config["appendfsync"] == "no" {
-		return "", fmt.Errorf("unsafe settings of Redis: appendonly = %s, appendfsync = %s", config["appendonly"], config["appendfsync"])
+		return "", fmt.Errorf("unsafe settings of Redis: appendonly = %s, appendfsync = %s", config["appendonly"],
+			config["appendfsync"])
 	}
 	version, _, _ = strings.Cut(version, " ")
 	return fmt.Sprintf("PostgreSQL %s (fsync %s), Redis %s (appendonly %s, fsync %s)",

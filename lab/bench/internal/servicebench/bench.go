@@ -104,7 +104,8 @@ func (b *Bench) startUp(ctx context.Context) ([]report.Line, error) {
 		slowest = max(slowest, report.Median(values))
 	}
 	return []report.Line{
-		line("start to ready, slowest of the services", "ms", report.Values{report.Ours: slowest, report.Reference: reference.start}).
+		line("start to ready, slowest of the services", "ms",
+			report.Values{report.Ours: slowest, report.Reference: reference.start}).
 			To(report.Reference).AtMost(0.5),
 	}, nil
 }

@@ -63,7 +63,8 @@ func newEnv(kind string) string { return kind + strings.ToLower(rand.Text()[:8])
 
 // build compiles the services and the baseline into dir, with the GOFLAGS of make.
 func build(ctx context.Context, dir string) error {
-	args := []string{"build", "-o", dir + string(filepath.Separator), "-ldflags=-s -w", module + "lab/bench/cmd/services/baseline"}
+	args := []string{"build", "-o", dir + string(filepath.Separator), "-ldflags=-s -w",
+		module + "lab/bench/cmd/services/baseline"}
 	for _, name := range names {
 		args = append(args, module+"services/"+name)
 	}

@@ -136,7 +136,8 @@ func routeLines(route string, costs map[report.Side][]cost) []report.Line {
 	cpu := medians(func(c cost) float64 { return c.cpu })
 	lines := []report.Line{
 		line(route+", CPU per request", "µs", cpu).To(report.Baseline).AtMost(2),
-		line(route+", CPU per request", "µs", report.Values{report.Ours: cpu[report.Ours], report.Reference: reference.cpu[route]}).
+		line(route+", CPU per request", "µs", report.Values{report.Ours: cpu[report.Ours],
+			report.Reference: reference.cpu[route]}).
 			To(report.Reference).AtMost(0.2),
 	}
 	rates := medians(func(c cost) float64 { return c.rate })
@@ -208,7 +209,8 @@ func (b *Bench) postOrder(ctx context.Context, side report.Side) (target, error)
 			`{"sku":"cup-7","quantity":1,"unitPrice":1290}]}`, id)
 		return load.Request(http.MethodPost, "/orders", body, headers...)
 	})
-	return target{side, load.Job{Addr: orders.Addr, Status: http.StatusCreated, Next: next}, []*Service{orders, users}}, err
+	return target{side, load.Job{Addr: orders.Addr, Status: http.StatusCreated, Next: next},
+		[]*Service{orders, users}}, err
 }
 
 // register creates users and returns their ids.

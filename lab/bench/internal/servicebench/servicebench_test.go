@@ -27,7 +27,8 @@ func TestServiceThatEndsIsNotWaitedFor(t *testing.T) {
 	t.Parallel()
 	log := filepath.Join(t.TempDir(), "log")
 	s := &Service{Name: "failing", Path: os.Args[0], Args: []string{"-test.unknown"}, Addr: "127.0.0.1:1", Log: log}
-	if err := s.Start(t.Context()); err == nil || !strings.Contains(err.Error(), "failing") || !strings.Contains(err.Error(), log) {
+	if err := s.Start(t.Context()); err == nil || !strings.Contains(err.Error(), "failing") ||
+		!strings.Contains(err.Error(), log) {
 		t.Errorf("got %v, want the name and the log", err)
 	}
 	if text, err := os.ReadFile(log); err != nil || !strings.Contains(string(text), "-test.unknown") {
@@ -72,7 +73,8 @@ func TestEveryMeasurement(t *testing.T) {
 // without the values that change from time to time.
 func (b *Bench) journey(t *testing.T, side report.Side) []map[string]any {
 	t.Helper()
-	user := b.call(t, side, contracts.UserService, "POST", "/users", `{"email":"eve@example.com","name":"Eve"}`, http.StatusCreated)
+	user := b.call(t, side, contracts.UserService, "POST", "/users", `{"email":"eve@example.com","name":"Eve"}`,
+		http.StatusCreated)
 	id, _ := user["id"].(string)
 	shown := b.call(t, side, contracts.UserService, "GET", "/users/"+id, "", http.StatusOK)
 	order := b.call(t, side, contracts.OrderService, "POST", "/orders",

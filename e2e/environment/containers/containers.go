@@ -1,5 +1,5 @@
-// Package containers is the world of a container engine: every part a container
-// on a network of its own, every service an image built from its Dockerfile.
+// Package containers is the environment of a container engine: every part is a container
+// on a separate network, every service an image built from its Dockerfile.
 package containers
 
 import (
@@ -15,7 +15,7 @@ import (
 	"github.com/testcontainers/testcontainers-go/log"
 	"github.com/testcontainers/testcontainers-go/network"
 
-	"github.com/go-troika/troika/e2e/world"
+	"github.com/go-troika/troika/e2e/environment"
 )
 
 type containers struct {
@@ -25,7 +25,7 @@ type containers struct {
 	parts   map[string]*part
 }
 
-var _ world.World = (*containers)(nil)
+var _ environment.Environment = (*containers)(nil)
 
 // part is one or several containers alike.
 type part struct {
@@ -33,12 +33,12 @@ type part struct {
 	replicas  int
 	ports     []string // public and admin; none for a part that is not called
 	running   []*testcontainers.DockerContainer
-	instances []world.Instance
+	instances []environment.Instance
 }
 
 // Start builds the services' images from the checkout at root and starts
 // everything; it takes minutes the first time, and seconds from then on.
-func Start(ctx context.Context, root string) (world.World, error) {
+func Start(ctx context.Context, root string) (environment.Environment, error) {
 	if err := build(ctx, root); err != nil {
 		return nil, err
 	}
@@ -59,8 +59,8 @@ func Start(ctx context.Context, root string) (world.World, error) {
 }
 
 func (c *containers) startAll(ctx context.Context) error {
-	c.parts[world.Redis] = &part{run: c.redis, replicas: 1}
-	if err := c.grow(ctx, c.parts[world.Redis]); err != nil {
+	c.parts[environment.Redis] = &part{run: c.redis, replicas: 1}
+	if err := c.grow(ctx, c.parts[environment.Redis]); err != nil {
 		return err
 	}
 	errs := make(chan error)
@@ -103,10 +103,10 @@ func (c *containers) grow(ctx context.Context, p *part) error {
 	return c.locate(ctx, p)
 }
 
-// locate notes where the containers of a part are reached: the engine gives
-// them new ports at each start.
+// locate stores the addresses of the containers of a part: the engine assigns new ports
+// at each start.
 func (c *containers) locate(ctx context.Context, p *part) error {
-	var instances []world.Instance
+	var instances []environment.Instance
 	for _, running := range p.running {
 		var urls [2]string
 		for i, port := range p.ports {
@@ -116,7 +116,7 @@ func (c *containers) locate(ctx context.Context, p *part) error {
 			}
 			urls[i] = url
 		}
-		instances = append(instances, world.Instance{URL: urls[0], Admin: urls[1]})
+		instances = append(instances, environment.Instance{URL: urls[0], Admin: urls[1]})
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -126,7 +126,7 @@ func (c *containers) locate(ctx context.Context, p *part) error {
 
 func (c *containers) Name() string { return "docker" }
 
-func (c *containers) Instances(service string) []world.Instance {
+func (c *containers) Instances(service string) []environment.Instance {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return slices.Clone(c.parts[service].instances)

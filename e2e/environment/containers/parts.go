@@ -14,7 +14,7 @@ import (
 	"github.com/testcontainers/testcontainers-go/network"
 	"github.com/testcontainers/testcontainers-go/wait"
 
-	"github.com/go-troika/troika/e2e/world"
+	"github.com/go-troika/troika/e2e/environment"
 )
 
 type service struct {
@@ -28,9 +28,9 @@ func (s service) role() string { return strings.ReplaceAll(s.name, "-", "_") }
 func (s service) image() string { return "troika/" + s.name + ":dev" }
 
 var services = []service{
-	{world.User, "8081", "9081", world.Replicas},
-	{world.Order, "8082", "9082", 1},
-	{world.Profile, "8083", "9083", 1},
+	{environment.User, "8081", "9081", environment.Replicas},
+	{environment.Order, "8082", "9082", 1},
+	{environment.Profile, "8083", "9083", 1},
 }
 
 const (
@@ -57,7 +57,7 @@ func build(ctx context.Context, root string) error {
 
 func (c *containers) redis(ctx context.Context) (*testcontainers.DockerContainer, error) {
 	return testcontainers.Run(ctx, "redis:8",
-		network.WithNetwork([]string{world.Redis}, c.network),
+		network.WithNetwork([]string{environment.Redis}, c.network),
 		testcontainers.WithCmd("redis-server", "--appendonly", "yes"),
 		testcontainers.WithWaitStrategyAndDeadline(startup, wait.ForExec([]string{"redis-cli", "ping"})))
 }
@@ -79,7 +79,7 @@ func (c *containers) service(s service) func(context.Context) (*testcontainers.D
 	return func(ctx context.Context) (*testcontainers.DockerContainer, error) {
 		return testcontainers.Run(ctx, s.image(),
 			network.WithNetwork([]string{s.name}, c.network),
-			testcontainers.WithEnv(environment(s)),
+			testcontainers.WithEnv(variables(s)),
 			testcontainers.WithExposedPorts(s.port+"/tcp", s.admin+"/tcp"),
 			confined,
 			testcontainers.WithWaitStrategyAndDeadline(startup, wait.ForHealthCheck()))
@@ -87,7 +87,7 @@ func (c *containers) service(s service) func(context.Context) (*testcontainers.D
 }
 
 func (c *containers) migrate(ctx context.Context, s service) error {
-	text, code, err := c.once(ctx, s, environment(s), "migrate")
+	text, code, err := c.once(ctx, s, variables(s), "migrate")
 	if err != nil || code == 0 {
 		return err
 	}
@@ -135,7 +135,7 @@ var confined = testcontainers.WithHostConfigModifier(func(host *container.HostCo
 	host.SecurityOpt = []string{"no-new-privileges:true"}
 })
 
-func environment(s service) map[string]string {
+func variables(s service) map[string]string {
 	return map[string]string{
 		"SERVICE_NAME":     s.name,
 		"APP_ENV":          "test",
@@ -146,11 +146,11 @@ func environment(s service) map[string]string {
 		"DB_PORT":          "5432",
 		"DB_USER":          s.role(),
 		"DB_PASSWORD":      password,
-		"REDIS_URL":        "redis://" + world.Redis + ":6379/0",
-		"SERVICE_SECRET":   world.Secret,
+		"REDIS_URL":        "redis://" + environment.Redis + ":6379/0",
+		"SERVICE_SECRET":   environment.Secret,
 		"REGISTRY":         "redis",
 		"BREAKER_FAILURES": "3",
-		"BREAKER_COOLDOWN": world.Cooldown,
-		"LOG_LEVEL":        world.LogLevel,
+		"BREAKER_COOLDOWN": environment.Cooldown,
+		"LOG_LEVEL":        environment.LogLevel,
 	}
 }

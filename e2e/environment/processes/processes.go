@@ -1,5 +1,4 @@
-// Package processes is the world of local processes. It drives the stack
-// command as a person would, by its arguments and what it prints as JSON.
+// Package processes is the environment of local processes, which the stack command runs.
 package processes
 
 import (
@@ -14,7 +13,7 @@ import (
 	"strings"
 
 	"github.com/go-troika/troika/e2e/driver"
-	"github.com/go-troika/troika/e2e/world"
+	"github.com/go-troika/troika/e2e/environment"
 )
 
 type processes struct {
@@ -22,26 +21,27 @@ type processes struct {
 	root string // of the checkout
 }
 
-var _ world.World = (*processes)(nil)
+var _ environment.Environment = (*processes)(nil)
 
-// Uncached has go test repeat a test in each run of make test, which sets the first
-// variable to another URL each time: that the services or the worlds have changed is
-// not seen otherwise. What is read before m.Run does not count.
+// Uncached makes go test repeat a test in each run of make test, which sets the first
+// variable to another URL each time: go test does not see that the services have changed.
+// Variables read before m.Run do not count.
 func Uncached() {
 	_, _ = os.Getenv("TEST_POSTGRES_URL"), os.Getenv("TEST_WORLDS")
 }
 
 // Start runs the stack of the checkout at root on free ports. command is the path of the
 // stack command; with "" it is built first.
-func Start(ctx context.Context, root, command string) (world.World, error) {
+func Start(ctx context.Context, root, command string) (environment.Environment, error) {
 	root, err := filepath.Abs(root)
 	if err != nil {
 		return nil, err
 	}
 	s, err := driver.Up(ctx, driver.Options{
 		Root: root, Command: command, Name: "e2e-" + strings.ToLower(rand.Text()[:6]),
-		Scale: map[string]int{world.User: world.Replicas},
-		Env:   []string{"SERVICE_SECRET=" + world.Secret, "BREAKER_COOLDOWN=" + world.Cooldown, "LOG_LEVEL=" + world.LogLevel},
+		Scale: map[string]int{environment.User: environment.Replicas},
+		Env: []string{"SERVICE_SECRET=" + environment.Secret, "BREAKER_COOLDOWN=" + environment.Cooldown,
+			"LOG_LEVEL=" + environment.LogLevel},
 	})
 	if err != nil {
 		return nil, err
@@ -51,10 +51,10 @@ func Start(ctx context.Context, root, command string) (world.World, error) {
 
 func (p *processes) Name() string { return "local" }
 
-func (p *processes) Instances(service string) []world.Instance {
-	var all []world.Instance
+func (p *processes) Instances(service string) []environment.Instance {
+	var all []environment.Instance
 	for _, part := range p.Stack.Instances(service) {
-		all = append(all, world.Instance{URL: part.URL, Admin: part.Admin()})
+		all = append(all, environment.Instance{URL: part.URL, Admin: part.Admin()})
 	}
 	return all
 }
@@ -77,8 +77,8 @@ func (p *processes) Resume(ctx context.Context, part string) error {
 
 // Wipe removes what Redis has stored, which is all in one folder of its own.
 func (p *processes) Wipe(ctx context.Context, part string) error {
-	if part != world.Redis {
-		return fmt.Errorf("wipe %s: only %s can lose its data", part, world.Redis)
+	if part != environment.Redis {
+		return fmt.Errorf("wipe %s: only %s can lose its data", part, environment.Redis)
 	}
 	if err := p.Kill(ctx, part); err != nil {
 		return err
@@ -87,7 +87,7 @@ func (p *processes) Wipe(ctx context.Context, part string) error {
 }
 
 func (p *processes) Run(ctx context.Context, service string, environ []string, args ...string) (string, int, error) {
-	if !slices.Contains(world.Services, service) {
+	if !slices.Contains(environment.Services, service) {
 		return "", 0, fmt.Errorf("no service named %q", service)
 	}
 	cmd := exec.CommandContext(ctx, filepath.Join(p.root, "bin", service), args...)
