@@ -102,7 +102,9 @@ type limiter struct {
 func (l *limiter) enter(caller string) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.callers[caller] += 0 // the caller is known from now on, even if refused
+	if _, known := l.callers[caller]; !known {
+		l.callers[caller] = 0
+	}
 	reserved := 0
 	if len(l.callers) > 1 && l.limit > 1 {
 		reserved = max(l.limit/4, 1)
