@@ -28,6 +28,7 @@ type placeOrder struct {
 type item struct {
 	SKU      string `json:"sku" validate:"required"`
 	Quantity int32  `json:"quantity" validate:"min=1,max=100"`
+	Internal string `json:"-"`
 }
 
 const goodOrder = `{"userId":"01890a5d-ac96-774b-bcce-b302099a8057","items":[{"sku":"a","quantity":1}]}`
@@ -127,8 +128,12 @@ func TestBindListsEveryInvalidField(t *testing.T) {
 			"items[1]":          "must be an object",
 			"items[2].quantity": "must be at least 1",
 		}},
-		"range":      {strings.Replace(goodOrder, `"quantity":1`, `"quantity":4294967296`, 1), map[string]string{"items[0].quantity": "is out of range"}},
-		"unknown":    {strings.Replace(goodOrder, `"sku":`, `"color":{"a":[1]},"sku":`, 1), map[string]string{"items[0].color": "is not a known field"}},
+		"range":   {strings.Replace(goodOrder, `"quantity":1`, `"quantity":4294967296`, 1), map[string]string{"items[0].quantity": "is out of range"}},
+		"unknown": {strings.Replace(goodOrder, `"sku":`, `"color":{"a":[1]},"sku":`, 1), map[string]string{"items[0].color": "is not a known field"}},
+		"not in JSON": {
+			strings.Replace(goodOrder, `"sku"`, `"Internal":"x","sku"`, 1),
+			map[string]string{"items[0].Internal": "is not a known field"},
+		},
 		"wrong case": {strings.Replace(goodOrder, `"sku"`, `"SKU"`, 1), map[string]string{"items[0].SKU": "is not a known field", "items[0].sku": "is required"}},
 		"no array":   {strings.Replace(goodOrder, `[{"sku":"a","quantity":1}]`, `{}`, 1), map[string]string{"items": "must be an array"}},
 		"too many":   {strings.Replace(goodOrder, `{"sku"`, strings.Repeat(`{"sku":"a","quantity":1},`, 3)+`{"sku"`, 1), map[string]string{"items": "must have at most 3 items"}},

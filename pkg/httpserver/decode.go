@@ -171,7 +171,7 @@ func (d *decoder) member(path, name string, v reflect.Value) error {
 
 func fieldNamed(t reflect.Type, name string) (reflect.StructField, bool) {
 	for _, f := range reflect.VisibleFields(t) {
-		if f.IsExported() && !f.Anonymous && jsonName(f) == name {
+		if f.IsExported() && !f.Anonymous && f.Tag.Get("json") != "-" && jsonName(f) == name {
 			return f, true
 		}
 	}
