@@ -5,12 +5,11 @@
 // removes Redis and its data, and ends database sessions.
 //
 // Its test is the short form, part of make test. The long one takes about six
-// minutes and ends with a table; an earlier run's choices are repeated with its
-// seed:
+// minutes; the choices of an earlier run are repeated with its seed:
 //
 //	make chaos-events
 //	make chaos-events KILLS=200 SEED=42
 //
-// The seed fixes what is killed and after which pause; how the processes and the
-// kernel interleave is new in each run.
+// The seed chooses what is killed and after which pause; how the processes interleave is
+// new in each run.
 package durability

@@ -1,4 +1,4 @@
-package durability
+package durability_test
 
 import (
 	"context"

@@ -1,4 +1,4 @@
-package durability
+package durability_test
 
 import (
 	"context"
@@ -49,7 +49,7 @@ func (l *lab) under(
 		l.users++
 		return l.users, true
 	}
-	for range l.cfg.Writers {
+	for range writers {
 		wg.Go(func() {
 			for n, more := next(); more; n, more = next() {
 				w, err := create(ctx, n)

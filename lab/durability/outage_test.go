@@ -1,4 +1,4 @@
-package durability
+package durability_test
 
 import (
 	"context"
@@ -24,7 +24,7 @@ const normally = 10 * time.Second
 // outage measures writes with Redis and without. No write may fail.
 func (l *lab) outage(ctx context.Context, meanwhile func() error) (string, error) {
 	before, err := l.under(ctx, 0, l.create, func(ctx context.Context) error {
-		_ = poll.Sleep(ctx, min(normally, l.cfg.Outage))
+		_ = poll.Sleep(ctx, min(normally, *outage))
 		return nil
 	})
 	if err != nil {
@@ -34,7 +34,7 @@ func (l *lab) outage(ctx context.Context, meanwhile func() error) (string, error
 		return "", err
 	}
 	during, err := l.under(ctx, 0, l.create, func(ctx context.Context) error {
-		_ = poll.Sleep(ctx, l.cfg.Outage)
+		_ = poll.Sleep(ctx, *outage)
 		return meanwhile()
 	})
 	if err != nil {
@@ -75,7 +75,7 @@ func (l *lab) replaced(ctx context.Context) (string, error) {
 
 func (l *lab) wiped(ctx context.Context, wipe func(context.Context) error) (string, error) {
 	_, err := l.under(ctx, 0, l.createAndRename, func(ctx context.Context) error {
-		for range l.cfg.Wipes {
+		for range *wipes {
 			_ = poll.Sleep(ctx, shortly+l.random(shortly))
 			if err := wipe(ctx); err != nil {
 				return err
@@ -94,7 +94,7 @@ func (l *lab) arrival(ctx context.Context, err error) (string, error) {
 		return "", err
 	}
 	began := time.Now()
-	err = poll.Until(ctx, Settle, func() error {
+	err = poll.Until(ctx, settleTime, func() error {
 		missing, err := l.missing(ctx)
 		if err == nil && missing > 0 {
 			err = fmt.Errorf("%d events have not arrived", missing)

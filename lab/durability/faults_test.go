@@ -1,4 +1,4 @@
-package durability
+package durability_test
 
 import (
 	"context"
@@ -19,7 +19,7 @@ type fault struct {
 }
 
 func (l *lab) apply(ctx context.Context, f fault) error {
-	fmt.Fprintf(l.out, "%s %s for %v, after %d requests\n", f.do, f.part, f.lasts, l.written.Load())
+	l.t.Logf("%s %s for %v, after %d requests", f.do, f.part, f.lasts, l.written.Load())
 	if err := l.stack.Do(ctx, f.do, f.part); err != nil {
 		return err
 	}
@@ -44,13 +44,13 @@ const shortly = 300 * time.Millisecond
 func (l *lab) killed(ctx context.Context) (string, error) {
 	killable := l.names(environment.User, environment.Profile, environment.Redis)
 	freezable := l.names(environment.User, environment.Profile)
-	faults := l.cfg.Kills + l.cfg.Freezes
-	_, err := l.under(ctx, l.cfg.Users, l.createAndRename, func(ctx context.Context) error {
-		for i, freezes := 0, l.cfg.Freezes; i < faults; i++ {
+	faults := *kills + *freezes
+	_, err := l.under(ctx, *users, l.createAndRename, func(ctx context.Context) error {
+		for i, left := 0, *freezes; i < faults; i++ {
 			_ = poll.Sleep(ctx, l.random(shortly))
 			f := fault{driver.Kill, driver.Start, l.anyOf(killable), l.random(shortly)}
-			if freezes > 0 && i%(faults/l.cfg.Freezes) == 0 {
-				freezes--
+			if left > 0 && i%(faults / *freezes) == 0 {
+				left--
 				f = fault{driver.Pause, driver.Resume, l.anyOf(freezable), 6*time.Second + l.random(2*time.Second)}
 			}
 			if err := l.apply(ctx, f); err != nil {
@@ -65,7 +65,7 @@ func (l *lab) killed(ctx context.Context) (string, error) {
 // crashed kills Postgres with all its sessions: it recovers from its log.
 func (l *lab) crashed(ctx context.Context) (string, error) {
 	_, err := l.under(ctx, 0, l.createAndRename, func(ctx context.Context) error {
-		for range l.cfg.Crashes {
+		for range *crashes {
 			_ = poll.Sleep(ctx, shortly+l.random(shortly))
 			if err := l.apply(ctx, fault{driver.Kill, driver.Start, "postgres", l.random(shortly)}); err != nil {
 				return err
@@ -85,15 +85,15 @@ func (l *lab) frozen(ctx context.Context) (string, error) {
 		if err != nil {
 			return err
 		}
-		fmt.Fprintf(l.out, "pause %s, which leads\n", leader)
+		l.t.Logf("pause %s, which leads", leader)
 		began := time.Now()
 		if err := l.stack.Do(ctx, driver.Pause, leader); err != nil {
 			return err
 		}
 		successor, err := l.leader(ctx, leader)
 		takeover = time.Since(began)
-		_ = poll.Sleep(ctx, l.cfg.Frozen-takeover)
-		fmt.Fprintf(l.out, "resume %s; %s leads since %v after\n", leader, successor, takeover.Round(time.Millisecond))
+		_ = poll.Sleep(ctx, *frozen-takeover)
+		l.t.Logf("resume %s; %s leads since %v after", leader, successor, takeover.Round(time.Millisecond))
 		return errors.Join(err, l.stack.Do(ctx, driver.Resume, leader))
 	})
 	results, err := l.arrival(ctx, err)
@@ -102,7 +102,7 @@ func (l *lab) frozen(ctx context.Context) (string, error) {
 
 // leader waits for an instance of user-service whose relay leads, other than one.
 func (l *lab) leader(ctx context.Context, other string) (leader string, err error) {
-	err = poll.Until(ctx, Settle, func() error {
+	err = poll.Until(ctx, settleTime, func() error {
 		for _, p := range l.stack.Instances(environment.User) {
 			if p.Name == other {
 				continue
@@ -123,12 +123,12 @@ func (l *lab) dropped(ctx context.Context) (string, error) {
 	ended := 0
 	l.unknown.Store(0)
 	writes, err := l.under(ctx, 0, l.createOrRepeat, func(ctx context.Context) error {
-		for ended < l.cfg.Drops && ctx.Err() == nil {
+		for ended < *drops && ctx.Err() == nil {
 			sessions, err := l.sessions(ctx, environment.User)
 			if err != nil {
 				return err
 			}
-			for range min(3, len(sessions), l.cfg.Drops-ended) {
+			for range min(3, len(sessions), *drops-ended) {
 				if syscall.Kill(sessions[l.rand.IntN(len(sessions))], syscall.SIGTERM) == nil {
 					ended++
 				}
