@@ -2,10 +2,8 @@ package chassis_test
 
 import (
 	"net/http"
-	"net/url"
 	"os"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -73,17 +71,9 @@ type instance struct {
 // environ names the test's servers, and a database name of the test's own.
 func environ(t *testing.T, more ...string) []string {
 	t.Helper()
-	cfg := testkit.Config(t)
-	rdb := testkit.Redis(t).Options()
-	redisURL := url.URL{
-		Scheme: "redis", User: url.UserPassword(rdb.Username, rdb.Password), Host: rdb.Addr, Path: "/" + strconv.Itoa(rdb.DB),
-	}
-	return append([]string{
-		"SERVICE_NAME=" + serviceName, "APP_ENV=test", "PORT=0", "ADMIN_PORT=0", "DRAIN_DELAY=200ms",
-		"SERVICE_SECRET=" + serviceauth.DemoSecret,
-		"DB_HOST=" + cfg.Host, "DB_PORT=" + strconv.Itoa(cfg.Port), "DB_USER=" + cfg.User, "DB_PASSWORD=" + cfg.Password.Reveal(), "DB_STATEMENT_CACHE=" + cfg.Statements,
-		"REDIS_URL=" + redisURL.String(),
-	}, more...)
+	own := append(testkit.Environ(t), "SERVICE_NAME="+serviceName, "APP_ENV=test", "PORT=0", "ADMIN_PORT=0",
+		"DRAIN_DELAY=200ms", "SERVICE_SECRET="+serviceauth.DemoSecret)
+	return append(own, more...)
 }
 
 // start runs a chassis with the environment, after wire has added to it.

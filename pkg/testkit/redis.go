@@ -3,6 +3,7 @@ package testkit
 import (
 	"context"
 	"fmt"
+	"net/url"
 	"strconv"
 	"testing"
 	"time"
@@ -39,6 +40,22 @@ func Redis(t testing.TB) *redis.Client {
 		t.Fatal(err)
 	}
 	return client
+}
+
+// Environ returns the environment in which a service uses the tests' Postgres and a Redis
+// database of its own.
+func Environ(t testing.TB) []string {
+	t.Helper()
+	cfg := Config(t)
+	u, err := url.Parse(loadServers(t).Redis.Reveal())
+	if err != nil {
+		t.Fatal("TEST_REDIS_URL is not a URL")
+	}
+	u.Path = "/" + strconv.Itoa(Redis(t).Options().DB)
+	return []string{
+		"DB_HOST=" + cfg.Host, "DB_PORT=" + strconv.Itoa(cfg.Port), "DB_USER=" + cfg.User,
+		"DB_PASSWORD=" + cfg.Password.Reveal(), "DB_STATEMENT_CACHE=" + cfg.Statements, "REDIS_URL=" + u.String(),
+	}
 }
 
 // lease takes a database number that no other test has.

@@ -105,14 +105,12 @@ func (t *Tracer) Start(ctx context.Context, name string, opts ...trace.SpanStart
 // request's id: its X-Request-ID if that is at most 128 characters of
 // [A-Za-z0-9._-], else a new one. The caller ends the span.
 //
-// Attributes are only worth their cost when the span records: prefer setting
-// them under span.IsRecording().
-func (t *Tracer) StartServer(
-	ctx context.Context, h http.Header, name string, attrs ...attribute.KeyValue,
-) (context.Context, trace.Span) {
+// Attributes are only worth their cost when the span records: set them under
+// span.IsRecording().
+func (t *Tracer) StartServer(ctx context.Context, h http.Header, name string) (context.Context, trace.Span) {
 	ctx = WithRequestID(ctx, single(h[HeaderRequestID]))
 	ctx, parent := remote(ctx, h)
-	return t.start(ctx, parent, name, trace.WithSpanKind(trace.SpanKindServer), trace.WithAttributes(attrs...))
+	return t.start(ctx, parent, name, trace.WithSpanKind(trace.SpanKindServer))
 }
 
 // remote returns where a request's trace came from. The returned context holds
@@ -127,15 +125,14 @@ func remote(ctx context.Context, h http.Header) (context.Context, trace.SpanCont
 	return ctx, newRoot()
 }
 
-// newRoot returns what makes the next span the root of a new trace.
-func newRoot() trace.SpanContext { return rootOf(trace.TraceID(uuid.New()), trace.FlagsRandom) }
-
 // rootOf returns what makes the next span the root of the trace id. A span context
 // with a trace id and no span id is what the SDK takes for exactly that; its
 // flags (the random flag of Level 2) are taken over.
 func rootOf(id trace.TraceID, flags trace.TraceFlags) trace.SpanContext {
 	return trace.NewSpanContext(trace.SpanContextConfig{TraceID: id, TraceFlags: flags})
 }
+
+func newRoot() trace.SpanContext { return rootOf(trace.TraceID(uuid.New()), trace.FlagsRandom) }
 
 // start begins a span below parent. Without an endpoint it records nothing, and passes a
 // caller's sampling decision on as it came.

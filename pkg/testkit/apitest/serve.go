@@ -5,8 +5,6 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
-	"net/url"
-	"strconv"
 	"strings"
 	"testing"
 
@@ -32,7 +30,8 @@ type Service struct {
 func Start[C chassis.Configuration](t testing.TB, app chassis.App[C], file string, variables ...string) *Service {
 	t.Helper()
 	appEnv := "t" + strings.ToLower(rand.Text()[:19]) // the environment is part of the database's name
-	ch, err := app.Open(t.Context(), append(environ(t, appEnv), variables...), io.Discard)
+	environ := append(testkit.Environ(t), "APP_ENV="+appEnv, "PORT=0", "ADMIN_PORT=0", "SERVICE_SECRET="+secret)
+	ch, err := app.Open(t.Context(), append(environ, variables...), io.Discard)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -44,20 +43,6 @@ func Start[C chassis.Configuration](t testing.TB, app chassis.App[C], file strin
 	name := database.Name(ch.Config.Service, appEnv)
 	testkit.CreateMigrated(t, name, app.Schema)
 	return &Service{Chassis: ch, Data: testkit.Open(t, name), api: OpenAPI(t, file)}
-}
-
-// environ returns the environment of a service that uses the tests' servers.
-func environ(t testing.TB, appEnv string) []string {
-	t.Helper()
-	cfg, rdb := testkit.Config(t), testkit.Redis(t).Options()
-	redisURL := url.URL{
-		Scheme: "redis", User: url.UserPassword(rdb.Username, rdb.Password), Host: rdb.Addr, Path: "/" + strconv.Itoa(rdb.DB),
-	}
-	return []string{
-		"APP_ENV=" + appEnv, "PORT=0", "ADMIN_PORT=0", "SERVICE_SECRET=" + secret, "REDIS_URL=" + redisURL.String(),
-		"DB_HOST=" + cfg.Host, "DB_PORT=" + strconv.Itoa(cfg.Port), "DB_USER=" + cfg.User,
-		"DB_PASSWORD=" + cfg.Password.Reveal(), "DB_STATEMENT_CACHE=" + cfg.Statements,
-	}
 }
 
 const secret = "a-secret-that-is-only-used-in-tests"
