@@ -182,7 +182,7 @@ func (s *ids) atLeast(n int) func() error {
 	}
 }
 
-// register creates users until ctx is done; a creation without an answer may or
+// register creates users until ctx is done; a creation without a response may or
 // may not have happened.
 func (s *ids) register(ctx context.Context, b *bundle) {
 	for ctx.Err() == nil {

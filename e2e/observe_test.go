@@ -24,7 +24,7 @@ func (b *bundle) metrics(instance environment.Instance) string {
 	return string(text)
 }
 
-// lookups returns how often each instance of user-service was asked for a user.
+// lookups returns how many users were looked up at each instance of user-service.
 func (b *bundle) lookups() []float64 {
 	b.Helper()
 	var counts []float64

@@ -57,8 +57,8 @@ func swap(s string) string {
 	}, s)
 }
 
-// isProblem checks that an answer is the error body of RFC 9457 with the system's
-// own fields, and that it tells nothing of what is inside.
+// isProblem checks that a response is the error body of RFC 9457 with the system's
+// fields, and that it does not show internals.
 func (b *bundle) isProblem(name string, a client.Response, status int, text string) {
 	b.Helper()
 	if a.Status != status {
@@ -161,7 +161,7 @@ func TestConflictingRequests(t *testing.T) {
 
 		order := b.place(user.ID)
 		cancel := "/orders/" + order.ID + "/cancel"
-		for range 2 { // the second changes nothing and says the same
+		for range 2 { // the second changes nothing and returns the same
 			r := b.do(environment.Order, http.MethodPost, cancel, nil)
 			if got := decode[client.Order](b, r, http.StatusOK); got.Status != "cancelled" {
 				b.Errorf("cancelled order is %+v", got)

@@ -224,7 +224,7 @@ func (l *lab) quietWeek() {
 	l.under(steady, pause)
 }
 
-// refusing has the handlers refuse some accounts' events under writers, and tells how
+// refusing makes the handlers refuse some accounts' events under writers, and logs how
 // long after the last write events of the others had taken effect.
 func (l *lab) refusing(refuse func(account string) bool) {
 	l.refuse.Store(&refuse)

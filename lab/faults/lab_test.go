@@ -38,7 +38,7 @@ const (
 	patience   = 60 * time.Second // the promise is 5 s; a busy machine gets more
 )
 
-// deposit is what is published. Its id says which row of the publisher it is about.
+// deposit is the published event. Its id is that of the publisher's row.
 type deposit struct {
 	ID      uuid.UUID `json:"id"`
 	Account string    `json:"account"`
@@ -266,8 +266,8 @@ func (l *lab) rows(db *database.DB, query string) []row {
 	return found
 }
 
-// settle waits until everything committed has taken effect, and tells how much that
-// is and how long after the fault it was.
+// settle waits until everything committed has taken effect, and returns how much that is
+// and how long after the fault it was.
 func (l *lab) settle() string {
 	l.t.Helper()
 	made := l.rows(l.published, `SELECT request, id, account, at FROM deposits ORDER BY account, n`)

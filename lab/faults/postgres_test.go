@@ -92,7 +92,7 @@ func (s *server) program(name string, args ...string) {
 	}
 }
 
-// start starts the server and waits until it answers. After a crash it does not start
+// start starts the server and waits until it accepts queries. After a crash it does not start
 // before the last child of the one before has gone.
 func (s *server) start() {
 	s.t.Helper()

@@ -143,10 +143,10 @@ func TestOneKey(t *testing.T) {
 	bodies := make([]string, parallel)
 	at := b.stack.Instances(environment.Order)
 	counts := resilience.AtOnce(parallel, func(i int) error {
-		answer, err := resilience.Order(t.Context(), b.client, at[i%len(at)], b.user.ID, key)
-		bodies[i] = string(answer.Body)
-		if err == nil && answer.Status != http.StatusCreated {
-			err = fmt.Errorf("status %d: %s", answer.Status, answer.Body)
+		response, err := resilience.Order(t.Context(), b.client, at[i%len(at)], b.user.ID, key)
+		bodies[i] = string(response.Body)
+		if err == nil && response.Status != http.StatusCreated {
+			err = fmt.Errorf("status %d: %s", response.Status, response.Body)
 		}
 		return err
 	})

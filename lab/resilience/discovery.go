@@ -66,10 +66,10 @@ func lookUpAt(ctx context.Context, r *registry.Registry, c *client.Client, id uu
 	if err != nil {
 		return err
 	}
-	answer, err := c.Send(ctx, environment.User, http.MethodGet, at+"/users/"+id.String(), nil,
+	response, err := c.Send(ctx, environment.User, http.MethodGet, at+"/users/"+id.String(), nil,
 		client.Header("Connection", "close"))
-	if err == nil && answer.Status != http.StatusOK {
-		err = fmt.Errorf("status %d: %s", answer.Status, answer.Body)
+	if err == nil && response.Status != http.StatusOK {
+		err = fmt.Errorf("status %d: %s", response.Status, response.Body)
 	}
 	return err
 }

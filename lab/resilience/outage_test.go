@@ -77,9 +77,9 @@ func (b *bundle) closes(at resilience.Part) {
 	b.Helper()
 	back := time.Now()
 	b.must(poll.Until(b.Context(), settling, func() error {
-		answer, err := resilience.Order(b.Context(), b.client, at, b.user.ID, uuid.NewString())
-		if err == nil && answer.Status != http.StatusCreated {
-			err = fmt.Errorf("status %d", answer.Status)
+		response, err := resilience.Order(b.Context(), b.client, at, b.user.ID, uuid.NewString())
+		if err == nil && response.Status != http.StatusCreated {
+			err = fmt.Errorf("status %d", response.Status)
 		}
 		return err
 	}))
@@ -89,24 +89,24 @@ func (b *bundle) closes(at resilience.Part) {
 // order places an order at one instance and wants that status.
 func (b *bundle) order(at resilience.Part, want int) {
 	b.Helper()
-	answer, err := resilience.Order(b.Context(), b.client, at, b.user.ID, uuid.NewString())
-	if err != nil || answer.Status != want {
-		b.Fatalf("order at %s: status %d, want %d: %s, %v", at.Name, answer.Status, want, answer.Body, err)
+	response, err := resilience.Order(b.Context(), b.client, at, b.user.ID, uuid.NewString())
+	if err != nil || response.Status != want {
+		b.Fatalf("order at %s: status %d, want %d: %s, %v", at.Name, response.Status, want, response.Body, err)
 	}
 }
 
 // refused returns nil for an order that is refused with 503 and Retry-After.
 func (b *bundle) refused(ctx context.Context, at resilience.Part, placed *atomic.Int64) error {
-	answer, err := resilience.Order(ctx, b.client, at, b.user.ID, uuid.NewString())
+	response, err := resilience.Order(ctx, b.client, at, b.user.ID, uuid.NewString())
 	if err != nil {
 		return err
 	}
-	if answer.Status == http.StatusCreated {
+	if response.Status == http.StatusCreated {
 		placed.Add(1)
 	}
-	if seconds, err := strconv.Atoi(answer.Header.Get("Retry-After")); answer.Status != http.StatusServiceUnavailable ||
-		err != nil || seconds < 1 {
-		return fmt.Errorf("status %d, Retry-After %q: %s", answer.Status, answer.Header.Get("Retry-After"), answer.Body)
+	wait, err := strconv.Atoi(response.Header.Get("Retry-After"))
+	if response.Status != http.StatusServiceUnavailable || err != nil || wait < 1 {
+		return fmt.Errorf("status %d, Retry-After %q: %s", response.Status, response.Header.Get("Retry-After"), response.Body)
 	}
 	return nil
 }
@@ -116,9 +116,9 @@ func TestStormOfUnknownUsers(t *testing.T) {
 	b := begin(t, "a storm of orders for, and lookups of, unknown users")
 	at := b.stack.Part(orderOne)
 	orders := resilience.Begin(t.Context(), callers, 10*time.Millisecond, func(ctx context.Context) error {
-		answer, err := resilience.Order(ctx, b.client, at, uuid.New(), uuid.NewString())
-		if err == nil && answer.Status != http.StatusUnprocessableEntity {
-			err = fmt.Errorf("status %d, want 422: %s", answer.Status, answer.Body)
+		response, err := resilience.Order(ctx, b.client, at, uuid.New(), uuid.NewString())
+		if err == nil && response.Status != http.StatusUnprocessableEntity {
+			err = fmt.Errorf("status %d, want 422: %s", response.Status, response.Body)
 		}
 		return err
 	})
@@ -180,9 +180,9 @@ func hangUp(ctx context.Context, patience time.Duration, call func(context.Conte
 // staysClosed places an order, which an open breaker would refuse.
 func (b *bundle) staysClosed(at resilience.Part) {
 	b.Helper()
-	answer, err := resilience.Order(b.Context(), b.client, at, b.user.ID, uuid.NewString())
+	response, err := resilience.Order(b.Context(), b.client, at, b.user.ID, uuid.NewString())
 	closed := b.caller.Users.Breaker().State() == breaker.Closed
-	b.row.Holds(err == nil && answer.Status == http.StatusCreated && closed,
-		"both breakers stay closed: the next order gets %d", answer.Status)
+	b.row.Holds(err == nil && response.Status == http.StatusCreated && closed,
+		"both breakers stay closed: the next order gets %d", response.Status)
 	b.end()
 }

@@ -56,23 +56,23 @@ func TestOverload(t *testing.T) {
 // placeOrRefused returns nil for an order that was placed, errRefused for one that was
 // refused with Retry-After.
 func (b *bundle) placeOrRefused(ctx context.Context, at resilience.Part) error {
-	answer, err := resilience.Order(ctx, b.client, at, b.user.ID, uuid.NewString())
+	response, err := resilience.Order(ctx, b.client, at, b.user.ID, uuid.NewString())
 	switch {
 	case err != nil:
 		return err
-	case answer.Status == http.StatusServiceUnavailable && answer.Header.Get("Retry-After") != "":
+	case response.Status == http.StatusServiceUnavailable && response.Header.Get("Retry-After") != "":
 		return errRefused
-	case answer.Status != http.StatusCreated:
-		return fmt.Errorf("status %d: %s", answer.Status, answer.Body)
+	case response.Status != http.StatusCreated:
+		return fmt.Errorf("status %d: %s", response.Status, response.Body)
 	}
 	return nil
 }
 
 // healthAnswers returns nil whatever the verdict: the last minute includes other tests.
 func (b *bundle) healthAnswers(ctx context.Context, at resilience.Part) error {
-	answer, err := b.client.Send(ctx, at.Service, http.MethodGet, at.URL+"/health", nil)
-	if err == nil && !strings.Contains(string(answer.Body), `"service":"order-service"`) {
-		err = fmt.Errorf("status %d: %s", answer.Status, answer.Body)
+	response, err := b.client.Send(ctx, at.Service, http.MethodGet, at.URL+"/health", nil)
+	if err == nil && !strings.Contains(string(response.Body), `"service":"order-service"`) {
+		err = fmt.Errorf("status %d: %s", response.Status, response.Body)
 	}
 	return err
 }

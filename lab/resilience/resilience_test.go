@@ -149,7 +149,7 @@ func conclude(t *testing.T, row *resilience.Row, took time.Duration) {
 	}
 }
 
-// end says that nothing was left out.
+// end marks the row as complete.
 func (b *bundle) end() { b.row.Ended = true }
 
 // fresh makes a new caller, which sees all there is.

@@ -153,7 +153,7 @@ func TestDifferenceDefaultFailures(t *testing.T) {
 	}
 }
 
-// gobreaker tells of a change while it holds its lock, so that a listener that
+// gobreaker reports a change while it holds its lock, so that a listener that
 // asks it for anything waits for ever. Ours may be used by its listeners.
 func TestDifferenceListenersMayUseTheBreaker(t *testing.T) {
 	t.Parallel()
@@ -164,15 +164,15 @@ func TestDifferenceListenersMayUseTheBreaker(t *testing.T) {
 	if seen != breaker.Open {
 		t.Errorf("the listener saw %v", seen)
 	}
-	var told bool
+	var called bool
 	peer := gobreaker.NewCircuitBreaker[struct{}](gobreaker.Settings{
 		ReadyToTrip: func(gobreaker.Counts) bool { return true },
 		OnStateChange: func(string, gobreaker.State, gobreaker.State) {
-			told = true // to ask for the state here would hang the test
+			called = true // to ask for the state here would hang the test
 		},
 	})
 	fail(peerBreaker{peer})
-	if !told {
-		t.Error("gobreaker did not tell of its change")
+	if !called {
+		t.Error("gobreaker did not report its change")
 	}
 }

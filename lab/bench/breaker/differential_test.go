@@ -48,7 +48,7 @@ func compareOver(t *testing.T, seed uint64) {
 	})
 }
 
-// step does something at random and says what.
+// step takes a random step and returns its name.
 func (w *twins) step(random *rand.Rand) string {
 	switch random.IntN(8) {
 	case 0: // never a whole number of seconds: at the very end of a cooldown they differ

@@ -15,7 +15,7 @@ import (
 
 var errBroken = errors.New("the other side is broken")
 
-// subject is what both are asked for.
+// subject is a breaker under test.
 type subject interface {
 	// do calls f, unless it refuses.
 	do(f func() error) (err error, refused bool)
@@ -95,7 +95,7 @@ func (w *twins) begin() {
 	}
 }
 
-// end lets the i-th call under way end.
+// end ends the i-th call in progress.
 func (w *twins) end(i int, outcome func() error) {
 	p := w.open[i]
 	w.open = append(w.open[:i], w.open[i+1:]...)
@@ -103,7 +103,7 @@ func (w *twins) end(i int, outcome func() error) {
 	p.peer.end(outcome)
 }
 
-// compare compares what both say of themselves.
+// compare compares the states of both.
 func (w *twins) compare(after string) {
 	if ours, peer := w.ours.state(), w.peer.state(); ours != peer {
 		w.t.Fatalf("after %s ours is %v, gobreaker %v", after, ours, peer)

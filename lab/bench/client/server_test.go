@@ -32,8 +32,8 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-// runServer prints the URLs of a server that answers calls and of one that
-// takes spans, and serves until in ends.
+// runServer prints the URLs of a server of calls and of one that takes
+// spans, and serves until in ends.
 func runServer(in io.Reader, out io.Writer) error {
 	calls, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -79,7 +79,8 @@ func Names() []string {
 	return names
 }
 
-// Run takes the measurements of these names, and says each line as soon as it is known.
+// Run takes the measurements of these names, and passes each line to say as soon as it is
+// known.
 func (b *Bench) Run(ctx context.Context, names []string, say func(report.Line)) (command.Result, error) {
 	var result command.Result
 	for _, m := range measurements {

@@ -14,7 +14,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// tiny says nothing about speed; it only runs everything.
+// tiny is too short to measure anything; it only runs everything.
 var tiny = eventbench.Plan{
 	Rounds: 1, Steady: 100 * time.Millisecond, Idle: 50 * time.Millisecond, Backlog: 100, Stream: 200,
 	Writers: 4, Write: 20 * time.Millisecond, Insert: 20 * time.Millisecond, Takeovers: 1, Memory: 300,

@@ -40,7 +40,7 @@ func (s *seen) handle(e pipeline.Event) {
 	s.times[e.N]++
 }
 
-// lacks says which of the events 0 to n-1 are missing.
+// lacks returns which of the events 0 to n-1 is missing.
 func (s *seen) lacks(n int) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -155,7 +155,7 @@ func (s *Servers) RemoveKeys(pattern string) error {
 }
 
 // Describe returns the servers' versions and settings. It refuses servers that do not
-// keep what they confirm: measured on those, a ratio says nothing.
+// keep what they confirm: ratios measured on those are meaningless.
 func (s *Servers) Describe(ctx context.Context) (string, error) {
 	var version, fsync, commit string
 	err := s.admin.QueryRow(ctx, `SELECT current_setting('server_version'), current_setting('fsync'),

@@ -59,7 +59,7 @@ type Bench struct {
 	users atomic.Int64 // created
 }
 
-// Run measures everything, and says each line as soon as it is known.
+// Run measures everything, and passes each line to say as soon as it is known.
 func (b *Bench) Run(ctx context.Context, say func(report.Line)) ([]report.Line, error) {
 	var lines []report.Line
 	for _, measure := range []func(context.Context) ([]report.Line, error){

@@ -36,7 +36,7 @@ func TestServiceThatEndsIsNotWaitedFor(t *testing.T) {
 	}
 }
 
-// tiny says nothing about speed; it only runs everything.
+// tiny is too short to measure anything; it only runs everything.
 var tiny = Plan{Rounds: 1, Slice: 100 * time.Millisecond, Starts: 1, Events: 2, Beside: 200 * time.Millisecond}
 
 func TestEveryMeasurement(t *testing.T) {

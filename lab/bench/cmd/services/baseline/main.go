@@ -33,7 +33,7 @@ type settings struct {
 
 func main() {
 	addr := flag.String("addr", "127.0.0.1:0", "address to listen on")
-	users := flag.String("users", "", "base URL of users, asked before an order is placed")
+	users := flag.String("users", "", "base URL of users, where an order looks up its user")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
