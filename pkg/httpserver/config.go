@@ -11,7 +11,7 @@ import (
 
 // Config configures a server: its address and its limits.
 type Config struct {
-	// Host is the address to listen on: one of this machine's; or 0.0.0.0, :: or "" for all
+	// Host is the address to listen on: one of this machine's, or 0.0.0.0 or :: for all
 	// of them. Only this machine can reach the default.
 	Host string `env:"LISTEN_HOST" envDefault:"127.0.0.1" validate:"ip"`
 	// Port to listen on; 0 takes any free one.

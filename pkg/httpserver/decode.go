@@ -21,6 +21,8 @@ import (
 const (
 	maxDepth   = 32
 	maxMisfits = 16 // fields reported of a body that does not fit its type
+	// maxMisfitBody is the largest body that is decoded again after a misfit.
+	maxMisfitBody = 64 << 10
 )
 
 // decode reads body into v, which points to a zero value, by the rules of [Bind].
@@ -29,20 +31,28 @@ func decode(body []byte, v any) ([]fault.Field, error) {
 	if err := checkText(body); err != nil {
 		return nil, err
 	}
-	if err := json.Unmarshal(body, new(jsontext.Value)); err != nil { // checks the syntax only
-		return nil, errMalformed.WithDetail(syntaxErrorText(err)).With(err)
+	body, misfits, err := withoutNulls(body)
+	for err == nil {
+		if len(misfits) >= maxMisfits || len(misfits) > 0 && len(body) > maxMisfitBody {
+			return nil, errInvalid.WithDetail("there may be more").WithFields(misfits...)
+		}
+		err := json.Unmarshal(body, v, json.RejectUnknownMembers(true), json.WithUnmarshalers(strictUUID))
+		if err == nil {
+			return misfits, nil
+		}
+		misfit, ok := errors.AsType[*json.SemanticError](err)
+		if !ok {
+			return nil, errMalformed.WithDetail(syntaxErrorText(err)).With(err)
+		}
+		if misfit.JSONPointer == "" {
+			return nil, errMalformed.WithDetail(misfitText(misfit)).With(err)
+		}
+		misfits = append(misfits, fault.Field{Name: fieldPath(misfit.JSONPointer), Message: misfitText(misfit)})
+		if body, err = without(body, misfit.JSONPointer); err != nil {
+			return nil, errMalformed.With(err)
+		}
 	}
-	d := decoder{Decoder: jsontext.NewDecoder(bytes.NewReader(body))}
-	err := d.value("", reflect.ValueOf(v).Elem(), false)
-	switch {
-	case errors.Is(err, errManyMisfits):
-		return nil, errInvalid.WithDetail("there may be more").WithFields(d.misfits...)
-	case err != nil:
-		return nil, errMalformed.With(err)
-	case len(d.misfits) == 1 && d.misfits[0].Name == "":
-		return nil, errMalformed.WithDetail(d.misfits[0].Message)
-	}
-	return d.misfits, nil
+	return nil, errMalformed.WithDetail(syntaxErrorText(err)).With(err)
 }
 
 // checkText finds what the decoder accepts: a body without a value or of null, deep
@@ -92,104 +102,92 @@ func syntaxErrorText(err error) string {
 	}
 }
 
-// decoder decodes valid JSON like package json, but goes on after a value that does not
-// fit, so that the caller learns of all such fields at once.
-type decoder struct {
-	*jsontext.Decoder
-	misfits []fault.Field
-}
-
-var errManyMisfits = errors.New("too many fields do not fit")
-
-func (d *decoder) misfit(path, message string) error {
-	d.misfits = append(d.misfits, fault.Field{Name: path, Message: message})
-	if len(d.misfits) == maxMisfits {
-		return errManyMisfits
+// withoutNulls returns body without the members of objects that are null, and these
+// as misfits. A null in an array stays: its element does not fit, or breaks a tag.
+func withoutNulls(body []byte) ([]byte, []fault.Field, error) {
+	if !bytes.Contains(body, []byte("null")) {
+		return body, nil, nil
 	}
-	return nil
-}
-
-// value decodes the next value, at path, into v. It goes through structs and slices itself
-// and leaves all other values to package json. With quoted, numbers are in strings.
-func (d *decoder) value(path string, v reflect.Value, quoted bool) error {
-	kind := d.PeekKind()
-	if v.Kind() == reflect.Pointer && kind != 'n' {
-		v.Set(reflect.New(v.Type().Elem()))
-		v = v.Elem()
-	}
-	switch {
-	case kind == '{' && v.Kind() == reflect.Struct && !unmarshalsItself(v.Type()):
-		return d.object(path, v)
-	case kind == '[' && v.Kind() == reflect.Slice && !unmarshalsItself(v.Type()):
-		return d.array(path, v, quoted)
-	}
-	raw, err := d.ReadValue()
-	if err != nil {
-		return err
-	}
-	err = json.Unmarshal(raw, v.Addr().Interface(), json.WithUnmarshalers(strictUUID), json.StringifyNumbers(quoted))
-	if misfit, ok := errors.AsType[*json.SemanticError](err); ok {
-		return d.misfit(path, misfitText(misfit))
-	}
-	return err
-}
-
-func (d *decoder) object(path string, v reflect.Value) error {
-	if _, err := d.ReadToken(); err != nil { // {
-		return err
-	}
-	for d.PeekKind() != '}' {
-		name, err := d.ReadToken()
+	var misfits []fault.Field
+	in := jsontext.NewDecoder(bytes.NewReader(body))
+	var nulls []jsontext.Pointer
+	for {
+		token, err := in.ReadToken()
+		if errors.Is(err, io.EOF) {
+			break
+		}
 		if err != nil {
-			return err
+			return body, nil, err
 		}
-		if err := d.member(path, name.String(), v); err != nil {
-			return err
+		if token.Kind() == 'n' && len(nulls) < maxMisfits {
+			nulls = append(nulls, in.StackPointer())
 		}
 	}
-	_, err := d.ReadToken()
-	return err
+	for _, p := range nulls {
+		misfits = append(misfits, fault.Field{Name: fieldPath(p), Message: "must not be null; leave it out instead"})
+		var err error
+		if body, err = without(body, p); err != nil {
+			return body, nil, err
+		}
+	}
+	return body, misfits, nil
 }
 
-// member decodes a member's value into the field of v with its name.
-func (d *decoder) member(path, name string, v reflect.Value) error {
-	if path != "" {
-		path += "."
-	}
-	path += name
-	problem := "is not a known field"
-	if d.PeekKind() == 'n' {
-		problem = "must not be null; leave it out instead"
-	} else if f, ok := fieldNamed(v.Type(), name); ok {
-		return d.value(path, v.FieldByIndex(f.Index), strings.Contains(f.Tag.Get("json"), ",string"))
-	}
-	if err := d.SkipValue(); err != nil {
-		return err
-	}
-	return d.misfit(path, problem)
-}
-
-func fieldNamed(t reflect.Type, name string) (reflect.StructField, bool) {
-	for _, f := range reflect.VisibleFields(t) {
-		if f.IsExported() && !f.Anonymous && f.Tag.Get("json") != "-" && jsonName(f) == name {
-			return f, true
+// fieldPath writes /items/0/quantity as items[0].quantity.
+func fieldPath(p jsontext.Pointer) string {
+	var path strings.Builder
+	for token := range p.Tokens() {
+		switch _, err := strconv.ParseUint(token, 10, 32); {
+		case err == nil:
+			path.WriteString("[" + token + "]")
+		case path.Len() > 0:
+			path.WriteString("." + token)
+		default:
+			path.WriteString(token)
 		}
 	}
-	return reflect.StructField{}, false
+	return path.String()
 }
 
-func (d *decoder) array(path string, v reflect.Value, quoted bool) error {
-	if _, err := d.ReadToken(); err != nil { // [
-		return err
-	}
-	for i := 0; d.PeekKind() != ']'; i++ {
-		v.Set(reflect.Append(v, reflect.Zero(v.Type().Elem())))
-		if err := d.value(path+"["+strconv.Itoa(i)+"]", v.Index(i), quoted); err != nil {
-			return err
+// without returns body without the value at p: a member of an object goes with
+// its name, an element of an array turns into null.
+func without(body []byte, p jsontext.Pointer) ([]byte, error) {
+	var out bytes.Buffer
+	in := jsontext.NewDecoder(bytes.NewReader(body))
+	to := jsontext.NewEncoder(&out)
+	for {
+		token, err := in.ReadToken()
+		if errors.Is(err, io.EOF) {
+			return out.Bytes(), nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		if in.StackPointer() != p {
+			err = to.WriteToken(token)
+		} else {
+			err = drop(in, to, token)
+		}
+		if err != nil {
+			return nil, err
 		}
 	}
-	_, err := d.ReadToken()
-	return err
+}
+
+// drop skips the value that token begins, or names.
+func drop(in *jsontext.Decoder, to *jsontext.Encoder, token jsontext.Token) error {
+	kind, length := in.StackIndex(in.StackDepth())
+	if kind == '{' && length%2 == 1 {
+		return in.SkipValue() // token is the name
+	}
+	if k := token.Kind(); k == '{' || k == '[' {
+		for depth := in.StackDepth(); in.StackDepth() >= depth; {
+			if _, err := in.ReadToken(); err != nil {
+				return err
+			}
+		}
+	}
+	return to.WriteToken(jsontext.Null)
 }
 
 // unmarshalsItself reports whether t has an UnmarshalJSON or UnmarshalText method.
@@ -226,6 +224,8 @@ func misfitText(e *json.SemanticError) string {
 		return own.Error()
 	}
 	switch {
+	case errors.Is(e.Err, json.ErrUnknownName):
+		return "is not a known field"
 	case errors.Is(e.Err, strconv.ErrRange):
 		return "is out of range"
 	case e.GoType == nil:

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -66,8 +67,9 @@ const (
 	maxFieldName = 100
 )
 
-// invalidFields bounds fields, which it may change.
+// invalidFields returns fields within these limits.
 func invalidFields(fields []fault.Field) []fault.Field {
+	fields = slices.Clone(fields)
 	if len(fields) > maxFields {
 		more := fmt.Sprintf("and %d more", len(fields)-maxFields)
 		fields = append(fields[:maxFields], fault.Field{Message: more})

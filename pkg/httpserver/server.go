@@ -62,7 +62,7 @@ func New(cfg Config, d Deps) *Server {
 	probes.GET("/livez", Handle(live))
 	probes.GET("/readyz", Handle(s.readyz))
 
-	s.host = newHost(net.JoinHostPort(cfg.Host, strconv.Itoa(cfg.Port)), s, writeTimeout,
+	s.host = newHost(net.JoinHostPort(cmp.Or(cfg.Host, "127.0.0.1"), strconv.Itoa(cfg.Port)), s, writeTimeout,
 		cmp.Or(cfg.Shutdown, shutdownTimeout), slog.NewLogLogger(d.Log.Handler(), slog.LevelWarn))
 	return s
 }

@@ -37,7 +37,7 @@ func TestAllProblemsAreListed(t *testing.T) {
 	for _, id := range []string{"urn:uuid:" + b.users.known.String(), strings.ReplaceAll(b.users.known.String(), "-", ""), "{" + b.users.known.String() + "}"} {
 		p := b.Refuses(t, http.StatusBadRequest, "validation_failed", "POST", "/orders",
 			`{"userId":"`+id+`","currency":null,"items":[{"sku":"a","quantity":1,"unitPrice":null}]}`)
-		if got := named(p); got != "userId currency items[0].unitPrice" {
+		if got := named(p); got != "currency items[0].unitPrice userId" {
 			t.Errorf("%s: problems of %q", id, got)
 		}
 		b.Refuses(t, http.StatusBadRequest, "invalid_query", "GET", "/orders?userId="+id, "")
