@@ -52,13 +52,13 @@ func run(ctx context.Context, args, environ []string, out io.Writer) error {
 // describe returns what is measured, and how.
 func describe(servers string) string {
 	p := servicebench.Default
-	return fmt.Sprintf("%s; medians of %d slices of %v on each side, in turn, with %d callers, each of which sends its next "+
-		"request when it has the response to the last. Ours: all three services as their images have them, "+
-		"with their default configuration (service tokens checked, metrics counted, relay and consumers at "+
-		"work, log at info into a file). Baseline: the same SQL, outbox row included, in bare gin and pgx "+
-		"without any middleware; no relay takes its events. CPU is user and system time of the services "+
-		"called, from /proc; that of the generator, of Postgres and of Redis is not in it. Reference: the "+
-		"same system in Node.js (express, axios, ioredis, sequelize), taken earlier on two such cores, not in "+
-		"this run.",
+	return fmt.Sprintf("%s; medians of %d slices of %v on each side, in turn, with %d callers, each of which sends "+
+		"its next request when it has the response to the last. Ours: all three services as their "+
+		"images have them, with their default configuration (service tokens checked, metrics counted, "+
+		"relay and consumers at work, log at info into a file). Baseline: the same SQL, outbox row "+
+		"included, in bare gin and pgx without any middleware; no relay takes its events. CPU is user "+
+		"and system time of the services called, from /proc; that of the generator, of Postgres and "+
+		"of Redis is not in it. Reference: the same system in Node.js (express, axios, ioredis, "+
+		"sequelize), taken earlier on two such cores, not in this run.",
 		servers, p.Rounds, p.Slice, servicebench.Callers)
 }
