@@ -132,7 +132,7 @@ func TestIdempotencyKeyReplays(t *testing.T) {
 	})
 }
 
-func TestEveryServiceTellsOfItself(t *testing.T) {
+func TestEveryServiceServesHealthAndDocs(t *testing.T) {
 	shared(t, func(b *bundle) {
 		stranger := client.Header("X-Service-Token", "")
 		for _, service := range environment.Services {

@@ -12,7 +12,7 @@ import (
 	"github.com/go-troika/troika/pkg/testkit"
 )
 
-func TestRowSaysWhatWasMissed(t *testing.T) {
+func TestRowMarksMissedTargets(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		add    func(r *resilience.Row)

@@ -13,7 +13,7 @@ import (
 	"github.com/go-troika/troika/pkg/breaker"
 )
 
-func TestListenersHearEveryTransitionInOrder(t *testing.T) {
+func TestListenersGetEveryTransitionInOrder(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		start := time.Now()
@@ -73,7 +73,7 @@ func TestListenerMayUseTheBreaker(t *testing.T) {
 	})
 }
 
-func TestSlowListenerHoldsNobodyElseUp(t *testing.T) {
+func TestSlowListenerDoesNotDelayOthers(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		b := breaker.New("users", exact)
@@ -93,7 +93,7 @@ func TestSlowListenerHoldsNobodyElseUp(t *testing.T) {
 	})
 }
 
-func TestTransitionsAreToldOneAtATime(t *testing.T) {
+func TestTransitionsAreReportedOneAtATime(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		b := breaker.New("users", exact)

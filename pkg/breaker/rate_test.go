@@ -40,7 +40,7 @@ func TestRateNeedsEnoughCalls(t *testing.T) {
 	})
 }
 
-func TestRateForgetsAfterItsWindow(t *testing.T) {
+func TestRateExpiresAfterItsWindow(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		b := breaker.New("users", byRate)

@@ -38,7 +38,7 @@ func halfSent(t *testing.T, addr, path, token string) net.Conn {
 }
 
 // Whoever sends a body slowly, or not at all, takes no place from others.
-func TestHalfSentBodiesKeepNobodyOut(t *testing.T) {
+func TestHalfSentBodiesDoNotBlockOthers(t *testing.T) {
 	t.Parallel()
 	s := newService(t)
 	s.migrate()
@@ -80,7 +80,7 @@ func TestStopWithAHalfSentBody(t *testing.T) {
 }
 
 // Nobody reads the log any more; the service serves on, and SIGHUP stops it in order.
-func TestServiceOutlivesItsLogsReader(t *testing.T) {
+func TestServiceSurvivesAClosedStdout(t *testing.T) {
 	t.Parallel()
 	s := newService(t)
 	s.migrate()

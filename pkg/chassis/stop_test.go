@@ -28,7 +28,7 @@ import (
 
 // A stopping service fails its probes, closes idle connections, deregisters, and goes on
 // serving for as long as the others need to notice.
-func TestStopIsToldBeforeServingEnds(t *testing.T) {
+func TestStopIsAnnouncedBeforeServingEnds(t *testing.T) {
 	t.Parallel()
 	s := newService(t)
 	s.migrate()

@@ -78,7 +78,7 @@ func (l losing) insert(t *testing.T) (runs, after int, err error) {
 	return runs, after, err
 }
 
-func TestTransactionOutlivesItsConnection(t *testing.T) {
+func TestTransactionIsRetriedOnALostConnection(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		name, at string
@@ -172,7 +172,7 @@ func TestTransactionIsNotRepeatedForItsOwnError(t *testing.T) {
 	}
 }
 
-func TestReadOutlivesItsConnection(t *testing.T) {
+func TestReadIsRetriedOnALostConnection(t *testing.T) {
 	t.Parallel()
 	l := openLosing(t)
 	for _, v := range []testkit.Verdict{testkit.Cut, testkit.CutReply} {

@@ -191,7 +191,7 @@ func TestIdleSystemBringsEveryoneUp(t *testing.T) {
 
 // The producer's database is restored while Redis is away; what is published then
 // is sent, and the consumer has what the log has, once.
-func TestProducerRestoredWhileRedisIsAway(t *testing.T) {
+func TestProducerRestoredDuringARedisOutage(t *testing.T) {
 	b := setup(t)
 	b.onePart()
 	stopRelay := b.relay()

@@ -52,7 +52,7 @@ import (
 
 // A database that is away for ten seconds makes a few lines, not hundreds.
 
-func TestDatabaseAwayIsLoggedOnce(t *testing.T) {
+func TestDatabaseOutageIsLoggedOnce(t *testing.T) {
 	b := setup(t)
 	b.relay()
 	var mu sync.Mutex

@@ -80,7 +80,7 @@ func TestLargestEventAndLongestKey(t *testing.T) {
 	})
 }
 
-func TestHandlerKnowsItsEvent(t *testing.T) {
+func TestHandlerGetsMetadata(t *testing.T) {
 	b := setup(t)
 	b.relay()
 	seen := make(chan events.Meta, 1)
@@ -101,7 +101,7 @@ func TestHandlerKnowsItsEvent(t *testing.T) {
 }
 
 // The golden file is the envelope as other programs may read it.
-func TestEnvelopeIsAsEver(t *testing.T) {
+func TestEnvelopeGolden(t *testing.T) {
 	t.Parallel()
 	golden, err := os.ReadFile(filepath.Join("testdata", "envelope.json"))
 	if err != nil {

@@ -54,7 +54,7 @@ func TestGapIsFilledFromTheProducersLog(t *testing.T) {
 
 // A program with access to Redis writes anything: rubbish, the next position, a copy of
 // an event that is still to come, ids that leave none above them, another type.
-func TestForeignEntriesDoNoHarm(t *testing.T) {
+func TestForeignEntriesAreIgnored(t *testing.T) {
 	genuine := func(b *bus) map[string]any {
 		e := testkit.Published(b.t, b.from)
 		return map[string]any{"m": "1", "p": "1", "e": fmt.Sprintf(

@@ -96,7 +96,7 @@ func TestFullRedis(t *testing.T) {
 	})
 }
 
-func TestLongReaderOfTheLogHoldsNobodyUp(t *testing.T) {
+func TestLongReaderOfTheLogDelaysNothing(t *testing.T) {
 	b := setup(t)
 	b.relay()
 	b.consume(record)

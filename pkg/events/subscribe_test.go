@@ -16,7 +16,7 @@ import (
 	"github.com/go-troika/troika/pkg/testkit"
 )
 
-func TestHandlerSaysWhenToTryAgain(t *testing.T) {
+func TestHandlerSetsTheRetryDelay(t *testing.T) {
 	b := setup(t)
 	b.relay()
 	var calls atomic.Int64
@@ -170,7 +170,7 @@ func TestNewerEventsWaitForAReleaseThatKnowsThem(t *testing.T) {
 	b.expect("b", 1)
 }
 
-func TestOldVersionIsLifted(t *testing.T) {
+func TestOldVersionIsUpcast(t *testing.T) {
 	b := setup(t)
 	b.relay()
 	type first struct {

@@ -107,7 +107,7 @@ func TestStopLetsRequestsFinish(t *testing.T) {
 	}
 }
 
-func TestStopGivesUp(t *testing.T) {
+func TestStopHasADeadline(t *testing.T) {
 	t.Parallel()
 	b := setup(t, httpserver.Config{Shutdown: 20 * time.Millisecond})
 	entered := make(chan struct{})

@@ -110,7 +110,7 @@ func TestLevelFromEnvironment(t *testing.T) {
 	}
 }
 
-func TestTelltaleNamesAreRedacted(t *testing.T) {
+func TestSecretNamesAreRedacted(t *testing.T) {
 	t.Parallel()
 	var out bytes.Buffer
 	log := logging.New(&out, "user-service", slog.LevelInfo)

@@ -160,7 +160,7 @@ func TestAnnounceAgainAfterWithdraw(t *testing.T) {
 	}
 }
 
-func TestKilledInstanceIsForgotten(t *testing.T) {
+func TestKilledInstanceExpires(t *testing.T) {
 	t.Parallel()
 	client := testkit.Redis(t)
 	dead, alive := server(t), server(t)

@@ -53,7 +53,7 @@ func TestTokenIsReusedForFourFifthsOfItsLife(t *testing.T) {
 	})
 }
 
-func TestVerifierForgetsExpiredTokens(t *testing.T) {
+func TestVerifierDropsExpiredTokens(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		keys := oneKey(t, secret)

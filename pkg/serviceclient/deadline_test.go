@@ -76,7 +76,7 @@ func (derives) RoundTrip(r *http.Request) (*http.Response, error) {
 	return untilDone{}.RoundTrip(r.WithContext(ctx))
 }
 
-func TestTimeoutIsToldThroughADerivedContext(t *testing.T) {
+func TestTimeoutIsSentFromADerivedContext(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		b := setupOver(t, derives{}, serviceclient.Config{Retries: -1}, "http://a:1")

@@ -73,7 +73,7 @@ func TestWhatIsRetried(t *testing.T) {
 	}
 }
 
-func TestPostIsRetriedWhenNobodyListens(t *testing.T) {
+func TestPostIsRetriedOnConnectionRefused(t *testing.T) {
 	t.Parallel()
 	b := setup(t, serviceclient.Config{}, dead(t), serve(t, reply(201, ann)))
 	for range 10 {

@@ -274,7 +274,7 @@ func TestOpenRefusesBadEndpoint(t *testing.T) {
 	}
 }
 
-func TestShutdownGivesUp(t *testing.T) {
+func TestShutdownHasADeadline(t *testing.T) {
 	t.Parallel()
 	release := make(chan struct{})
 	hung := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-release }))

@@ -38,7 +38,7 @@ func TestBreaker(t *testing.T) {
 	}
 }
 
-func TestEveryMistakeIsTold(t *testing.T) {
+func TestEveryProblemIsReported(t *testing.T) {
 	t.Parallel()
 	environ := append([]string{"BREAKER_FAILURES=0", "BREAKER_COOLDOWN=1ms", "IDEMPOTENCY_RETENTION=1s", "PORT=http", "SERVICE_NAME=Order"}, needed[0])
 	_, err := env.Load[config.Config](environ, config.Defaults...)

@@ -90,7 +90,7 @@ func TestAnswerLostAfterTheCommit(t *testing.T) {
 }
 
 // Keys are stored and purged by the database's clock alone.
-func TestOldKeysAreForgotten(t *testing.T) {
+func TestOldKeysArePurged(t *testing.T) {
 	b := setup(t)
 	const keep = 24 * time.Hour
 	keys := idempotency.Purge{DB: b.Data.Gorm, Config: idempotency.Config{Retention: keep}, Log: slog.New(slog.DiscardHandler)}
@@ -112,7 +112,7 @@ func TestOldKeysAreForgotten(t *testing.T) {
 }
 
 // More keys than one statement deletes, while another replica purges as well.
-func TestForgettingByManyAndByManyReplicas(t *testing.T) {
+func TestPurgeByManyReplicas(t *testing.T) {
 	b := setup(t)
 	placed := b.place(t, key, "first")
 	err := b.Data.Gorm.Exec(`INSERT INTO idempotency_keys (caller, key, request_hash, resource_id, created_at)

@@ -78,7 +78,7 @@ func TestCount(t *testing.T) {
 	}
 }
 
-func TestForget(t *testing.T) {
+func TestDeletedUser(t *testing.T) {
 	b := setup(t)
 	user := b.join(t, "Ada")
 	other := b.join(t, "Bob")

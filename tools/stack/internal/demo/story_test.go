@@ -122,7 +122,7 @@ func TestStoryPasses(t *testing.T) {
 	}
 }
 
-func TestStoryTellsWhatWentWrong(t *testing.T) {
+func TestReportNamesTheFailure(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
 		name    string

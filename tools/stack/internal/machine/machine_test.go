@@ -69,7 +69,7 @@ func TestFindFollowsItsOrder(t *testing.T) {
 	}
 }
 
-func TestFindSaysWhatItTried(t *testing.T) {
+func TestFindListsWhatItTried(t *testing.T) {
 	t.Parallel()
 	root := t.TempDir()
 	old := install(t, filepath.Join(root, "old"), "postgres", "postgres (PostgreSQL) 14.9")
