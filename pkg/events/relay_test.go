@@ -2,14 +2,19 @@ package events_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
 	"github.com/redis/go-redis/v9"
 
 	"github.com/go-troika/troika/pkg/events/postgres"
+	"github.com/go-troika/troika/pkg/events/relay"
 	"github.com/go-troika/troika/pkg/testkit"
 )
 
@@ -137,4 +142,55 @@ func TestRowsFromTheFuture(t *testing.T) {
 			t.Errorf("part %d: %d of %d events are left", p.Number, p.Len(), p.Head.Pos)
 		}
 	}
+}
+
+// unreachable is a producer's database that can become unreachable.
+type unreachable struct {
+	relay.Database
+	down atomic.Bool
+}
+
+func (d *unreachable) Lead(ctx context.Context, me int64, lease time.Duration) (bool, error) {
+	if d.down.Load() {
+		return false, errors.New("unreachable")
+	}
+	return d.Database.Lead(ctx, me, lease)
+}
+
+// A relay that lost its database does not show itself as leader, also after another
+// instance has taken the lead.
+func TestLeaderMetricAfterAnOutage(t *testing.T) {
+	b := setup(t)
+	deps := testkit.EventDeps(t)
+	reg := prometheus.NewRegistry()
+	deps.Metrics = reg
+	db := &unreachable{Database: postgres.NewLog(b.from.Pool())}
+	r := relay.New(relay.Options{
+		Instance: 7, DB: db, Streams: relay.NewRedis(b.redis, testkit.Env, publisher), Config: testkit.EventConfig(), Deps: deps,
+	})
+	testkit.Run(t, r.Run)
+	leads := func(want string) {
+		t.Helper()
+		testkit.Eventually(t, limit, func() string {
+			text := "# HELP event_relay_leader Whether this instance's relay leads (0 or 1).\n# TYPE event_relay_leader gauge\n" +
+				"event_relay_leader " + want + "\n"
+			if err := testutil.GatherAndCompare(reg, strings.NewReader(text), "event_relay_leader"); err != nil {
+				return err.Error()
+			}
+			return ""
+		})
+	}
+	leads("1")
+	db.down.Store(true)
+	leads("0")
+	b.relay() // takes over
+	b.publish("a", 1, 1)
+	testkit.Eventually(t, limit, func() string {
+		if n := scan[int](b, b.from, `SELECT count(*) FROM event_log`); n != 1 {
+			return "the other relay does not lead yet"
+		}
+		return ""
+	})
+	db.down.Store(false)
+	leads("0")
 }

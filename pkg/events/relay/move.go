@@ -70,26 +70,29 @@ func (m *mover) lead(ctx context.Context) error {
 	if !m.retry.Swap(false) && m.checked != 0 && now-m.checked < leaseCheck {
 		return nil
 	}
-	led := m.leads
-	m.leads = false // until the database confirms the lease
 	leads, err := m.r.db.Lead(ctx, m.me, leaseTime)
 	if err != nil {
-		m.fresh.lead(false)
+		m.setLeads(ctx, false)
 		return err
 	}
-	m.checked, m.leads = max(now, 1), leads
+	m.checked = max(now, 1)
+	m.setLeads(ctx, leads)
+	return nil
+}
+
+func (m *mover) setLeads(ctx context.Context, leads bool) {
 	m.fresh.lead(leads)
-	if led == leads {
-		return nil
+	if leads == m.leads {
+		return
 	}
+	m.leads = leads
 	if leads {
 		m.r.metrics.leading.Set(1)
 		m.r.log.InfoContext(ctx, "became relay leader")
 	} else {
 		m.r.metrics.leading.Set(0)
-		m.r.log.InfoContext(ctx, "another instance is relay leader")
+		m.r.log.InfoContext(ctx, "no longer relay leader")
 	}
-	return nil
 }
 
 // resign releases the lease, so that another instance leads at once.
@@ -99,8 +102,7 @@ func (m *mover) resign(ctx context.Context) {
 	if m.leads && m.r.db.Resign(ctx, m.me) == nil {
 		m.r.hints.Send(ctx, events.HintStopped) // if this fails, the lease runs out
 	}
-	m.fresh.lead(false)
-	m.r.metrics.leading.Set(0)
+	m.setLeads(ctx, false)
 }
 
 // handover passes events from the mover to the appender, to save reading them back from
