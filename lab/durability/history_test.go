@@ -63,7 +63,7 @@ func (l *lab) readLog(ctx context.Context) error {
 	return nil
 }
 
-// asSubscriber sends a request to user-service as profile-service.
+// asSubscriber sends a request to user-service with the token of a subscriber.
 func asSubscriber(r *http.Request) {
 	r.Header.Set("X-Service-Token", client.Good(environment.Profile, environment.User).Sign(environment.Secret))
 }

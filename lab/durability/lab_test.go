@@ -22,7 +22,7 @@ import (
 // A fault whose number is zero is left out.
 var (
 	users    = flag.Int("users", 100, "users to create at least while parts are killed, each renamed twice")
-	kills    = flag.Int("kills", 8, "instances of user- and profile-service, and Redis, to kill")
+	kills    = flag.Int("kills", 8, "instances of producer and consumer, and Redis, to kill")
 	freezes  = flag.Int("freezes", 0, "instances that are frozen for 6 to 8 s between the kills")
 	crashes  = flag.Int("crashes", 1, "crashes of Postgres")
 	frozen   = flag.Duration("frozen", 7*time.Second, "how long the leading relay is stopped; takeover needs 2 s")
