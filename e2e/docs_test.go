@@ -155,3 +155,40 @@ func TestServicesDifferOnlyWhereTheyMust(t *testing.T) {
 		}
 	}
 }
+
+// TestEveryServiceIsDeployed compares the services with the whole system's compose file
+// and the load balancer's configuration.
+func TestEveryServiceIsDeployed(t *testing.T) {
+	t.Parallel()
+	descriptions, err := filepath.Glob("../services/*/service.yaml")
+	if err != nil || len(descriptions) < 2 {
+		t.Fatal(descriptions, err)
+	}
+	for _, description := range descriptions {
+		about, err := os.ReadFile(description)
+		if err != nil {
+			t.Fatal(err)
+		}
+		name := filepath.Base(filepath.Dir(description))
+		port := regexp.MustCompile(`(?m)^port: (\d+)$`).FindSubmatch(about)
+		if port == nil {
+			t.Fatalf("%s names no port", description)
+		}
+		for file, wants := range map[string][]string{
+			"../deploy/docker-compose.yml": {"../services/" + name + "/docker-compose.yml", "behind-load-balancer/" + name + ".yml"},
+			"../deploy/load-balancer/haproxy.cfg": {
+				"listen " + name, " " + name + ":" + string(port[1]), "nbsrv(" + name + ")",
+			},
+		} {
+			text, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, want := range wants {
+				if !strings.Contains(string(text), want) {
+					t.Errorf("%s lacks %q", file, want)
+				}
+			}
+		}
+	}
+}

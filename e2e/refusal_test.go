@@ -20,7 +20,7 @@ func TestTokensAreRefused(t *testing.T) {
 		expired := good.With("iat", now.Add(-2*time.Hour).Unix()).With("exp", now.Add(-time.Hour).Unix())
 		for _, row := range []struct{ name, token, text string }{
 			{"missing", "", "Service token required"},
-			{"not a token", "mush", "Invalid service token"},
+			{"not a token", "not-a-token", "Invalid service token"},
 			{"another secret", good.Sign(strings.Repeat("x", 32)), "Invalid service token"},
 			{"altered signature", signed[:len(signed)-2] + swap(signed[len(signed)-2:]), "Invalid service token"},
 			{"stripped signature", signed[:strings.LastIndex(signed, ".")+1], "Invalid service token"},
@@ -121,12 +121,12 @@ func TestBadInput(t *testing.T) {
 			{"over 1 MiB", environment.User, "POST", "/users", `{"name":"` + strings.Repeat("x", 1<<20) + `"}`, 413, nil},
 			{"id is no UUID", environment.User, "GET", "/users/7", "", 400, nil},
 			{"unknown user", environment.User, "GET", unknown, "", 404, nil},
-			{"unknown path", environment.User, "GET", "/mush", "", 404, nil},
+			{"unknown path", environment.User, "GET", "/unknown", "", 404, nil},
 			{"wrong method", environment.User, "PUT", "/users", user, 405, nil},
 			{"limit 0", environment.User, "GET", "/users?limit=0", "", 400, nil},
 			{"limit 101", environment.User, "GET", "/users?limit=101", "", 400, nil},
 			{"limit in words", environment.Profile, "GET", "/profiles?limit=ten", "", 400, nil},
-			{"foreign cursor", environment.Profile, "GET", "/profiles?cursor=mush", "", 400, nil},
+			{"foreign cursor", environment.Profile, "GET", "/profiles?cursor=unknown", "", 400, nil},
 			{"unknown parameter", environment.Order, "GET", "/orders?colour=red", "", 400, nil},
 			{"unknown status", environment.Order, "GET", "/orders?status=lost", "", 400, nil},
 			{"no items", environment.Order, "POST", "/orders", `{` + order + `,"items":[]}`, 400, nil},

@@ -45,7 +45,7 @@ func TestUpdateAndDeletionReachTheProfile(t *testing.T) {
 	shared(t, func(b *bundle) {
 		user := b.register()
 		b.awaitProfile(user.ID, soon, exists)
-		name := client.Unique("lead dog")
+		name := client.Unique("grace")
 		b.do(environment.User, http.MethodPatch, "/users/"+user.ID, map[string]string{"name": name})
 		b.awaitProfile(user.ID, soon, func(p profile) error {
 			if p.DisplayName != name {

@@ -154,7 +154,7 @@ type Item struct {
 
 // NewUser returns the body of a registration with a unique email.
 func NewUser() map[string]any {
-	name := Unique("musher")
+	name := Unique("ada")
 	return map[string]any{"email": name + "@example.com", "name": name}
 }
 

@@ -94,11 +94,11 @@ func TestProxyDelaysWhatClientsSend(t *testing.T) {
 	const delay = 50 * time.Millisecond
 	proxy.Delay(delay)
 	began := time.Now()
-	if _, err := conn.Write([]byte("mush")); err != nil {
+	if _, err := conn.Write([]byte("ping")); err != nil {
 		t.Fatal(err)
 	}
 	answer := make([]byte, 4)
-	if _, err := io.ReadFull(conn, answer); err != nil || string(answer) != "mush" {
+	if _, err := io.ReadFull(conn, answer); err != nil || string(answer) != "ping" {
 		t.Errorf("got %q, %v", answer, err)
 	}
 	if took := time.Since(began); took < delay {

@@ -98,7 +98,7 @@ func TestServiceSurvivesAClosedStdout(t *testing.T) {
 	writer.Close()
 	addr := ""
 	for lines := bufio.NewScanner(reader); addr == "" && lines.Scan(); {
-		if _, rest, ok := strings.Cut(lines.Text(), `"msg":"service runs"`); ok {
+		if _, rest, ok := strings.Cut(lines.Text(), `"msg":"service started"`); ok {
 			_, rest, _ = strings.Cut(rest, `"addr":"`)
 			addr, _, _ = strings.Cut(rest, `"`)
 		}

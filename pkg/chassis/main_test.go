@@ -79,7 +79,7 @@ func TestSecondSignalEndsAtOnce(t *testing.T) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	for _, line := range []string{"service runs", "draining"} {
+	for _, line := range []string{"service started", "draining"} {
 		testkit.Eventually(t, 20*time.Second, func() string {
 			if !log.contains(line) {
 				return "no line " + line

@@ -54,7 +54,7 @@ func (c *Chassis) Run(ctx context.Context) error {
 	errs := []error{c.announce(ctx)}
 	stopped := time.Now()
 	if errs[0] == nil {
-		c.Log.InfoContext(ctx, "service runs", "addr", c.HTTP.Addr(), "admin_addr", c.admin.Addr(), "env", c.Config.Env)
+		c.Log.InfoContext(ctx, "service started", "addr", c.HTTP.Addr(), "admin_addr", c.admin.Addr(), "env", c.Config.Env)
 		select {
 		case <-ctx.Done():
 			stopped = time.Now()

@@ -218,7 +218,7 @@ func TestTelemetryErrorsAreLogged(t *testing.T) {
 		t.Fatal(err)
 	}
 	testkit.Eventually(t, 20*time.Second, func() string {
-		if !log.contains(`"service runs"`) {
+		if !log.contains(`"service started"`) {
 			return "does not run: " + log.String()
 		}
 		return ""

@@ -24,7 +24,7 @@ import (
 var (
 	// ErrBusy: every connection is taken, or a statement waited too long for a lock
 	// or took too long. Trying again later may succeed.
-	ErrBusy = fault.New(fault.Unavailable, "database_busy", "Service is busy, try again").WithRetryAfter(time.Second)
+	ErrBusy = fault.New(fault.Unavailable, fault.CodeDatabaseBusy, "Service is busy, try again").WithRetryAfter(time.Second)
 	// ErrUnavailable: the server cannot be reached, is stopping, only reads, or has
 	// no room. Nothing was done.
 	ErrUnavailable = fault.New(fault.Unavailable, "database_unavailable",

@@ -28,3 +28,11 @@ func (k Kind) Status() int {
 	}
 	return int(k)
 }
+
+// Codes by which a service that works refuses a request for now. Clients may retry later;
+// their circuit breakers do not count it as a failure.
+const (
+	CodeOverloaded   = "overloaded"
+	CodeDatabaseBusy = "database_busy"
+	CodeEventLogBusy = "event_log_busy"
+)

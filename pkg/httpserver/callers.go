@@ -15,7 +15,7 @@ import (
 	"github.com/go-troika/troika/pkg/serviceauth"
 )
 
-var errOverloaded = fault.New(fault.Unavailable, "overloaded", "Too many requests at once").
+var errOverloaded = fault.New(fault.Unavailable, fault.CodeOverloaded, "Too many requests at once").
 	WithRetryAfter(time.Second)
 
 // AnyCaller, as a name given to [Server.Callers], stands for every service.

@@ -127,7 +127,7 @@ func (c *check) bounded(ctx context.Context) error {
 func (r *readiness) logChange(ctx context.Context, c *check, err error) {
 	switch {
 	case err != nil && !c.failed:
-		r.log.WarnContext(ctx, "not ready", "check", c.name, "error", err.Error())
+		r.log.WarnContext(ctx, "readiness check failed", "check", c.name, "error", err.Error())
 	case err == nil && c.failed:
 		r.log.InfoContext(ctx, "ready again", "check", c.name)
 	}

@@ -90,7 +90,7 @@ func (r *Registry) record(p *pool, inst *instance, health Health) bool {
 		if was == Unhealthy {
 			inst.renew()
 		}
-		p.looksWell()
+		p.notifyWatches()
 	} else {
 		p.drop(func(other *instance) bool { return other == inst && inst.missing })
 	}

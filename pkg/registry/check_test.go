@@ -280,7 +280,7 @@ func TestLessThanHalfAvailableIgnoresEjection(t *testing.T) {
 
 // An instance whose dependency was down says for a minute that it is unhealthy. If
 // the only other one dies meanwhile, calls go to it all the same.
-func TestSickIsBetterThanDead(t *testing.T) {
+func TestUnhealthyIsPreferredToUnreachable(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		r, f := running(t, a, b)

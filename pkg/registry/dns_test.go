@@ -113,7 +113,7 @@ func TestEveryAddressIsAnInstance(t *testing.T) {
 	r := newRegistry(t, registry.Config{
 		Kind: registry.KindDNS, URLs: map[string]string{user: "http://users.test.:9/api"},
 	}, registry.Deps{DNS: dns.resolver()})
-	registry.Hasten(r)
+	registry.ShortenIntervals(r)
 	if url, err := r.GetService(user); url != "http://users.test.:9/api" || err != nil {
 		t.Errorf("before the first look-up: %q, %v", url, err)
 	}

@@ -2,8 +2,8 @@ package registry
 
 import "time"
 
-// Hasten has r look up, beat and expire at a tenth of the usual times. It comes before Run and Announce.
-func Hasten(r *Registry) {
+// ShortenIntervals has r look up, beat and expire at a tenth of the usual times. It comes before Run and Announce.
+func ShortenIntervals(r *Registry) {
 	r.refreshInterval, r.heartbeatInterval, r.ttl = 50*time.Millisecond, 100*time.Millisecond, 600*time.Millisecond
 }
 

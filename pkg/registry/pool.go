@@ -26,7 +26,7 @@ func (p *pool) put(e endpoint) *instance {
 	if i < 0 {
 		inst := &instance{url: e.url, healthPath: e.health, health: Unknown, success: 1}
 		p.members = append(p.members, inst)
-		p.looksWell()
+		p.notifyWatches()
 		return inst
 	}
 	inst := p.members[i]

@@ -24,7 +24,7 @@ const key = "registry:{" + user + "}"
 func quick(t *testing.T, deps registry.Deps, configured ...string) *registry.Registry {
 	t.Helper()
 	r := newRegistry(t, redisConfig(configured...), deps)
-	registry.Hasten(r)
+	registry.ShortenIntervals(r)
 	return r
 }
 

@@ -6,14 +6,14 @@ import "time"
 const WatchInterval = 500 * time.Millisecond
 
 // watch is a caller waiting for a service to come back.
-type watch struct{ well func() }
+type watch struct{ onHealthy func() }
 
-// Watch has the instances of service name checked every WatchInterval until stop is called, and calls well, which must
+// Watch has the instances of service name checked every WatchInterval until stop is called, and calls onHealthy, which must
 // neither block nor use the registry, for each that answers its check, and for each that is new. It needs Run.
-func (r *Registry) Watch(name string, well func()) (stop func()) {
+func (r *Registry) Watch(name string, onHealthy func()) (stop func()) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	p, w := r.pool(name), &watch{well}
+	p, w := r.pool(name), &watch{onHealthy}
 	p.watches[w] = true
 	for _, inst := range p.members {
 		inst.nextCheck = time.Time{}
@@ -26,9 +26,9 @@ func (r *Registry) Watch(name string, well func()) (stop func()) {
 	}
 }
 
-// looksWell calls the watches.
-func (p *pool) looksWell() {
+// notifyWatches calls the watches.
+func (p *pool) notifyWatches() {
 	for w := range p.watches {
-		w.well()
+		w.onHealthy()
 	}
 }

@@ -72,7 +72,7 @@ func (c *Client) judge(
 			e.outcome = breaker.Ignore
 		}
 	case resp.StatusCode >= http.StatusBadRequest:
-		e.Err, e.outcome = ErrNotOwn, breaker.Failure
+		e.Err, e.outcome = ErrNotProblem, breaker.Failure
 	}
 	return e
 }

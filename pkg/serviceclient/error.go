@@ -11,16 +11,16 @@ import (
 
 var (
 	// ErrBusy is matched by the error of a call refused because Config.Concurrency attempts were in progress.
-	ErrBusy = errors.New("too many calls under way")
+	ErrBusy = errors.New("too many calls in progress")
 	// ErrTooLarge is matched by the error of a call whose response was longer than Config.MaxBody.
-	ErrTooLarge = errors.New("answer too large")
-	// ErrNotOwn is matched by the error of a call whose error response is not a problem+json, such as one of a proxy
+	ErrTooLarge = errors.New("response too large")
+	// ErrNotProblem is matched by the error of a call whose error response is not a problem+json, such as one of a proxy
 	// in between: its status says nothing about the requested resource.
-	ErrNotOwn = errors.New("the answer is not the service's own")
+	ErrNotProblem = errors.New("response is not application/problem+json")
 )
 
 // Error is the error of a call without a usable response. Err, its cause, is one of breaker.ErrOpen,
-// registry.ErrNotAvailable, ErrBusy, ErrTooLarge, ErrNotOwn, context.DeadlineExceeded, context.Canceled or an error of
+// registry.ErrNotAvailable, ErrBusy, ErrTooLarge, ErrNotProblem, context.DeadlineExceeded, context.Canceled or an error of
 // the network.
 type Error struct {
 	Service string // the target

@@ -7,9 +7,11 @@ import (
 	"mime"
 	"net"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/go-troika/troika/pkg/breaker"
+	"github.com/go-troika/troika/pkg/fault"
 	"github.com/go-troika/troika/pkg/registry"
 )
 
@@ -48,7 +50,7 @@ func isProblem(h http.Header) bool {
 
 // isRefusal reports whether a working service refused the call for now.
 func isRefusal(status int, code string) bool {
-	busy := code == "overloaded" || code == "database_busy" || code == "event_log_busy"
+	busy := slices.Contains([]string{fault.CodeOverloaded, fault.CodeDatabaseBusy, fault.CodeEventLogBusy}, code)
 	return status == http.StatusTooManyRequests || status == http.StatusServiceUnavailable && busy
 }
 

@@ -279,8 +279,8 @@ func TestProxysAnswerIsATransportFailure(t *testing.T) {
 	b := setup(t, serviceclient.Config{Breaker: breaker.Config{Failures: 2, Cooldown: time.Minute}},
 		serve(t, func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "no such backend", http.StatusNotFound) }))
 	for range 2 {
-		if _, err := get(t, b, "/users/1"); !errors.Is(err, serviceclient.ErrNotOwn) || serviceclient.CodeOf(err) != "" {
-			t.Errorf("got %v, want ErrNotOwn", err)
+		if _, err := get(t, b, "/users/1"); !errors.Is(err, serviceclient.ErrNotProblem) || serviceclient.CodeOf(err) != "" {
+			t.Errorf("got %v, want ErrNotProblem", err)
 		}
 	}
 	if b.Breaker().State() != breaker.Open {

@@ -1,6 +1,7 @@
 package testkit
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -47,6 +48,9 @@ var startServers = sync.OnceValue(func() error {
 	work, err := exec.Command("go", "env", "GOWORK").Output()
 	if err != nil {
 		return fmt.Errorf("go env: %w", err)
+	}
+	if dir := strings.TrimSpace(string(work)); dir == "" || dir == "off" {
+		return errors.New("outside of the workspace (GOWORK=off): set TEST_POSTGRES_URL and TEST_REDIS_URL")
 	}
 	process := fmt.Sprintf("/proc/%d", os.Getpid())
 	if _, err := os.Stat(process); err != nil {

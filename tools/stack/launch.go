@@ -76,7 +76,7 @@ func (a *app) launch(ctx context.Context, d *docker.Stack) (launched, error) {
 }
 
 func (a *app) alreadyUp() error {
-	return fmt.Errorf("stack %s is up already; stack status shows it, stack down ends it", a.Name)
+	return fmt.Errorf("stack %s is up already; bin/stack status shows it, bin/stack down ends it", a.Name)
 }
 
 // detached reports whether this is the process that up --detach leaves behind.

@@ -23,7 +23,7 @@ func (a *app) running(ctx context.Context) (stack.Handle, error) {
 	if a.Name != "" {
 		return nil, fmt.Errorf("no stack %s is up", a.Name)
 	}
-	return nil, fmt.Errorf("none of the stacks %s is up; stack up starts one, --name means another",
+	return nil, fmt.Errorf("none of the stacks %s is up; bin/stack up starts one, --name means another",
 		strings.Join(names, ", "))
 }
 

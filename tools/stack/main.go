@@ -65,7 +65,7 @@ func run(args []string) int {
 	case errors.Is(err, errUsage), errors.As(err, &invalid):
 		fmt.Fprintln(a.err, "stack:", err)
 		return 2
-	case ctx.Err() != nil && errors.Is(err, context.Canceled):
+	case ctx.Err() != nil: // interrupted; programs that it stopped report it in their own words
 		return 130
 	case !errors.Is(err, errReported):
 		fmt.Fprintln(a.err, "stack:", err)

@@ -129,9 +129,9 @@ func (a *app) show(ctx context.Context, f upFlags, s stack.Handle) error {
 		status.Print(a.out)
 	}
 	if f.detach {
-		fmt.Fprintf(a.Progress, "in the background; stack down --name %s ends it\n", a.Name)
+		fmt.Fprintf(a.Progress, "in the background; bin/stack down --name %s ends it\n", a.Name)
 	} else {
-		fmt.Fprintf(a.Progress, "up until Ctrl-C, or stack down --name %s\n", a.Name)
+		fmt.Fprintf(a.Progress, "up until Ctrl-C, or bin/stack down --name %s\n", a.Name)
 	}
 	return nil
 }

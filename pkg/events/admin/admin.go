@@ -111,6 +111,10 @@ ON CONFLICT (consumer) DO UPDATE SET paused = excluded.paused`, o.Name, paused).
 	if err != nil {
 		return fmt.Errorf("pause or resume: %w", err)
 	}
-	o.Log.WarnContext(ctx, "consumer paused or resumed", "paused", paused)
+	if paused {
+		o.Log.WarnContext(ctx, "consumer paused")
+	} else {
+		o.Log.InfoContext(ctx, "consumer resumed")
+	}
 	return nil
 }

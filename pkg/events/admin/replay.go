@@ -58,7 +58,7 @@ func (o *Operator) Replay(ctx context.Context, r Replay) (int64, error) {
 	if err != nil {
 		return 0, fmt.Errorf("replay: %w", err)
 	}
-	o.Log.WarnContext(ctx, "replay begins", "source", r.Service, "events", total, "unseen", r.Unseen)
+	o.Log.WarnContext(ctx, "replay started", "source", r.Service, "events", total, "unseen", r.Unseen)
 	return total, nil
 }
 

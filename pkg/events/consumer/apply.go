@@ -254,7 +254,7 @@ func (a *attempt) park(d delivery, state string, wait time.Duration, reason erro
 	return nil
 }
 
-// settle takes over what a committed attempt has done.
+// finish takes over what a committed attempt has done.
 func (a *attempt) finish(ctx context.Context) {
 	a.r.at.Position, a.r.changed, a.r.failures = a.end, a.c.now(), a.failedKeys
 	if a.failedKeys == 0 {

@@ -129,10 +129,9 @@ func balance(offsets []Offset, live []int64, me int64) (claim, release []Offset)
 	return free[:min(len(free), share-len(mine))], nil
 }
 
-// purgeBelow returns the position below which inbox rows of a part can go: further
-// below what retention has deleted than the log is long, so that no history that a
-// restored backup could bring back has them. While nothing was deleted, none can go,
-// however old the answer is that part comes from.
+// purgeBelow returns the position below which inbox rows of a part can be deleted: as far
+// below the log's first event as the log is long, so that no restored backup still has
+// these events. Until retention deletes something, nothing is purged.
 func purgeBelow(part events.Part, at events.Position) int64 {
 	return min(part.Base.Pos-part.Len(), at.Pos)
 }

@@ -254,7 +254,7 @@ func (c *Consumer) housekeepStep(ctx context.Context) time.Duration {
 		return heartbeatTime
 	}
 	if err := errors.Join(c.countKeys(ctx), c.purge(ctx, g)); err != nil {
-		c.log.WarnContext(ctx, "purge of the inbox failed; will retry", "error", err)
+		c.log.WarnContext(ctx, "consumer housekeeping failed; will retry", "error", err)
 	}
 	return housekeepTime
 }

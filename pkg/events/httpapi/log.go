@@ -25,7 +25,7 @@ const (
 // Errors of the event log's routes.
 var (
 	ErrInvalidQuery = fault.New(fault.Malformed, "invalid_query", "Invalid query")
-	ErrLogBusy      = fault.New(fault.Unavailable, "event_log_busy", "Too many readers of the event log").WithRetryAfter(time.Second)
+	ErrLogBusy      = fault.New(fault.Unavailable, fault.CodeEventLogBusy, "Too many readers of the event log").WithRetryAfter(time.Second)
 	ErrNoProducer   = fault.New(fault.Unavailable, "producer_unavailable", "The producer's event log cannot be read").
 			WithRetryAfter(time.Second)
 	ErrOldEvents = fault.New(fault.Conflict, "old_events", "Events of an older release wait; try again in a moment")

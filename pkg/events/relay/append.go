@@ -36,11 +36,16 @@ func (r *Relay) AppendStep(ctx context.Context) time.Duration {
 		for _, t := range a.tails {
 			t.known = false
 		}
-		r.metrics.appendErrors.Inc()
 		return a.trouble.Failed(ctx, r.log, err)
 	}
 	a.trouble.Succeeded(ctx, r.log)
 	return pollMax
+}
+
+// redisFailed counts an error of Redis; those of Postgres are not counted.
+func (a *appender) redisFailed(err error) error {
+	a.r.metrics.appendErrors.Inc()
+	return err
 }
 
 func (a *appender) step(ctx context.Context) error {
@@ -113,7 +118,7 @@ func (a *appender) check(ctx context.Context, now time.Duration) error {
 	if len(numbers) > 0 {
 		var err error
 		if ends, err = a.r.streams.Ends(ctx, numbers); err != nil {
-			return err
+			return a.redisFailed(err)
 		}
 	}
 	return a.reconcile(ctx, now, numbers, ends)
@@ -163,7 +168,7 @@ func (a *appender) reconcile(ctx context.Context, now time.Duration, numbers []i
 	}
 	if len(closed) > 0 {
 		if err := a.r.streams.Delete(ctx, closed); err != nil {
-			return err
+			return a.redisFailed(err)
 		}
 	}
 	return a.refill(ctx, now, foreign)
@@ -177,7 +182,7 @@ func (a *appender) refill(ctx context.Context, now time.Duration, parts []int64)
 	a.r.metrics.resets.Add(float64(len(parts)))
 	a.r.log.ErrorContext(ctx, "stream does not match the log; refilling it", "parts", parts)
 	if err := a.r.streams.Delete(ctx, parts); err != nil {
-		return err
+		return a.redisFailed(err)
 	}
 	for _, n := range parts {
 		t := a.tails[n]
@@ -231,7 +236,7 @@ func (a *appender) send(ctx context.Context, batch map[int64][]events.Record) er
 	began := a.r.now()
 	refused, err := a.r.streams.Append(ctx, batch, a.r.config.StreamCap)
 	if err != nil {
-		return err
+		return a.redisFailed(err)
 	}
 	a.r.metrics.appendSeconds.Observe((a.r.now() - began).Seconds())
 	for part, records := range batch {

@@ -16,8 +16,6 @@ const (
 	leaseTime     = 1500 * time.Millisecond
 	leaseCheck    = 500 * time.Millisecond // how often the leader renews and others try
 	idleCheck     = time.Second            // how often an idle stream's end is checked at
-	retryMin      = 50 * time.Millisecond
-	retryMax      = time.Second
 	housekeepTime = 5 * time.Second
 )
 
@@ -102,7 +100,7 @@ func New(o Options) *Relay {
 	r.mover = mover{r: r, me: o.Instance, fresh: fresh, trouble: backoff.Backoff{What: "moving events to the log"}}
 	r.appender = appender{
 		r: r, fresh: fresh, tails: map[int64]*tail{},
-		trouble: backoff.Backoff{What: "Redis unavailable; events are queued in the log: appending to streams"},
+		trouble: backoff.Backoff{What: "appending to Redis streams"},
 	}
 	r.housekeep.trouble.What = "retention of the event log"
 	return r

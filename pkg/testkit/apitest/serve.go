@@ -3,7 +3,6 @@ package apitest
 import (
 	"crypto/rand"
 	"encoding/json"
-	"io"
 	"net/http"
 	"strings"
 	"testing"
@@ -31,7 +30,7 @@ func Start[C chassis.Configuration](t testing.TB, app chassis.App[C], file strin
 	t.Helper()
 	appEnv := "t" + strings.ToLower(rand.Text()[:19]) // the environment is part of the database's name
 	environ := append(testkit.Environ(t), "APP_ENV="+appEnv, "PORT=0", "ADMIN_PORT=0", "SERVICE_SECRET="+secret)
-	ch, err := app.Open(t.Context(), append(environ, variables...), io.Discard)
+	ch, err := app.Open(t.Context(), append(environ, variables...), t.Output())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -118,7 +117,7 @@ type Problem struct {
 // Refuses fails t unless the gateway's request gets an error with status and code.
 func (s *Service) Refuses(t testing.TB, status int, code, method, target, body string, header ...string) Problem {
 	t.Helper()
-	p := Decode[Problem](t, s.Call(t, "gateway", method, target, body, header...), status)
+	p := Decode[Problem](t, s.Call(t, s.Config.Operator, method, target, body, header...), status)
 	if p.Code != code {
 		t.Errorf("%s %s %s: got code %s, want %s", method, target, body, p.Code, code)
 	}

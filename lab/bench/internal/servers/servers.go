@@ -87,7 +87,7 @@ func Open(ctx context.Context, environ []string) (*Servers, error) {
 // Close drops the databases. It does so at the end of a run because dropping one costs
 // a checkpoint, which the next measurement would have to pay for.
 func (s *Servers) Close() error {
-	ctx, cancel := context.WithTimeout(context.Background(), closeTime)
+	ctx, cancel := context.WithTimeout(context.Background(), closeTime*time.Duration(1+len(s.databases)))
 	defer cancel()
 	var errs []error
 	for _, name := range s.databases {

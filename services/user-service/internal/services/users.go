@@ -122,9 +122,10 @@ func (s *Users) Delete(ctx context.Context, id uuid.UUID) error {
 			return err
 		}
 		now := database.Now()
-		user.Email, user.Name = "", ""
-		user.Revision, user.UpdatedAt, user.DeletedAt = user.Revision+1, now, &now
-		if err := models.UpdateUser(tx, &user); err != nil {
+		erased := models.User{
+			ID: id, Revision: user.Revision + 1, CreatedAt: user.CreatedAt, UpdatedAt: now, DeletedAt: &now,
+		}
+		if err := models.UpdateUser(tx, &erased); err != nil {
 			return err
 		}
 		return events.Publish(ctx, tx, contracts.UserDeleted, contracts.UserDeletion{UserID: id})

@@ -184,7 +184,7 @@ func (s *Story) getProfile(ctx context.Context) (response, error) {
 }
 
 func (s *Story) newOrder() map[string]any {
-	item := map[string]any{"sku": "sled-3", "quantity": 2, "unitPrice": 2990}
+	item := map[string]any{"sku": "book-3", "quantity": 2, "unitPrice": 2990}
 	return map[string]any{"userId": s.user, "currency": "USD", "items": []any{item}}
 }
 
