@@ -1,5 +1,13 @@
 package contracts
 
+import (
+	"errors"
+	"strings"
+
+	"github.com/go-troika/troika/pkg/env"
+	"github.com/go-troika/troika/pkg/registry"
+)
+
 // Names of callers and services: in tokens, in the registry, and as the source of
 // events.
 const (
@@ -18,6 +26,18 @@ type ServiceURLs struct {
 	UserServiceURL    string `env:"USER_SERVICE_URL" envDefault:"http://127.0.0.1:8081"`
 	OrderServiceURL   string `env:"ORDER_SERVICE_URL" envDefault:"http://127.0.0.1:8082"`
 	ProfileServiceURL string `env:"PROFILE_SERVICE_URL" envDefault:"http://127.0.0.1:8083"`
+}
+
+// Validate checks that each value is one or several base URLs.
+func (s ServiceURLs) Validate() error {
+	var errs []error
+	for name, list := range s.URLs() {
+		if err := registry.CheckURLs(list); err != nil {
+			variable := strings.ToUpper(strings.ReplaceAll(name, "-", "_")) + "_URL"
+			errs = append(errs, env.Invalid(variable, "%v", err))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // URLs returns the addresses by service name.

@@ -100,6 +100,16 @@ type dialector struct{ *postgres.Dialector }
 
 // Translate implements gorm.ErrorTranslator.
 func (d dialector) Translate(err error) error {
+	err = Translate(err)
+	if _, ok := errors.AsType[*fault.Error](err); ok {
+		return err
+	}
+	return d.Dialector.Translate(err)
+}
+
+// Translate returns [ErrBusy] or [ErrUnavailable], with err as cause, for an error that
+// means that, and any other error as it is. Errors of gorm are translated already.
+func Translate(err error) error {
 	if _, ok := errors.AsType[*fault.Error](err); ok {
 		return err
 	}
@@ -110,7 +120,7 @@ func (d dialector) Translate(err error) error {
 		isNetwork(err):
 		return ErrUnavailable.With(err)
 	}
-	return d.Dialector.Translate(err)
+	return err
 }
 
 // hasEnded reports whether Postgres' answer to COMMIT says for certain that the

@@ -236,7 +236,7 @@ func TestDiscardWhileItIsTried(t *testing.T) {
 func TestPausedConsumerWaits(t *testing.T) {
 	b := setup(t)
 	b.relay()
-	b.consume(record)
+	stop := b.consume(record)
 	b.publish("a", 1, 5)
 	b.expect("a", 5)
 	if err := b.operator().Pause(t.Context()); err != nil {
@@ -250,6 +250,22 @@ func TestPausedConsumerWaits(t *testing.T) {
 	})
 	b.publish("a", 6, 10)
 	b.placed(10)
+	stop()
+	deps := testkit.EventDeps(t)
+	reg := prometheus.NewRegistry()
+	deps.Metrics = reg
+	c := consumer.New(consumer.Options{
+		Instance: 7, DB: postgres.NewConsumer(b.to, subscriber), Source: b.log(), Config: testkit.EventConfig(), Deps: deps,
+		Streams:       consumer.NewRedis(func() redis.UniversalClient { return redis.NewClient(b.redis.Options()) }, testkit.Env),
+		Subscriptions: handledBy(record),
+	})
+	testkit.Run(t, c.Run)
+	testkit.Eventually(t, limit, func() string {
+		if n := gauge(t, reg, "event_consumer_lag"); n != 5 {
+			return fmt.Sprintf("lag %v, want 5", n)
+		}
+		return ""
+	})
 	b.expect("a", 5)
 	status, err := b.operator().Status(t.Context())
 	if err != nil || !status.Paused || status.Consumer != subscriber || len(status.Offsets) != 4 {
@@ -262,4 +278,19 @@ func TestPausedConsumerWaits(t *testing.T) {
 	if text, err := json.Marshal(status); err != nil || !strings.Contains(string(text), `"partition":"`) {
 		t.Errorf("status reads %s, %v: a JSON number cannot hold a partition's", text, err)
 	}
+}
+
+// gauge returns the value of the only series of a metric, 0 if there is none.
+func gauge(t *testing.T, reg *prometheus.Registry, name string) float64 {
+	t.Helper()
+	families, err := reg.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range families {
+		if f.GetName() == name {
+			return f.GetMetric()[0].GetGauge().GetValue()
+		}
+	}
+	return 0
 }

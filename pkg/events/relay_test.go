@@ -10,9 +10,11 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/testutil"
 	"github.com/redis/go-redis/v9"
 
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/go-troika/troika/pkg/database"
 	"github.com/go-troika/troika/pkg/events/postgres"
 	"github.com/go-troika/troika/pkg/events/relay"
 	"github.com/go-troika/troika/pkg/testkit"
@@ -169,20 +171,18 @@ func TestLeaderMetricAfterAnOutage(t *testing.T) {
 		Instance: 7, DB: db, Streams: relay.NewRedis(b.redis, testkit.Env, publisher), Config: testkit.EventConfig(), Deps: deps,
 	})
 	testkit.Run(t, r.Run)
-	leads := func(want string) {
+	leads := func(want float64) {
 		t.Helper()
 		testkit.Eventually(t, limit, func() string {
-			text := "# HELP event_relay_leader Whether this instance's relay leads (0 or 1).\n# TYPE event_relay_leader gauge\n" +
-				"event_relay_leader " + want + "\n"
-			if err := testutil.GatherAndCompare(reg, strings.NewReader(text), "event_relay_leader"); err != nil {
-				return err.Error()
+			if is := gauge(t, reg, "event_relay_leader"); is != want {
+				return fmt.Sprintf("event_relay_leader is %v, want %v", is, want)
 			}
 			return ""
 		})
 	}
-	leads("1")
+	leads(1)
 	db.down.Store(true)
-	leads("0")
+	leads(0)
 	b.relay() // takes over
 	b.publish("a", 1, 1)
 	testkit.Eventually(t, limit, func() string {
@@ -192,5 +192,24 @@ func TestLeaderMetricAfterAnOutage(t *testing.T) {
 		return ""
 	})
 	db.down.Store(false)
-	leads("0")
+	leads(0)
+}
+
+// The log of a producer whose Postgres is away is unavailable, for callers not an internal error.
+func TestLogWithoutPostgres(t *testing.T) {
+	t.Parallel()
+	pool, err := pgxpool.New(t.Context(), "postgres://x@127.0.0.1:1/x?sslmode=disable")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer pool.Close()
+	log := postgres.NewLog(pool)
+	_, asked := log.Ask(t.Context(), nil)
+	_, read := log.Page(t.Context(), 1, 0)
+	_, repartitioned := log.Repartition(t.Context(), 2)
+	for name, err := range map[string]error{"ask": asked, "page": read, "repartition": repartitioned} {
+		if !errors.Is(err, database.ErrUnavailable) {
+			t.Errorf("%s: %v, want ErrUnavailable", name, err)
+		}
+	}
 }

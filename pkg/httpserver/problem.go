@@ -71,8 +71,8 @@ const (
 func invalidFields(fields []fault.Field) []fault.Field {
 	fields = slices.Clone(fields)
 	if len(fields) > maxFields {
-		more := fmt.Sprintf("and %d more", len(fields)-maxFields)
-		fields = append(fields[:maxFields], fault.Field{Message: more})
+		more := fmt.Sprintf("and %d more", len(fields)-maxFields+1)
+		fields = append(fields[:maxFields-1], fault.Field{Message: more})
 	}
 	for i, f := range fields {
 		if len(f.Name) > maxFieldName {

@@ -73,6 +73,19 @@ func (c Config) endpoints() (map[string][]endpoint, error) {
 	return lists, errors.Join(errs...)
 }
 
+// CheckURLs reports what is wrong with a comma list of base URLs, such as those of
+// [Config.URLs]; an empty list is correct.
+func CheckURLs(list string) error {
+	for raw := range strings.SplitSeq(list, ",") {
+		if raw = strings.TrimSpace(raw); raw != "" {
+			if _, err := cleanURL(raw); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
 // endpoint is one address of a service and the path of its health check.
 type endpoint struct{ url, health string }
 

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"time"
 
@@ -12,6 +13,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/go-troika/troika/pkg/breaker"
+	"github.com/go-troika/troika/pkg/tracing"
 )
 
 // attempt sends the call once, to the instance at base, in a span and with a deadline for the attempt.
@@ -38,10 +40,15 @@ func (c *Client) roundTrip(ctx, caller context.Context, call *call, base string,
 	resp, err := c.deps.Transport.RoundTrip(req)
 	if err != nil {
 		e := c.fail(ctx, call, outcomeOfNoResponse(caller), timedOut(ctx, err))
-		e.undialed = dialFailed(err)
+		e.undelivered = dialFailed(err)
 		return e
 	}
 	defer resp.Body.Close()
+	if name := resp.Header.Get(tracing.HeaderServiceName); name != "" && name != c.target {
+		e := c.fail(ctx, call, breaker.Failure, fmt.Errorf("%w: %s", ErrWrongService, name))
+		e.undelivered = true
+		return e
+	}
 	body, err := readAll(resp, c.cfg.MaxBody)
 	return c.judge(ctx, caller, call, resp, body, err)
 }

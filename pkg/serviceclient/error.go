@@ -14,13 +14,16 @@ var (
 	ErrBusy = errors.New("too many calls in progress")
 	// ErrTooLarge is matched by the error of a call whose response was longer than Config.MaxBody.
 	ErrTooLarge = errors.New("response too large")
+	// ErrWrongService is matched by the error of a call whose response came from another service, which has taken the
+	// address over from an instance of the target.
+	ErrWrongService = errors.New("another service is at this address")
 	// ErrNotProblem is matched by the error of a call whose error response is not a problem+json, such as one of a proxy
 	// in between: its status says nothing about the requested resource.
 	ErrNotProblem = errors.New("response is not application/problem+json")
 )
 
 // Error is the error of a call without a usable response. Err, its cause, is one of breaker.ErrOpen,
-// registry.ErrNotAvailable, ErrBusy, ErrTooLarge, ErrNotProblem, context.DeadlineExceeded, context.Canceled or an error of
+// registry.ErrNotAvailable, ErrBusy, ErrTooLarge, ErrWrongService, ErrNotProblem, context.DeadlineExceeded, context.Canceled or an error of
 // the network.
 type Error struct {
 	Service string // the target
@@ -36,10 +39,10 @@ type Error struct {
 	RetryAfter time.Duration
 	Err        error // nil if there is nothing beyond the status
 
-	outcome  breaker.Outcome
-	refused  bool // by the service, for now: it works
-	undialed bool // no connection could be opened: the service has not seen the call
-	repeat   plan
+	outcome     breaker.Outcome
+	refused     bool // by the service, for now: it works
+	undelivered bool // the service has not seen the call: no connection could be opened, or another service has it
+	repeat      plan
 }
 
 // Error describes the call and what went wrong, in one line, without bodies, queries or tokens.

@@ -77,7 +77,7 @@ func (c *Client) countRetry(e *Error) {
 	}
 	reason := "transport"
 	switch {
-	case e.undialed:
+	case e.undelivered:
 		reason = "dial"
 	case e.Status != 0:
 		reason = "status"

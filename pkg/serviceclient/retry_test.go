@@ -240,6 +240,31 @@ func TestRefusedCallGoesToAnotherInstanceAtOnce(t *testing.T) {
 	})
 }
 
+// Another service has taken over the address of one instance. It refuses the token, and
+// the call, even one that must not be repeated, goes to an instance of the target.
+func TestWrongServiceAtAnAddress(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := &scripted{}
+		s.play = func(_ int, r *http.Request) (*http.Response, error) {
+			if r.URL.Host == "taken:1" {
+				return answer(401, "X-Service-Name", "mail-service", "Content-Type", "application/problem+json"), nil
+			}
+			return answer(200, "X-Service-Name", target), nil
+		}
+		b := setupOver(t, s, serviceclient.Config{}, "http://taken:1", "http://own:1")
+		for range 20 {
+			if _, err := serviceclient.Post[map[string]any](t.Context(), b.Client, "/", map[string]string{}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		lone := setupOver(t, s, serviceclient.Config{}, "http://taken:1")
+		if _, err := get(t, lone, "/"); !errors.Is(err, serviceclient.ErrWrongService) {
+			t.Errorf("got %v, want ErrWrongService", err)
+		}
+	})
+}
+
 func TestRefusalsNeverOpenTheBreaker(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

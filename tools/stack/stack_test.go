@@ -258,6 +258,12 @@ func TestDetachAndDown(t *testing.T) {
 	if r := drive(t, nil, "down", "--name", name); r.code != 0 || !strings.Contains(r.out, "nothing is up") {
 		t.Errorf("down twice: %+v", r)
 	}
+	for range 5 { // a stack of the same name has its own control socket
+		detach(t, name)
+		if r := drive(t, nil, "down", "--name", name); r.code != 0 || strings.Contains(r.out, "nothing is up") {
+			t.Fatalf("down: %+v", r)
+		}
+	}
 }
 
 // What a test run leaves in the background ends with the test run.

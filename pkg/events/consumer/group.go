@@ -168,20 +168,33 @@ func (c *Consumer) askStep(ctx context.Context, source string) time.Duration {
 	}
 	p.trouble.Succeeded(ctx, c.log)
 	first := p.parts.Swap(&parts) == nil
-	lag := int64(0)
 	for _, o := range asked {
-		part := find(parts, o.Part)
-		c.checkOffset(o, part)
-		if part != nil {
+		c.checkOffset(o, find(parts, o.Part))
+	}
+	c.measureLag(ctx, source, parts)
+	if first || c.lacksOffsets(source, parts) {
+		wake(c.beatNow)
+	}
+	return askTime
+}
+
+// measureLag sums the lag of this instance's parts. Parts without an owner, as all are
+// while the consumer is paused, count at the first instance.
+func (c *Consumer) measureLag(ctx context.Context, source string, parts []events.Part) {
+	g := c.group.Load()
+	if g == nil {
+		return
+	}
+	first := len(g.Live) > 0 && g.Live[0] == c.instance
+	lag := int64(0)
+	for _, o := range g.Offsets {
+		mine := o.Owner == c.instance || first && !slices.Contains(g.Live, o.Owner)
+		if part := find(parts, o.Part); o.Source == source && mine && part != nil {
 			lag += max(part.Head.Pos-o.Pos, 0)
 			c.warnOfRetention(ctx, o, *part)
 		}
 	}
 	c.metrics.lag.WithLabelValues(source).Set(float64(lag))
-	if first || c.lacksOffsets(source, parts) {
-		wake(c.beatNow)
-	}
-	return askTime
 }
 
 func (c *Consumer) lacksOffsets(source string, parts []events.Part) bool {

@@ -34,7 +34,7 @@ func newMetrics(reg prometheus.Registerer) *consumerMetrics {
 			Name: "event_parked_keys", Help: "Keys with parked events: waiting for an attempt or another release, or dead.",
 		}, []string{"state"}),
 		lag: prometheus.NewGaugeVec(prometheus.GaugeOpts{
-			Name: "event_consumer_lag", Help: "Events of a producer's log that this instance's parts have not reached.",
+			Name: "event_consumer_lag", Help: "Events of a producer's log that this instance's parts, or parts without an owner, have not reached.",
 		}, []string{"source"}),
 		owned:        prometheus.NewGauge(prometheus.GaugeOpts{Name: "event_consumer_parts", Help: "Parts that this instance reads."}),
 		pages:        counter("event_consumer_pages_total", "Pages read from producers' logs because a stream lacked them."),

@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5/pgtype"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/go-troika/troika/pkg/database"
 	"github.com/go-troika/troika/pkg/events"
 )
 
@@ -35,6 +36,9 @@ type place struct {
 // NewLog returns the outbox and log in the database of pool.
 func NewLog(pool *pgxpool.Pool) *Log { return &Log{pool: pool} }
 
+// wrap adds what was being done to an error of the pool.
+func wrap(doing string, err error) error { return fmt.Errorf("%s: %w", doing, database.Translate(err)) }
+
 // settings bound a transaction's waits, and make the planner use indexes: its statistics
 // of a queue are from when the table was last analyzed.
 const settings = `SELECT set_config('lock_timeout', '1s', true), set_config('statement_timeout', '5s', true),
@@ -51,14 +55,14 @@ WHERE relay = $1 OR relay_until < clock_timestamp() OR relay_until > clock_times
 	results := l.pool.SendBatch(ctx, batch)
 	defer results.Close()
 	if _, err := results.Exec(); err != nil {
-		return false, fmt.Errorf("lease relay: %w", err)
+		return false, wrap("lease relay", err)
 	}
 	tag, err := results.Exec()
 	if err == nil {
 		err = results.Close()
 	}
 	if err != nil {
-		return false, fmt.Errorf("lease relay: %w", err)
+		return false, wrap("lease relay", err)
 	}
 	return tag.RowsAffected() == 1, nil
 }
@@ -67,7 +71,7 @@ WHERE relay = $1 OR relay_until < clock_timestamp() OR relay_until > clock_times
 func (l *Log) Resign(ctx context.Context, me int64) error {
 	_, err := l.pool.Exec(ctx, `UPDATE event_source SET relay = 0, relay_until = '-infinity' WHERE relay = $1`, me)
 	if err != nil {
-		return fmt.Errorf("give up relay's lease: %w", err)
+		return wrap("give up relay's lease", err)
 	}
 	return nil
 }
@@ -123,7 +127,7 @@ func (l *Log) Move(ctx context.Context, sweep bool) (map[int64][]events.Record, 
 	defer results.Close()
 	for range 2 {
 		if _, err := results.Exec(); err != nil {
-			return nil, false, fmt.Errorf("lock event source: %w", err)
+			return nil, false, wrap("lock event source", err)
 		}
 	}
 	moved, full, err := l.moved(results)
@@ -131,7 +135,7 @@ func (l *Log) Move(ctx context.Context, sweep bool) (map[int64][]events.Record, 
 		err = results.Close() // the commit
 	}
 	if err != nil {
-		return nil, false, fmt.Errorf("move outbox: %w", err)
+		return nil, false, wrap("move outbox", err)
 	}
 	return moved, full, nil
 }
@@ -166,7 +170,7 @@ func (l *Log) moved(results pgx.BatchResults) (map[int64][]events.Record, bool, 
 }
 
 // errStandby is returned by a standby server: it may lack events that the primary has.
-var errStandby = errors.New("this server is a standby")
+var errStandby = database.ErrUnavailable.With(errors.New("this server is a standby"))
 
 // askLog looks each place up by its key. The place before the oldest event is
 // known by that event's prev_mark.
@@ -195,7 +199,7 @@ func (l *Log) Ask(ctx context.Context, questions []events.Question) ([]events.Pa
 	}
 	rows, err := l.pool.Query(ctx, askLog, parts, positions, marks)
 	if err != nil {
-		return nil, fmt.Errorf("ask event log: %w", err)
+		return nil, wrap("ask event log", err)
 	}
 	answer, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (a events.Part, err error) {
 		var pos, mark *int64
@@ -213,7 +217,7 @@ func (l *Log) Ask(ctx context.Context, questions []events.Question) ([]events.Pa
 		return a, err
 	})
 	if err != nil {
-		return nil, fmt.Errorf("ask event log: %w", err)
+		return nil, wrap("ask event log", err)
 	}
 	return answer, nil
 }
@@ -235,7 +239,7 @@ func (l *Log) Page(ctx context.Context, part, pos int64) (events.Page, error) {
 	page := events.Page{Records: []events.Record{}}
 	rows, err := l.pool.Query(ctx, readPage, part, pos, events.PageCount, events.PageBytes)
 	if err != nil {
-		return page, fmt.Errorf("read event log: %w", err)
+		return page, wrap("read event log", err)
 	}
 	var standby bool
 	var at, mark, prev *int64
@@ -256,7 +260,7 @@ func (l *Log) Page(ctx context.Context, part, pos int64) (events.Page, error) {
 		return nil
 	})
 	if err != nil {
-		return page, fmt.Errorf("read event log: %w", err)
+		return page, wrap("read event log", err)
 	}
 	return page, nil
 }
@@ -270,7 +274,7 @@ SELECT (SELECT count(*) FROM (SELECT 1 FROM event_outbox LIMIT 100000) o),
 	coalesce((SELECT extract(epoch FROM clock_timestamp() - created_at) FROM event_outbox ORDER BY id LIMIT 1), 0)`).
 		Scan(&n, &seconds)
 	if err != nil {
-		return 0, 0, fmt.Errorf("count outbox: %w", err)
+		return 0, 0, wrap("count outbox", err)
 	}
 	return n, time.Duration(max(seconds, 0) * float64(time.Second)), nil
 }
@@ -283,7 +287,7 @@ DELETE FROM event_log WHERE part = $1 AND pos < coalesce(
 	(SELECT min(pos) FROM oldest WHERE moved_at >= clock_timestamp() - $3 * interval '1 second'),
 	(SELECT max(pos) + 1 FROM oldest))`, part, n, age.Seconds())
 	if err != nil {
-		return 0, fmt.Errorf("trim event log: %w", err)
+		return 0, wrap("trim event log", err)
 	}
 	return tag.RowsAffected(), nil
 }
@@ -321,7 +325,7 @@ INSERT INTO event_parts (part, layout) SELECT base + n, layout FROM event_source
 		return err
 	})
 	if err != nil {
-		return 0, fmt.Errorf("change number of parts: %w", err)
+		return 0, wrap("change number of parts", err)
 	}
 	return layout, nil
 }
@@ -350,7 +354,7 @@ FROM event_parts WHERE part = $1`, part).Scan(&low, &high)
 		}
 	}
 	if err != nil {
-		return 0, fmt.Errorf("seek in event log: %w", err)
+		return 0, wrap("seek in event log", err)
 	}
 	return low, nil
 }

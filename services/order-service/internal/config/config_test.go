@@ -40,7 +40,7 @@ func TestBreaker(t *testing.T) {
 
 func TestEveryProblemIsReported(t *testing.T) {
 	t.Parallel()
-	environ := append([]string{"BREAKER_FAILURES=0", "BREAKER_COOLDOWN=1ms", "IDEMPOTENCY_RETENTION=1s", "PORT=http", "SERVICE_NAME=Order"}, needed[0])
+	environ := append([]string{"BREAKER_FAILURES=0", "BREAKER_COOLDOWN=1ms", "IDEMPOTENCY_RETENTION=1s", "PORT=http", "SERVICE_NAME=Order", "USER_SERVICE_URL=ftp://x"}, needed[0])
 	_, err := env.Load[config.Config](environ, config.Defaults...)
 	var problems *env.Error
 	if !errors.As(err, &problems) {
@@ -50,8 +50,8 @@ func TestEveryProblemIsReported(t *testing.T) {
 	for _, m := range problems.Problems {
 		variables = append(variables, m.Variable)
 	}
-	want := []string{"BREAKER_COOLDOWN", "BREAKER_FAILURES", "IDEMPOTENCY_RETENTION", "PORT", "SERVICE_NAME", "SERVICE_SECRET"}
-	if diff := cmp.Diff(want, variables); diff != "" || strings.Count(err.Error(), "\n") != 5 {
+	want := []string{"BREAKER_COOLDOWN", "BREAKER_FAILURES", "IDEMPOTENCY_RETENTION", "PORT", "SERVICE_NAME", "SERVICE_SECRET", "USER_SERVICE_URL"}
+	if diff := cmp.Diff(want, variables); diff != "" || strings.Count(err.Error(), "\n") != 6 {
 		t.Errorf("problems in %q (-want +got):\n%s", err, diff)
 	}
 }

@@ -228,9 +228,10 @@ func (s *Stack) Down(context.Context) error {
 			p.stop(10 * time.Second)
 		}
 	}
-	err := s.dir.Remove()
+	closed := s.closeServer() // before a successor can have its socket at the same path
+	removed := s.dir.Remove()
 	s.supervisor.CancelRun("rm", "-rf", s.dir.Path)
-	return errors.Join(err, s.supervisor.Close(), s.closeServer())
+	return errors.Join(closed, removed, s.supervisor.Close())
 }
 
 func (s *Stack) add(parts ...*part) {
