@@ -40,7 +40,7 @@ func TestEveryProblemIsDocumented(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	code := regexp.MustCompile(`(?:fault\.New\(fault\.\w+,\s*|Code\w+ = )"(\w+)"`)
+	code := regexp.MustCompile(`(?:fault\.New\(fault\.\w+,\s*|Code\w+\s+= )"(\w+)"`)
 	known := map[string]bool{"internal_error": true, "timeout": true}
 	shipped := sources(t, func(path string) bool { return !isTest(path) }, "contracts", "pkg", "services")
 	for _, match := range code.FindAllStringSubmatch(shipped, -1) {
