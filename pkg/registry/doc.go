@@ -1,6 +1,7 @@
 // Package registry finds a healthy instance of a service.
 //
-// A [Registry] returns the address of an instance for a call, from memory and at once. Where the addresses come from is chosen by [Config].Kind:
+// A [Registry] returns the address of an instance for a call, from memory and at once. [Config].Kind chooses where
+// the addresses come from:
 //
 //   - static: the comma list of <NAME>_SERVICE_URL;
 //   - dns: every A and AAAA record of the host in that URL is an instance (a headless Kubernetes Service);
@@ -10,10 +11,10 @@
 //
 // # Calls never wait for the registry
 //
-// [Registry.Run] refreshes in the background. An error or an empty answer leaves the last known instances in
+// [Registry.Run] refreshes in the background. An error or an empty list leaves the last known instances in
 // place: an outage of Redis or DNS stops no call. Deregistration is a command ([Registry.Withdraw] leaves a
 // tombstone, obeyed at once). Disappearance is only a hint: an instance that is no longer listed stays until a
-// health check fails, because a flushed Redis or a paused heartbeat says nothing about whether it serves.
+// health check fails, because it may serve after Redis was flushed or its heartbeat was late.
 //
 // With dns and redis the configured URL is a standby: used before the first answer, and whenever no found
 // instance is usable.
@@ -28,10 +29,10 @@
 //
 // # Health
 //
-// Each instance is asked at its health endpoint every 30 s (±10 %), all in parallel, 2 s each; one that is
+// The health endpoint of each instance is requested every 30 s (±10 %), all in parallel, 2 s each; one that is
 // unhealthy, ejected or no longer listed every second. Before its first check an instance is unknown: used only
-// while none is known to be healthy. The answer names its service, so that an address that now belongs to
-// another service is noticed and not called. An instance seen down and then up again starts afresh:
-// its ejection and its history are forgotten. While every instance is unhealthy GetService fails, but Pick goes on:
+// while none is known to be healthy. The response names its service, so that an address that now belongs to
+// another service is noticed and not called. An instance seen down and then up again starts afresh,
+// without its ejection and history. While every instance is unhealthy GetService fails, but Pick goes on:
 // a health check that errs must not stop calls that would succeed.
 package registry

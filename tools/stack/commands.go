@@ -29,13 +29,13 @@ func commands() []command {
 		{"status", "[--json]", "show every part: state, pid, port, memory, time to ready", (*app).status},
 		{"logs", "[-f] [NAME]", "show what the parts print", (*app).logs},
 		{"chaos", "kill|stop|pause|resume|start NAME",
-			"disturb a part: user-service, user-service-2, postgres, redis", (*app).chaos},
+			"inject a fault into a part: user-service, user-service-2, postgres, redis", (*app).chaos},
 		{"events", strings.Join(eventVerbs, "|") + " SERVICE [--id ID|--event NAME|--all] [--reason TEXT] " +
 			"[--service S] [--since TIME|--position N] [--partition N] [--unseen] [--count N] [--url URL]",
-			"look after the events that a service consumes, or (partitions) divides its own into", (*app).events},
+			"show, redrive, discard, replay or pause the events that a service consumes; set the number of its own partitions", (*app).events},
 		{"token", "--service CALLER --audience CALLEE", "print a service token", (*app).token},
 		{"infra", "[--detach]", "run Postgres and Redis alone, for go test by hand", (*app).infra},
-		{"doctor", "", "show what this machine has and which world would run", (*app).doctor},
+		{"doctor", "", "show what this machine has, and whether stack up would run containers or processes", (*app).doctor},
 	}
 }
 
