@@ -14,7 +14,8 @@ import (
 //go:embed page.css
 var css string
 
-// Page returns the document as one HTML page, without scripts or external resources. It fails if the document is not an OpenAPI 3 document in YAML.
+// Page returns the document as one HTML page, without scripts or external resources. It fails if the document is
+// not an OpenAPI 3 document in YAML.
 func Page(document []byte) ([]byte, error) {
 	api, err := parseOpenAPI(document)
 	if err != nil {

@@ -7,7 +7,8 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// In Redis a service is one hash, registry:{<service>}, with a field per instance: URL -> "<end> <state> <id> <health>".
+// In Redis a service is one hash, registry:{<service>}, with a field per instance:
+// URL -> "<end> <state> <id> <health>".
 //   - end is in milliseconds of Redis' own clock; after it an entry counts for nothing, whatever clocks its writer and
 //     readers have;
 //   - state is "up", or "gone" for the tombstone of a withdrawn instance;

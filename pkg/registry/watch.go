@@ -8,8 +8,8 @@ const WatchInterval = 500 * time.Millisecond
 // watch is a caller waiting for a service to come back.
 type watch struct{ onHealthy func() }
 
-// Watch has the instances of service name checked every WatchInterval until stop is called, and calls onHealthy, which must
-// neither block nor use the registry, for each that answers its check, and for each that is new. It needs Run.
+// Watch checks the instances of service name every WatchInterval until stop is called, and calls onHealthy, which
+// must neither block nor use the registry, for each that passes its check, and for each that is new. It needs Run.
 func (r *Registry) Watch(name string, onHealthy func()) (stop func()) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

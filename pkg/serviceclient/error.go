@@ -23,8 +23,8 @@ var (
 )
 
 // Error is the error of a call without a usable response. Err, its cause, is one of breaker.ErrOpen,
-// registry.ErrNotAvailable, ErrBusy, ErrTooLarge, ErrWrongService, ErrNotProblem, context.DeadlineExceeded, context.Canceled or an error of
-// the network.
+// registry.ErrNotAvailable, ErrBusy, ErrTooLarge, ErrWrongService, ErrNotProblem, context.DeadlineExceeded,
+// context.Canceled or an error of the network.
 type Error struct {
 	Service string // the target
 	Method  string

@@ -23,7 +23,9 @@ type plan struct {
 
 // plan decides whether to repeat the call after the failed attempt e.
 func (c *Client) plan(ctx context.Context, call *call, e *Error) plan {
-	if e.outcome != breaker.Failure && !e.refused || len(call.tried) > c.cfg.Retries || !call.repeatable && !e.undelivered {
+	failed := e.outcome == breaker.Failure || e.refused
+	mayRepeat := call.repeatable || e.undelivered
+	if !failed || !mayRepeat || len(call.tried) > c.cfg.Retries {
 		return plan{}
 	}
 	wait, ok := backoff(len(call.tried)), true

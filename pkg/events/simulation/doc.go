@@ -18,6 +18,6 @@
 // them.
 //
 // Not modelled: transactions of one database that overlap (they come one after the
-// other; package interleaving has them meet), discards, a standby that answers, handlers that overrun, forged entries with the
-// id of a real event.
+// other; package interleaving has them meet), discards, a standby that answers,
+// handlers that overrun, forged entries with the id of a real event.
 package simulation
