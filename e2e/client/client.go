@@ -93,7 +93,7 @@ func (c *Client) Send(ctx context.Context, service, method, url string, body any
 	return Response{resp.StatusCode, resp.Header, text, time.Since(start)}, err
 }
 
-// Parse decodes the body of a response, whatever its status.
+// Parse decodes the body of a response of any status.
 func Parse[T any](r Response) (T, error) {
 	var v T
 	if err := json.Unmarshal(r.Body, &v); err != nil {

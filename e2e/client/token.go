@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// Claims are those of a service token, in whatever types a test wants them.
+// Claims are those of a service token, in any types.
 type Claims map[string]any
 
 // Good returns claims that the audience accepts from the caller for an hour.

@@ -58,7 +58,7 @@ func (l *late) WriteHeader(status int) {
 }
 
 // Faulty is a proxy of an instance of user-service that registers as one. Its health is
-// that of the instance behind, whatever it does to calls: the health check does not help
+// that of the instance behind, also when calls fail: the health check does not help
 // the callers.
 type Faulty struct {
 	URL string

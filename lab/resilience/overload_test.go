@@ -68,7 +68,7 @@ func (b *bundle) placeOrRefused(ctx context.Context, at resilience.Part) error {
 	return nil
 }
 
-// healthAnswers returns nil whatever the verdict: the last minute includes other tests.
+// healthAnswers returns nil for every status: the last minute includes other tests.
 func (b *bundle) healthAnswers(ctx context.Context, at resilience.Part) error {
 	response, err := b.client.Send(ctx, at.Service, http.MethodGet, at.URL+"/health", nil)
 	if err == nil && !strings.Contains(string(response.Body), `"service":"order-service"`) {

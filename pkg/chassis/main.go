@@ -177,7 +177,7 @@ func (app App[C]) migrate(ctx context.Context, environ []string, out io.Writer) 
 	if err != nil {
 		return err
 	}
-	defer c.Close() // the migration has a pool of its own
+	defer c.Close() // the migration has a separate pool
 	ctx, cancel := context.WithTimeout(ctx, migrateTime)
 	defer cancel()
 	if err := c.migrate(ctx); err != nil {

@@ -20,25 +20,35 @@ import (
 	"github.com/go-troika/troika/pkg/testkit"
 )
 
+// slow delays each command of a client by this long.
 type slow time.Duration
 
 func (s slow) DialHook(next redis.DialHook) redis.DialHook { return next }
 
 func (s slow) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 	return func(ctx context.Context, cmd redis.Cmder) error {
-		time.Sleep(time.Duration(s))
+		if err := s.delay(ctx, 1); err != nil {
+			return err
+		}
 		return next(ctx, cmd)
 	}
 }
 
 func (s slow) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
 	return func(ctx context.Context, cmds []redis.Cmder) error {
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(time.Duration(len(cmds)) * time.Duration(s)):
-			return next(ctx, cmds)
+		if err := s.delay(ctx, len(cmds)); err != nil {
+			return err
 		}
+		return next(ctx, cmds)
+	}
+}
+
+func (s slow) delay(ctx context.Context, commands int) error {
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(time.Duration(commands) * time.Duration(s)):
+		return nil
 	}
 }
 

@@ -45,7 +45,7 @@ func (s *Server) Callers(names ...string) gin.HandlerFunc {
 	})
 }
 
-// CallersUnlimited is Callers for routes with a limit of their own: it leaves out
+// CallersUnlimited is Callers for routes with a separate limit: it leaves out
 // Config.InFlight.
 func (s *Server) CallersUnlimited(names ...string) gin.HandlerFunc {
 	return Handle(func(c *gin.Context) error { return s.authenticate(c, names) })

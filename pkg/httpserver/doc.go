@@ -1,7 +1,7 @@
 // Package httpserver serves a service's HTTP API and turns every error into one format.
 //
 // Handlers return an error; [Handle] adapts them to gin and one place turns
-// whatever they return into an RFC 9457 problem:
+// any error into an RFC 9457 problem:
 //
 //	s := httpserver.New(cfg, deps)
 //	s.Router().POST("/users", s.Callers("gateway"), httpserver.Handle(create))

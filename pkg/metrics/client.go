@@ -23,17 +23,30 @@ func (m *Metrics) Transition(target, from, to string) {
 // "HALF_OPEN", as state returns it at each scrape: half-open begins with time alone, without
 // a transition. A further watch of the same target replaces the first.
 func (m *Metrics) WatchBreaker(target string, state func() string) {
-	for _, each := range []string{"CLOSED", "OPEN", "HALF_OPEN"} {
-		gauge := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-			Name: "circuit_breaker_state", Help: "1 for the state that the circuit breaker is in, 0 for the others.",
-			ConstLabels: prometheus.Labels{"server_address": target, "state": each},
-		}, func() float64 {
-			if state() == each {
-				return 1
-			}
-			return 0
-		})
-		m.registry.Unregister(gauge)
-		m.registry.MustRegister(gauge)
+	c := breakerState{state: state, desc: prometheus.NewDesc("circuit_breaker_state",
+		"1 for the state that the circuit breaker is in, 0 for the others.",
+		[]string{"state"}, prometheus.Labels{"server_address": target})}
+	m.registry.Unregister(c)
+	m.registry.MustRegister(c)
+}
+
+// breakerState collects the states of one breaker, exactly one of which is 1.
+type breakerState struct {
+	state func() string
+	desc  *prometheus.Desc
+}
+
+// Describe implements [prometheus.Collector].
+func (b breakerState) Describe(ch chan<- *prometheus.Desc) { ch <- b.desc }
+
+// Collect implements [prometheus.Collector].
+func (b breakerState) Collect(ch chan<- prometheus.Metric) {
+	now := b.state()
+	for _, state := range []string{"CLOSED", "OPEN", "HALF_OPEN"} {
+		value := 0.0
+		if state == now {
+			value = 1
+		}
+		ch <- prometheus.MustNewConstMetric(b.desc, prometheus.GaugeValue, value, state)
 	}
 }

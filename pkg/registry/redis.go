@@ -9,8 +9,8 @@ import (
 
 // In Redis a service is one hash, registry:{<service>}, with a field per instance:
 // URL -> "<end> <state> <id> <health>".
-//   - end is in milliseconds of Redis' own clock; after it an entry counts for nothing, whatever clocks its writer and
-//     readers have;
+//   - end is in milliseconds by the clock of Redis; after it an entry counts for nothing, so that the clocks of
+//     writers and readers do not matter;
 //   - state is "up", or "gone" for the tombstone of a withdrawn instance;
 //   - id is of one announcement, so that a tombstone binds its own heartbeats, arriving late, but not a successor at
 //     the same URL.

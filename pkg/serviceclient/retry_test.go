@@ -14,7 +14,6 @@ import (
 
 	"github.com/go-troika/troika/pkg/breaker"
 	"github.com/go-troika/troika/pkg/serviceclient"
-	"github.com/go-troika/troika/pkg/testkit"
 )
 
 // steady is a breaker that these tests do not open.
@@ -263,121 +262,6 @@ func TestWrongServiceAtAnAddress(t *testing.T) {
 			t.Errorf("got %v, want ErrWrongService", err)
 		}
 	})
-}
-
-func TestRefusalsNeverOpenTheBreaker(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		s := &scripted{play: func(int, *http.Request) (*http.Response, error) { return refusal("1"), nil }}
-		b := setupOver(t, s, serviceclient.Config{Breaker: breaker.Config{Failures: 1}}, "http://a:1")
-		for range 20 {
-			if _, err := get(t, b, "/"); serviceclient.CodeOf(err) != "overloaded" {
-				t.Fatal(err)
-			}
-		}
-		if b.Breaker().State() != breaker.Closed {
-			t.Error("refusals opened the breaker")
-		}
-	})
-}
-
-// A call is one call, however many attempts it makes.
-func TestCallCountsOnce(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		s := &scripted{play: func(int, *http.Request) (*http.Response, error) { return nil, errors.New("away") }}
-		b := setupOver(t, s, serviceclient.Config{Breaker: breaker.Config{Failures: 2}}, "http://a:1")
-		_, _ = get(t, b, "/")
-		if state := b.Breaker().State(); state != breaker.Closed || len(s.times) != 3 {
-			t.Errorf("after one call of %d attempts the breaker is %s", len(s.times), state)
-		}
-		_, _ = get(t, b, "/")
-		if state := b.Breaker().State(); state != breaker.Open {
-			t.Errorf("after two calls the breaker is %s", state)
-		}
-	})
-}
-
-// What a proxy answers in the service's place is no word of the service.
-func TestProxysAnswerIsATransportFailure(t *testing.T) {
-	t.Parallel()
-	b := setup(t, serviceclient.Config{Breaker: breaker.Config{Failures: 2, Cooldown: time.Minute}},
-		serve(t, func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "no such backend", http.StatusNotFound) }))
-	for range 2 {
-		if _, err := get(t, b, "/users/1"); !errors.Is(err, serviceclient.ErrNotProblem) || serviceclient.CodeOf(err) != "" {
-			t.Errorf("got %v, want ErrNotProblem", err)
-		}
-	}
-	if b.Breaker().State() != breaker.Open {
-		t.Error("the breaker took a proxy's 404 for success")
-	}
-}
-
-// The callee is back: the next call gets through within two seconds, whatever is
-// left of the cooldown.
-func TestRecoveryFollowsTheHealthCheck(t *testing.T) {
-	t.Parallel()
-	var up atomic.Bool
-	b := setup(t, serviceclient.Config{Breaker: breaker.Config{Failures: 1, Cooldown: time.Hour}},
-		serve(t, func(w http.ResponseWriter, r *http.Request) {
-			if up.Load() {
-				reply(200, ann)(w, r)
-				return
-			}
-			reply(500, "")(w, r)
-		}))
-	testkit.Run(t, b.registry.Run)
-	if _, err := get(t, b, "/users/1"); err == nil || b.Breaker().State() != breaker.Open {
-		t.Fatal("not open")
-	}
-	up.Store(true)
-	testkit.Eventually(t, 10*time.Second, func() string {
-		if _, err := get(t, b, "/users/1"); err != nil {
-			return err.Error()
-		}
-		return ""
-	})
-}
-
-// A new instance is a new chance.
-func TestRecoveryFollowsANewInstance(t *testing.T) {
-	t.Parallel()
-	b := setup(t, serviceclient.Config{Breaker: breaker.Config{Failures: 1, Cooldown: time.Hour}}, dead(t))
-	if _, err := get(t, b, "/users/1"); err == nil || b.Breaker().State() != breaker.Open {
-		t.Fatal("not open")
-	}
-	if err := b.registry.Register(target, serve(t, reply(200, ann))); err != nil {
-		t.Fatal(err)
-	}
-	testkit.Eventually(t, 10*time.Second, func() string {
-		if _, err := get(t, b, "/users/1"); err != nil {
-			return err.Error()
-		}
-		return ""
-	})
-}
-
-// One that answers health checks and fails its calls is tried now and then.
-func TestHealthyButFailingServiceIsTriedNowAndThen(t *testing.T) {
-	t.Parallel()
-	var calls atomic.Int64
-	b := setup(t, serviceclient.Config{Retries: -1, Breaker: breaker.Config{Failures: 1, Cooldown: time.Hour}},
-		serve(t, func(w http.ResponseWriter, r *http.Request) {
-			if r.URL.Path == "/health" {
-				reply(200, "{}")(w, r)
-				return
-			}
-			calls.Add(1)
-			reply(500, "")(w, r)
-		}))
-	testkit.Run(t, b.registry.Run)
-	for began := time.Now(); time.Since(began) < 4*time.Second; {
-		_, _ = get(t, b, "/users/1")
-		<-time.After(10 * time.Millisecond)
-	}
-	if n := calls.Load(); n < 2 || n > 5 { // after 0.5, 1 and 2 s
-		t.Errorf("%d calls in 4 s", n)
-	}
 }
 
 func TestNoRetryPastTheDeadline(t *testing.T) {

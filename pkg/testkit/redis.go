@@ -42,8 +42,8 @@ func Redis(t testing.TB) *redis.Client {
 	return client
 }
 
-// Environ returns the environment in which a service uses the tests' Postgres and a Redis
-// database of its own.
+// Environ returns the environment in which a service uses the tests' Postgres and a separate
+// Redis database.
 func Environ(t testing.TB) []string {
 	t.Helper()
 	cfg := Config(t)

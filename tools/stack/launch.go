@@ -82,7 +82,7 @@ func (a *app) alreadyUp() error {
 // detached reports whether this is the process that up --detach leaves behind.
 func (a *app) detached() bool { return a.Environ.Get(detachedMark) != "" }
 
-// detach runs this command line again as a process of its own session, copies what that
+// detach runs this command line again in a new session, copies what that
 // prints until the stack is ready, and leaves it running.
 func (a *app) detach(ctx context.Context) (stack.Handle, error) {
 	self, err := os.Executable()

@@ -44,7 +44,7 @@ func (a *app) test(ctx context.Context, args []string) error {
 	return errors.Join(a.testOn(ctx, l, flags, suites), l.Down(ctx))
 }
 
-// suites returns the packages to test, after flags of their own. Those that start whole
+// suites returns the packages to test, after their flags. Those that start whole
 // stacks come last, one at a time, so that nothing competes with what they time.
 func (a *app) suites(patterns []string) ([]string, error) {
 	if len(patterns) > 0 {

@@ -75,7 +75,7 @@ func (p *processes) Resume(ctx context.Context, part string) error {
 	return p.Do(ctx, driver.Resume, part)
 }
 
-// Wipe removes what Redis has stored, which is all in one folder of its own.
+// Wipe removes what Redis has stored, which is all in one folder.
 func (p *processes) Wipe(ctx context.Context, part string) error {
 	if part != environment.Redis {
 		return fmt.Errorf("wipe %s: only %s can lose its data", part, environment.Redis)

@@ -42,7 +42,7 @@ const bare = 0
 // ways are:
 //
 //   - bare: a tuned net/http client as any careful caller writes it. It has our transport and a timeout of
-//     5 s, reads the whole response up to 1 MiB, and decodes it. It sends no header of its own, knows one address, and
+//     5 s, reads the whole response up to 1 MiB, and decodes it. It adds no header, knows one address, and
 //     promises nothing.
 //   - minimal: bare without the timeout and the limit
 //   - byhand: bare with the headers of untraced, set by hand

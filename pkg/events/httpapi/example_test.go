@@ -16,7 +16,7 @@ func ExampleServeLog() {
 	// Output:
 }
 
-// A consumer reads the logs of its producers, each with a client of its own.
+// A consumer reads the logs of its producers, with one client for each.
 func ExampleReader() {
 	_ = func(clients map[string]*serviceclient.Client) events.Source {
 		return httpapi.Reader{Client: func(producer string) *serviceclient.Client { return clients[producer] }}

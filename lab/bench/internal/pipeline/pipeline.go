@@ -19,7 +19,7 @@ import (
 // Handler is called concurrently.
 type Handler func(Event)
 
-// Pipeline is one way from transaction to handler, with databases and streams of its own.
+// Pipeline is one way from transaction to handler, with separate databases and streams.
 type Pipeline interface {
 	// Write commits a transaction with a business row and the event. It is safe for
 	// concurrent use.

@@ -76,7 +76,7 @@ func build(ctx context.Context, dir string) error {
 	return nil
 }
 
-// prepare creates the databases of one side, in an environment of its own.
+// prepare creates the databases of one side, in a separate environment.
 func (c *Cluster) prepare(ctx context.Context, env string, names []string) (side, error) {
 	s := side{}
 	for _, name := range names {

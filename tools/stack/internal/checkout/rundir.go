@@ -96,7 +96,7 @@ func (d *RunDir) empty() error {
 	for _, e := range entries {
 		err = errors.Join(err, os.RemoveAll(filepath.Join(d.Path, e.Name())))
 	}
-	// 711 whatever the umask: Postgres' user passes through.
+	// 711 independent of the umask: Postgres' user passes through.
 	return errors.Join(err, os.Chmod(d.Path, 0o711), os.Mkdir(filepath.Join(d.Path, "logs"), 0o700))
 }
 

@@ -3,7 +3,7 @@
 //
 // Two mechanisms see to that. On Linux the kernel signals a program when the
 // thread that started it dies (PR_SET_PDEATHSIG). Everywhere a reaper, a child
-// in a session of its own, reads a pipe from the starter; when the pipe ends it
+// in a separate session, reads a pipe from the starter; when the pipe ends it
 // kills what is left and runs the commands it was sent.
 package process
 
@@ -100,7 +100,7 @@ func (s *Supervisor) Close() error {
 	return errors.Join(s.pipe.Close(), s.reaper.Wait())
 }
 
-// Start starts a program as the leader of a process group of its own, so that
+// Start starts a program as the leader of a new process group, so that
 // a Ctrl-C on the terminal reaches only the starter. The program gets the signal death
 // when this process dies.
 func (s *Supervisor) Start(cmd *exec.Cmd, death syscall.Signal) (*Process, error) {
