@@ -29,7 +29,8 @@ type Service struct {
 func Start[C chassis.Configuration](t testing.TB, app chassis.App[C], file string, variables ...string) *Service {
 	t.Helper()
 	appEnv := "t" + strings.ToLower(rand.Text()[:19]) // the environment is part of the database's name
-	environ := append(testkit.Environ(t), "APP_ENV="+appEnv, "PORT=0", "ADMIN_PORT=0", "SERVICE_SECRET="+secret)
+	// The first connection to a new database may take seconds while other tests keep Postgres busy.
+	environ := append(testkit.Environ(t), "APP_ENV="+appEnv, "PORT=0", "ADMIN_PORT=0", "SERVICE_SECRET="+secret, "DB_POOL_ACQUIRE=5s")
 	ch, err := app.Open(t.Context(), append(environ, variables...), t.Output())
 	if err != nil {
 		t.Fatal(err)
