@@ -180,7 +180,7 @@ func (l *lab) noRedis() {
 	l.redis.follow.kill()
 	l.under(steady, func() {
 		begin := l.count()
-		testkit.Eventually(l.t, patience, func() string {
+		testkit.Eventually(l.t, 5*patience, func() string { // 50 s at the rate of steady
 			if n := l.count() - begin; n < 10_000 {
 				return fmt.Sprintf("%d events", n)
 			}
