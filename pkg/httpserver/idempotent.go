@@ -21,7 +21,8 @@ var errIdempotencyKey = fault.New(fault.Malformed, "invalid_idempotency_key", "I
 // Idempotent puts the optional Idempotency-Key into the request's context for package
 // idempotency, and sets Idempotent-Replayed on the repeated response of an earlier request.
 // It runs after [Server.Callers]. A key that is not one line of 1 to 255 printable ASCII
-// characters is a 400. Quotes are part of the key.
+// characters is a 400. Quotes are part of the key. Keys belong to the calling service and
+// the route.
 func Idempotent() gin.HandlerFunc {
 	return Handle(func(c *gin.Context) error {
 		lines := c.Request.Header.Values(idempotencyHeader)
@@ -32,8 +33,11 @@ func Idempotent() gin.HandlerFunc {
 			return errIdempotencyKey
 		}
 		ctx := c.Request.Context()
-		key := idempotency.Key{Caller: serviceauth.Caller(ctx), Value: lines[0]}
-		key.OnReplay = func() { c.Header("Idempotent-Replayed", "true") }
+		key := idempotency.Key{
+			Scope:    idempotency.Scope{Caller: serviceauth.Caller(ctx), Route: c.Request.Method + " " + c.FullPath()},
+			Value:    lines[0],
+			OnReplay: func() { c.Header("Idempotent-Replayed", "true") },
+		}
 		c.Request = c.Request.WithContext(idempotency.WithKey(ctx, key))
 		return nil
 	})

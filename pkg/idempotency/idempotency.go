@@ -1,6 +1,7 @@
 // Package idempotency makes a repeated request safe: the same caller with the same
-// Idempotency-Key and the same request gets what the first request made, also if its
-// answer was lost or its outcome is unknown (draft-ietf-httpapi-idempotency-key-header).
+// Idempotency-Key and the same request to the same route gets what the first request made,
+// also if its answer was lost or its outcome is unknown
+// (draft-ietf-httpapi-idempotency-key-header).
 //
 // A service creates a resource through [Once], which stores the key in the transaction
 // of the resource, so that both exist or neither:
@@ -24,7 +25,6 @@ import (
 
 	"github.com/google/uuid"
 	"gorm.io/gorm"
-	"gorm.io/gorm/clause"
 
 	"github.com/go-troika/troika/pkg/database"
 	"github.com/go-troika/troika/pkg/fault"
@@ -47,11 +47,20 @@ func Schema() database.Schema {
 
 // Key identifies a request and its repetitions.
 type Key struct {
-	Caller string // the service that called; callers do not share keys
-	Value  string // the request's Idempotency-Key
+	Scope Scope
+	Value string // the request's Idempotency-Key
 	// OnReplay is called when the key was used before; nil for nothing.
 	OnReplay func()
 }
+
+// Scope is who uses a key and for what. Equal keys in different scopes are different keys.
+type Scope struct {
+	Caller string // the service that called
+	Route  string // method and path template, as in "POST /orders"
+}
+
+// String returns the scope as it is stored.
+func (s Scope) String() string { return s.Caller + " " + s.Route }
 
 type contextKey struct{}
 
@@ -116,8 +125,12 @@ func hash(request string) []byte {
 
 // claim stores key for id, or returns the id that it was stored for before.
 func claim(tx *gorm.DB, key Key, hash []byte, id uuid.UUID) (uuid.UUID, error) {
-	result := tx.Clauses(clause.OnConflict{DoNothing: true}).Create(&row{
-		Caller: key.Caller, Key: key.Value, RequestHash: hash, ResourceID: id,
+	result := tx.Exec(`
+INSERT INTO idempotency_keys (caller, key, request_hash, resource_id)
+SELECT @scope, @key, CAST(@hash AS bytea), CAST(@id AS uuid)
+WHERE NOT EXISTS (SELECT FROM idempotency_keys WHERE caller = @caller AND key = @key)
+ON CONFLICT DO NOTHING`, map[string]any{
+		"scope": key.Scope.String(), "caller": key.Scope.Caller, "key": key.Value, "hash": hash, "id": id,
 	})
 	switch {
 	case result.Error != nil:
@@ -128,9 +141,10 @@ func claim(tx *gorm.DB, key Key, hash []byte, id uuid.UUID) (uuid.UUID, error) {
 	return find(tx, key, hash)
 }
 
+// find also finds a key that was stored before keys had a route, under the caller alone.
 func find(tx *gorm.DB, key Key, hash []byte) (uuid.UUID, error) {
 	var kept row
-	err := tx.Take(&kept, "caller = ? AND key = ?", key.Caller, key.Value).Error
+	err := tx.Take(&kept, "caller IN ? AND key = ?", []string{key.Scope.String(), key.Scope.Caller}, key.Value).Error
 	switch {
 	case errors.Is(err, gorm.ErrRecordNotFound):
 		return uuid.Nil, nil
@@ -142,10 +156,8 @@ func find(tx *gorm.DB, key Key, hash []byte) (uuid.UUID, error) {
 	return kept.ResourceID, nil
 }
 
-// row is a row of idempotency_keys; created_at is the database's now().
+// row is a row of idempotency_keys, found by its scope (in the column caller) and its key.
 type row struct {
-	Caller      string
-	Key         string
 	RequestHash []byte
 	ResourceID  uuid.UUID
 }

@@ -37,9 +37,13 @@ func newThings(t *testing.T) *things {
 
 // create makes a thing in a request of caller with a key, "" for none.
 func (s *things) create(caller, key, request string, failure error) (uuid.UUID, error) {
+	return s.createBy(idempotency.Scope{Caller: caller, Route: "POST /things"}, key, request, failure)
+}
+
+func (s *things) createBy(scope idempotency.Scope, key, request string, failure error) (uuid.UUID, error) {
 	ctx := s.t.Context()
 	if key != "" {
-		ctx = idempotency.WithKey(ctx, idempotency.Key{Caller: caller, Value: key, OnReplay: func() {
+		ctx = idempotency.WithKey(ctx, idempotency.Key{Scope: scope, Value: key, OnReplay: func() {
 			s.mu.Lock()
 			defer s.mu.Unlock()
 			s.replayed++
@@ -120,6 +124,36 @@ func TestCallersDoNotShareKeysAndNoKeyIsNew(t *testing.T) {
 	s.wantCount(4)
 }
 
+// A client that counts its keys up uses the same one for two routes.
+func TestRoutesDoNotShareKeys(t *testing.T) {
+	s := newThings(t)
+	for _, route := range []string{"POST /things", "POST /things/:id/parts"} {
+		scope := idempotency.Scope{Caller: "gateway", Route: route}
+		for range 2 {
+			if _, err := s.createBy(scope, "k", route, nil); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	s.wantCount(2)
+}
+
+// A key that was stored before keys had a route holds for its whole retention.
+func TestKeyWithoutRouteIsFound(t *testing.T) {
+	s := newThings(t)
+	made, err := s.create("gateway", "k", "a", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.db.Gorm.Exec(`UPDATE idempotency_keys SET caller = 'gateway'`).Error; err != nil {
+		t.Fatal(err)
+	}
+	if again, err := s.create("gateway", "k", "a", nil); err != nil || again != made {
+		t.Errorf("got %v, %v; want %v", again, err, made)
+	}
+	s.wantCount(1)
+}
+
 // A key is stored with the resource or not at all.
 func TestFailedCreateLeavesNoKey(t *testing.T) {
 	s := newThings(t)
@@ -135,7 +169,9 @@ func TestFailedCreateLeavesNoKey(t *testing.T) {
 
 func TestFind(t *testing.T) {
 	s := newThings(t)
-	ctx := idempotency.WithKey(t.Context(), idempotency.Key{Caller: "gateway", Value: "k"})
+	ctx := idempotency.WithKey(t.Context(), idempotency.Key{
+		Scope: idempotency.Scope{Caller: "gateway", Route: "POST /things"}, Value: "k",
+	})
 	if id, err := idempotency.Find(ctx, s.db.Gorm, "a"); err != nil || id != uuid.Nil {
 		t.Errorf("before: %v, %v", id, err)
 	}
