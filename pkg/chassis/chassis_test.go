@@ -160,19 +160,9 @@ func TestOpenedAndClosedWithoutRun(t *testing.T) {
 // body returns the body of a GET with a token.
 func (i *instance) body(path, token string) string {
 	i.t.Helper()
-	req, err := http.NewRequestWithContext(i.t.Context(), http.MethodGet, i.url+path, nil)
-	if err != nil {
-		i.t.Fatal(err)
+	_, body := i.send(http.MethodGet, path, token, "")
+	if !json.Valid([]byte(body)) {
+		i.t.Fatal(path, body)
 	}
-	req.Header.Set(serviceauth.Header, token)
-	resp, err := client.Do(req)
-	if err != nil {
-		i.t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	body, err := io.ReadAll(resp.Body)
-	if err != nil || !json.Valid(body) {
-		i.t.Fatalf("%s: %v", body, err)
-	}
-	return string(body)
+	return body
 }

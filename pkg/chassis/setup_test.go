@@ -21,6 +21,7 @@ import (
 	"github.com/go-troika/troika/pkg/httpserver"
 	"github.com/go-troika/troika/pkg/serviceauth"
 	"github.com/go-troika/troika/pkg/testkit"
+	"github.com/go-troika/troika/pkg/testkit/apitest"
 )
 
 const serviceName = "echo-service"
@@ -65,6 +66,7 @@ type instance struct {
 	*chassis.Chassis
 	t    *testing.T
 	url  string
+	api  *apitest.API // describes what url serves, if it is not nil
 	stop func()
 }
 

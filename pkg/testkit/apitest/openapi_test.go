@@ -45,18 +45,24 @@ func TestRoutes(t *testing.T) {
 func TestCall(t *testing.T) {
 	t.Parallel()
 	api := apitest.OpenAPI(t, "testdata/openapi.yaml")
+	const id = "0199aa3e-7c00-7000-8000-000000000001"
 	for name, tc := range map[string]struct {
 		url    string
 		status int
 		body   string
 		want   string
 	}{
-		"described":      {"/things/1?big=true", 200, `{"name":"a"}`, ""},
-		"missing field":  {"/things/1", 200, `{}`, "answered, but not described"},
-		"field too many": {"/things/1", 200, `{"name":"a","size":1}`, "answered, but not described"},
-		"another status": {"/things/1", 201, `{"name":"a"}`, "answered, but not described"},
-		"another path":   {"/thing", 200, `{"name":"a"}`, "GET /thing: "},
-		"bad query":      {"/things/1?big=maybe", 200, `{"name":"a"}`, "accepted, but not described"},
+		"described":        {"/things/" + id + "?big=true", 200, `{"name":"a"}`, ""},
+		"missing field":    {"/things/" + id, 200, `{}`, "answered, but not described"},
+		"field too many":   {"/things/" + id, 200, `{"name":"a","size":1}`, "answered, but not described"},
+		"another status":   {"/things/" + id, 201, `{"name":"a"}`, "answered, but not described"},
+		"another path":     {"/thing", 200, `{"name":"a"}`, "GET /thing: "},
+		"bad query":        {"/things/" + id + "?big=maybe", 200, `{"name":"a"}`, "accepted, but not described"},
+		"bad id":           {"/things/1", 200, `{"name":"a"}`, "accepted, but not described"},
+		"refused":          {"/things/" + id + "?big=maybe", 400, `{"code":"invalid_query"}`, ""},
+		"refused, bare":    {"/things/" + id + "?big=maybe", 400, `{}`, "answered, but not described"},
+		"not served":       {"/thing", 404, `{"code":"not_found"}`, ""},
+		"not served, bare": {"/thing", 404, `{}`, "GET /thing: "},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

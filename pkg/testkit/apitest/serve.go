@@ -4,8 +4,12 @@ import (
 	"crypto/rand"
 	"encoding/json"
 	"net/http"
+	"os"
+	"slices"
 	"strings"
 	"testing"
+
+	"github.com/gin-gonic/gin"
 
 	"github.com/go-troika/troika/pkg/chassis"
 	"github.com/go-troika/troika/pkg/database"
@@ -28,6 +32,11 @@ type Service struct {
 // to the environment.
 func Start[C chassis.Configuration](t testing.TB, app chassis.App[C], file string, variables ...string) *Service {
 	t.Helper()
+	document, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	app.OpenAPI = document
 	appEnv := "t" + strings.ToLower(rand.Text()[:19]) // the environment is part of the database's name
 	// The first connection to a new database may take seconds while other tests keep Postgres busy.
 	environ := append(testkit.Environ(t), "APP_ENV="+appEnv, "PORT=0", "ADMIN_PORT=0", "SERVICE_SECRET="+secret, "DB_POOL_ACQUIRE=5s")
@@ -57,11 +66,25 @@ func Keys(t testing.TB) serviceauth.Keys {
 	return keys
 }
 
-// Documented fails t unless the OpenAPI document describes exactly the service's own
-// routes.
+// Documented fails t unless the OpenAPI document describes exactly the service's routes,
+// and the responses of those that every service has.
 func (s *Service) Documented(t testing.TB) {
 	t.Helper()
 	s.api.Routes(t, s.HTTP.Routes())
+	for _, path := range []string{"/health", "/livez", "/readyz", "/openapi.yaml", "/docs", "/no/such/route"} {
+		s.Call(t, "", http.MethodGet, path, "")
+	}
+	if !slices.ContainsFunc(s.HTTP.Routes(), func(r gin.RouteInfo) bool { return r.Path == "/events/log" }) {
+		return
+	}
+	asked := s.Call(t, "a-service", http.MethodPost, "/events/log/ask", `{"questions":[]}`)
+	s.Call(t, "", http.MethodPost, "/events/log/ask", `{"questions":[]}`)
+	s.Call(t, "a-service", http.MethodPost, "/events/log/ask", `{"questions":[{"part":"1","places":[]}],"x":1}`)
+	parts := Decode[struct{ Parts []struct{ Part string } }](t, asked, http.StatusOK).Parts
+	for _, part := range []string{"1", parts[0].Part, "x"} {
+		s.Call(t, "a-service", http.MethodGet, "/events/log?after=0&part="+part, "")
+		s.Call(t, "a-service", http.MethodGet, "/events/log/position?since=2026-01-02T03:04:05Z&part="+part, "")
+	}
 }
 
 // Call sends a request of caller, "" for one without a token, with a JSON body, "" for
