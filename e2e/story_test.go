@@ -66,6 +66,66 @@ func TestUpdateAndDeletionReachTheProfile(t *testing.T) {
 	})
 }
 
+// The saga of a deletion: user-service deletes the user, order-service cancels what is
+// pending, and each cancellation is published in turn.
+func TestDeletionCancelsPendingOrders(t *testing.T) {
+	shared(t, func(b *bundle) {
+		user, other := b.register(), b.register()
+		pending := []client.Order{b.place(user.ID), b.place(user.ID)}
+		completed, others := b.complete(b.place(user.ID).ID), b.place(other.ID)
+		b.awaitProfile(user.ID, soon, counted(1))
+
+		if a := b.do(environment.User, http.MethodDelete, "/users/"+user.ID, nil); a.Status != http.StatusNoContent {
+			b.Fatalf("delete: status %d: %s", a.Status, a.Body)
+		}
+		for _, order := range pending {
+			eventually(b, soon, func() error { return b.statusIs(order.ID, "cancelled") })
+			eventually(b, soon, func() error { return b.published(environment.Order, "order.cancelled", order.ID) })
+		}
+		b.must(b.statusIs(completed.ID, "completed"))
+		b.must(b.statusIs(others.ID, "pending"))
+		if a := b.do(environment.Order, http.MethodPost, "/orders", newOrder(user.ID)); a.Status != http.StatusUnprocessableEntity {
+			b.Errorf("order of a deleted user: status %d: %s", a.Status, a.Body)
+		}
+	})
+}
+
+// statusIs returns an error unless the order has the status.
+func (b *bundle) statusIs(orderID, status string) error {
+	b.Helper()
+	order := decode[client.Order](b, b.do(environment.Order, http.MethodGet, "/orders/"+orderID, nil), http.StatusOK)
+	if order.Status != status {
+		return fmt.Errorf("order is %s, want %s", order.Status, status)
+	}
+	return nil
+}
+
+// published returns an error unless the service's event log has exactly one event of that
+// name and key.
+func (b *bundle) published(service, event, key string) error {
+	b.Helper()
+	type part struct{ Part string }
+	type record struct{ Pos, Key, Envelope string }
+	found := 0
+	r := b.do(service, http.MethodPost, "/events/log/ask", map[string]any{"questions": []any{}})
+	for _, p := range decode[struct{ Parts []part }](b, r, http.StatusOK).Parts {
+		for after := "0"; after != ""; {
+			r := b.do(service, http.MethodGet, "/events/log?part="+p.Part+"&after="+after, nil)
+			after = ""
+			for _, e := range decode[struct{ Records []record }](b, r, http.StatusOK).Records {
+				after = e.Pos
+				if e.Key == key && strings.Contains(e.Envelope, `"event":"`+event+`"`) {
+					found++
+				}
+			}
+		}
+	}
+	if found != 1 {
+		return fmt.Errorf("%d events %s of %s, want 1", found, event, key)
+	}
+	return nil
+}
+
 func TestTraceTravels(t *testing.T) {
 	shared(t, func(b *bundle) {
 		const span = "00f067aa0ba902b7"

@@ -16,10 +16,12 @@ import (
 	"github.com/go-troika/troika/contracts"
 	"github.com/go-troika/troika/pkg/chassis"
 	"github.com/go-troika/troika/pkg/serviceauth"
+	"github.com/go-troika/troika/pkg/serviceclient"
 	"github.com/go-troika/troika/pkg/testkit/apitest"
 	"github.com/go-troika/troika/services/order-service/internal/config"
 	"github.com/go-troika/troika/services/order-service/internal/models"
 	"github.com/go-troika/troika/services/order-service/internal/routes"
+	"github.com/go-troika/troika/services/order-service/internal/services"
 )
 
 const cooldown = 300 * time.Millisecond
@@ -40,7 +42,8 @@ type item struct {
 
 type bundle struct {
 	*apitest.Service
-	users *userService
+	users  *userService
+	orders *services.Orders // as the consumer calls them
 }
 
 // setup starts the service with a fake user-service that has one user.
@@ -49,7 +52,8 @@ func setup(t *testing.T) bundle {
 	t.Parallel()
 	users := startUserService(t)
 	app := chassis.App[config.Config]{Defaults: config.Defaults, Schema: models.Schema, Wire: routes.Wire}
-	return bundle{apitest.Start(t, app, "../../openapi.yaml", "USER_SERVICE_URL="+users.url, "BREAKER_COOLDOWN="+cooldown.String()), users}
+	s := apitest.Start(t, app, "../../openapi.yaml", "USER_SERVICE_URL="+users.url, "BREAKER_COOLDOWN="+cooldown.String())
+	return bundle{s, users, services.NewOrders(s.DB, s.Client(contracts.UserService, serviceclient.Config{}))}
 }
 
 // place places an order for the user of the fake user-service.

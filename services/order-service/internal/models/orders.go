@@ -92,6 +92,23 @@ func UpdateStatus(tx *gorm.DB, o *Order) error {
 	return tx.Select("Status", "UpdatedAt").Updates(o).Error
 }
 
+// CountPending returns the number of a user's pending orders.
+func CountPending(tx *gorm.DB, userID uuid.UUID) (n int64, err error) {
+	err = tx.Model(&Order{}).Where("user_id = ? AND status = ?", userID, Pending).Count(&n).Error
+	return n, err
+}
+
+// CancelPending cancels at most limit of a user's pending orders, by id, and returns them
+// without their items. It waits for transactions that are changing one of them.
+func CancelPending(tx *gorm.DB, userID uuid.UUID, at time.Time, limit int) ([]Order, error) {
+	var orders []Order
+	err := tx.Raw(`
+		UPDATE orders SET status = ?, updated_at = ? WHERE status = ? AND id IN (
+			SELECT id FROM orders WHERE user_id = ? AND status = ? ORDER BY id LIMIT ? FOR UPDATE)
+		RETURNING *`, Cancelled, at, Pending, userID, Pending, limit).Scan(&orders).Error
+	return orders, err
+}
+
 func withItems(tx *gorm.DB) *gorm.DB {
 	return tx.Preload("Items", func(tx *gorm.DB) *gorm.DB { return tx.Order("line") })
 }

@@ -1,9 +1,10 @@
-// Package routes lists the HTTP routes of order-service.
+// Package routes lists the HTTP routes and event subscriptions of order-service.
 package routes
 
 import (
 	"github.com/go-troika/troika/contracts"
 	"github.com/go-troika/troika/pkg/chassis"
+	"github.com/go-troika/troika/pkg/events"
 	"github.com/go-troika/troika/pkg/httpserver"
 	"github.com/go-troika/troika/pkg/serviceclient"
 	"github.com/go-troika/troika/services/order-service/internal/config"
@@ -15,7 +16,8 @@ import (
 // Wire builds the service on ch. Each route lists its allowed callers.
 func Wire(ch *chassis.Chassis, cfg config.Config) error {
 	users := ch.Client(contracts.UserService, serviceclient.Config{Breaker: cfg.Breaker})
-	orders := controllers.NewOrders(services.NewOrders(ch.DB, users))
+	service := services.NewOrders(ch.DB, users)
+	orders := controllers.NewOrders(service)
 
 	r, callers := ch.HTTP.Router(), ch.HTTP.Callers
 	r.POST("/orders", callers(contracts.Gateway), httpserver.Idempotent(), httpserver.Handle(orders.Create))
@@ -25,5 +27,13 @@ func Wire(ch *chassis.Chassis, cfg config.Config) error {
 	r.POST("/orders/:id/cancel", callers(contracts.Gateway), httpserver.Handle(orders.Cancel))
 
 	ch.Relay()
+	ch.Consume(Events(service))
 	return nil
+}
+
+// Events returns the subscriptions of the service.
+func Events(orders *services.Orders) *events.Subscriptions {
+	s := events.NewSubscriptions()
+	events.On(s, contracts.UserDeleted, orders.OnUserDeleted, events.Supersedes())
+	return s
 }

@@ -77,6 +77,9 @@ func (s *Orders) placeNew(ctx context.Context, request string, order *models.Ord
 		return uuid.Nil, err
 	}
 	return idempotency.Once(ctx, s.db, request, order.ID, func(tx *gorm.DB) error {
+		if err := refuseDeleted(tx, order.UserID); err != nil {
+			return err
+		}
 		if err := models.InsertOrder(tx, order); err != nil {
 			return err
 		}
