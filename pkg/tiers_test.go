@@ -22,7 +22,7 @@ func TestTiers(t *testing.T) {
 			[]string{"testkit", "testkit/archtest", "chassis"},
 			[]string{"testkit/apitest"},
 		),
-		archtest.Only(archtest.Import("github.com/gin-gonic/gin"), "httpserver", "events/httpapi", "testkit/apitest"),
+		archtest.Only(archtest.Import("github.com/gin-gonic/gin"), "httpserver", "events/httpapi"),
 		archtest.Only(archtest.Tag("gorm")),
 		archtest.Only(archtest.Tag("env"), "env", "tracing", "logging", "database", "serviceauth", "registry", "events", "idempotency", "httpserver", "breaker", "chassis", "testkit"),
 		archtest.Only(archtest.Use("os.Getenv"), "testkit"),

@@ -14,6 +14,7 @@ import (
 	"github.com/go-troika/troika/pkg/database"
 	"github.com/go-troika/troika/pkg/env"
 	"github.com/go-troika/troika/pkg/events"
+	"github.com/go-troika/troika/pkg/httpserver"
 	"github.com/go-troika/troika/pkg/serviceauth"
 	"github.com/go-troika/troika/pkg/testkit"
 )
@@ -113,7 +114,7 @@ func TestStopFinishesWhatIsInHand(t *testing.T) {
 	s.migrate()
 	entered, leave := make(chan struct{}), make(chan struct{})
 	i := start(t, s.environ, func(ch *chassis.Chassis) {
-		ch.HTTP.Router().GET("/slow", slow(entered, leave))
+		ch.HTTP.Router().GET("/slow", httpserver.Public(), slow(entered, leave))
 	})
 	answer := make(chan int, 1)
 	go func() { answer <- i.status("/slow") }()

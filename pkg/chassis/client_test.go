@@ -43,7 +43,7 @@ func TestHalfSentBodiesDoNotBlockOthers(t *testing.T) {
 	s := newService(t)
 	s.migrate()
 	i := start(t, append(s.environ, "DB_POOL_MAX=1"), func(ch *chassis.Chassis) {
-		ch.HTTP.Router().POST("/work", ch.HTTP.Callers("gateway"), httpserver.Handle(func(c *gin.Context) error {
+		ch.HTTP.Router().POST("/work", httpserver.Callers("gateway"), httpserver.Handle(func(c *gin.Context) error {
 			return httpserver.JSON(c, http.StatusOK, "done")
 		}))
 	})
@@ -64,7 +64,7 @@ func TestStopWithAHalfSentBody(t *testing.T) {
 	s := newService(t)
 	s.migrate()
 	i := start(t, s.environ, func(ch *chassis.Chassis) {
-		ch.HTTP.Router().POST("/work", ch.HTTP.Callers("gateway"), httpserver.Handle(func(c *gin.Context) error {
+		ch.HTTP.Router().POST("/work", httpserver.Callers("gateway"), httpserver.Handle(func(c *gin.Context) error {
 			if _, err := httpserver.Bind[struct{}](c); err != nil {
 				return err
 			}

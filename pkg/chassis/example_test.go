@@ -15,7 +15,7 @@ func ExampleMain() {
 		Defaults: []string{"SERVICE_NAME=echo-service", "PORT=8084", "ADMIN_PORT=9084"},
 		Schema:   schema,
 		Wire: func(ch *chassis.Chassis, _ config) error {
-			ch.HTTP.Router().GET("/words", ch.HTTP.Callers("gateway"), httpserver.Handle(func(c *gin.Context) error {
+			ch.HTTP.Router().GET("/words", httpserver.Callers("gateway"), httpserver.Handle(func(c *gin.Context) error {
 				return httpserver.JSON(c, http.StatusOK, []string{"hello"})
 			}))
 			return nil

@@ -44,12 +44,12 @@ func overloaded(t *testing.T, holders int) (i *instance, token string, release f
 	s.migrate()
 	held, leave := make(chan struct{}), make(chan struct{})
 	i = start(t, append(s.environ, "DB_POOL_MAX=1"), func(ch *chassis.Chassis) {
-		r := ch.HTTP.Router().Group("/", ch.HTTP.Callers("gateway"))
-		r.GET("/hold", httpserver.Handle(func(c *gin.Context) error {
+		r, gateway := ch.HTTP.Router(), httpserver.Callers("gateway")
+		r.GET("/hold", gateway, httpserver.Handle(func(c *gin.Context) error {
 			return ch.DB.Transaction(func(*gorm.DB) error { held <- struct{}{}; <-leave; return nil })
 		}))
-		r.GET("/wait", httpserver.Handle(func(*gin.Context) error { held <- struct{}{}; <-leave; return nil }))
-		r.GET("/query", httpserver.Handle(func(c *gin.Context) error {
+		r.GET("/wait", gateway, httpserver.Handle(func(*gin.Context) error { held <- struct{}{}; <-leave; return nil }))
+		r.GET("/query", gateway, httpserver.Handle(func(c *gin.Context) error {
 			if err := ch.DB.WithContext(c).Exec("SELECT 1").Error; err != nil {
 				return err
 			}

@@ -34,7 +34,7 @@ func TestStopIsAnnouncedBeforeServingEnds(t *testing.T) {
 	s.migrate()
 	const delay = 2 * time.Second
 	i := start(t, append(s.environ, "REGISTRY=redis", "DRAIN_DELAY="+delay.String()), func(ch *chassis.Chassis) {
-		ch.HTTP.Router().GET("/work", httpserver.Handle(func(c *gin.Context) error { return httpserver.JSON(c, http.StatusOK, "done") }))
+		ch.HTTP.Router().GET("/work", httpserver.Public(), httpserver.Handle(func(c *gin.Context) error { return httpserver.JSON(c, http.StatusOK, "done") }))
 	})
 	cfg, err := env.Load[chassis.Config](s.environ)
 	if err != nil {
@@ -114,7 +114,7 @@ func TestPartsStopOneByOne(t *testing.T) {
 			done.note("event")
 			return nil
 		})
-		ch.HTTP.Router().GET("/slow", slow(entered, leave))
+		ch.HTTP.Router().GET("/slow", httpserver.Public(), slow(entered, leave))
 		ch.Background("own", func(ctx context.Context) error {
 			<-ctx.Done()
 			done.note("own")
@@ -158,7 +158,7 @@ func TestStopDoesNotWaitForEver(t *testing.T) {
 		t.Fatal(err)
 	}
 	entered, leave := make(chan struct{}), make(chan struct{})
-	ch.HTTP.Router().GET("/stuck", httpserver.Handle(func(*gin.Context) error {
+	ch.HTTP.Router().GET("/stuck", httpserver.Public(), httpserver.Handle(func(*gin.Context) error {
 		return ch.DB.Transaction(func(*gorm.DB) error { close(entered); <-leave; return nil })
 	}))
 	ctx, stop := context.WithCancel(t.Context())

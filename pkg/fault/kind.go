@@ -17,6 +17,7 @@ const (
 	TooLarge         Kind = http.StatusRequestEntityTooLarge
 	UnsupportedMedia Kind = http.StatusUnsupportedMediaType
 	Unprocessable    Kind = http.StatusUnprocessableEntity // well-formed, but it cannot be done
+	TooMany          Kind = http.StatusTooManyRequests     // the caller is over its limit; try again later
 	Unavailable      Kind = http.StatusServiceUnavailable  // try again later
 	Timeout          Kind = http.StatusGatewayTimeout      // the deadline passed
 )

@@ -5,7 +5,6 @@ import (
 	"context"
 	"io"
 	"net/http"
-	"slices"
 	"sync"
 	"time"
 
@@ -18,21 +17,19 @@ import (
 var errOverloaded = fault.New(fault.Unavailable, fault.CodeOverloaded, "Too many requests at once").
 	WithRetryAfter(time.Second)
 
-// AnyCaller, as a name given to [Server.Callers], stands for every service.
-const AnyCaller = "*"
-
-// Callers accepts only requests with a valid service token of one of the named
-// services, and puts the caller's name into the request's context for
-// [serviceauth.Caller]. It responds with 401 without a valid token and 403 for another
-// service. Without names it accepts no request; with [AnyCaller] those of every service.
-// The accepted request counts against Config.InFlight until the handlers after this one
-// return; above the limit it gets 503 at once.
-func (s *Server) Callers(names ...string) gin.HandlerFunc {
+// admit accepts the requests that a takes and puts the caller into their context. An
+// accepted request counts against Config.InFlight until the handlers after this one return;
+// above the limit it gets 503 at once.
+func (s *Server) admit(a Access) gin.HandlerFunc {
 	return Handle(func(c *gin.Context) error {
-		if err := s.authenticate(c, names); err != nil {
+		caller, err := s.authenticate(c, a)
+		if err != nil {
 			return err
 		}
-		caller := serviceauth.Caller(c.Request.Context())
+		s.readBody(c)
+		if a.unlimited {
+			return nil
+		}
 		if !s.limiter.enter(caller) {
 			s.deps.Metrics.Refused("in_flight")
 			return errOverloaded
@@ -45,23 +42,19 @@ func (s *Server) Callers(names ...string) gin.HandlerFunc {
 	})
 }
 
-// CallersUnlimited is Callers for routes with a separate limit: it leaves out
-// Config.InFlight.
-func (s *Server) CallersUnlimited(names ...string) gin.HandlerFunc {
-	return Handle(func(c *gin.Context) error { return s.authenticate(c, names) })
-}
-
-func (s *Server) authenticate(c *gin.Context, names []string) error {
-	caller, err := s.deps.Verifier.Verify(c.Request.Header)
-	if err != nil {
-		return err
+// authenticate returns the name of the caller, "" for a public route.
+func (s *Server) authenticate(c *gin.Context, a Access) (caller string, err error) {
+	if a.public {
+		return "", nil
+	}
+	if caller, err = s.deps.Verifier.Verify(c.Request.Header); err != nil {
+		return "", err
 	}
 	c.Request = c.Request.WithContext(serviceauth.WithCaller(c.Request.Context(), caller))
-	if !slices.Contains(names, caller) && !slices.Contains(names, AnyCaller) {
-		return serviceauth.ErrForbidden
+	if !a.Allows(caller) {
+		return "", serviceauth.ErrForbidden
 	}
-	s.readBody(c)
-	return nil
+	return caller, nil
 }
 
 // readBody reads the request's body into memory, so that a slow sender does not count

@@ -17,7 +17,7 @@ import (
 func limited(t *testing.T, limit int, release chan struct{}) (b *bundle, ask func(caller string) int) {
 	t.Helper()
 	b = setup(t, httpserver.Config{InFlight: limit})
-	b.Router().GET("/held", b.Callers(httpserver.AnyCaller), httpserver.Handle(func(c *gin.Context) error { <-release; return ok(c) }))
+	b.Router().GET("/held", httpserver.Callers(httpserver.AnyCaller), httpserver.Handle(func(c *gin.Context) error { <-release; return ok(c) }))
 	return b, func(caller string) int {
 		return b.do(http.MethodGet, "/held", "", serviceauth.Header, b.token(t, caller)).Code
 	}

@@ -16,8 +16,8 @@ func TestCallers(t *testing.T) {
 	who := httpserver.Handle(func(c *gin.Context) error {
 		return httpserver.JSON(c, http.StatusOK, serviceauth.Caller(c.Request.Context()))
 	})
-	b.Router().GET("/", b.Callers("gateway", "order-service"), who)
-	b.Router().GET("/nobody", b.Callers(), who)
+	b.Router().GET("/", httpserver.Callers("gateway", "order-service"), who)
+	b.Router().GET("/nobody", httpserver.Callers(), who)
 	token := func(service string) string {
 		token, err := serviceauth.NewSigner(b.keys, service).Token("user-service")
 		if err != nil {

@@ -2,6 +2,7 @@ package httpserver
 
 import (
 	"log/slog"
+	"net/netip"
 	"time"
 
 	"github.com/go-troika/troika/pkg/metrics"
@@ -16,6 +17,9 @@ type Config struct {
 	Host string `env:"LISTEN_HOST" envDefault:"127.0.0.1" validate:"ip"`
 	// Port to listen on; 0 takes any free one.
 	Port int `env:"PORT" validate:"min=0,max=65535"`
+	// TrustedProxies are the networks (CIDR) of the load balancers whose X-Forwarded-For
+	// counts; none by default.
+	TrustedProxies []netip.Prefix `env:"TRUSTED_PROXIES"`
 
 	// HandlerTimeout is the longest time a handler may take; 0 means 10 s. A caller
 	// shortens it with X-Request-Timeout-Ms.

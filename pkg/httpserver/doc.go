@@ -4,7 +4,7 @@
 // any error into an RFC 9457 problem:
 //
 //	s := httpserver.New(cfg, deps)
-//	s.Router().POST("/users", s.Callers("gateway"), httpserver.Handle(create))
+//	s.Router().POST("/users", httpserver.Callers("gateway"), httpserver.Handle(create))
 //
 //	func create(c *gin.Context) error {
 //		in, err := httpserver.Bind[createUser](c)

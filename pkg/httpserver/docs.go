@@ -15,11 +15,10 @@ func (s *Server) Docs(document []byte) error {
 	if err != nil {
 		return err
 	}
-	open := s.engine.Group("/", s.probe)
-	open.GET("/openapi.yaml", func(c *gin.Context) {
+	s.open("/openapi.yaml", func(c *gin.Context) {
 		c.Data(http.StatusOK, "application/yaml", document)
 	})
-	open.GET("/docs", func(c *gin.Context) {
+	s.open("/docs", func(c *gin.Context) {
 		c.Header("Content-Security-Policy", openapi.Policy())
 		c.Header("Referrer-Policy", "no-referrer")
 		c.Data(http.StatusOK, "text/html; charset=utf-8", page)

@@ -31,7 +31,7 @@ func Example() {
 		Tracer:  new(tracing.Tracer),
 		Metrics: metrics.New("user-service"),
 	})
-	s.Router().POST("/users", httpserver.Handle(func(c *gin.Context) error {
+	s.Router().POST("/users", httpserver.Public(), httpserver.Handle(func(c *gin.Context) error {
 		in, err := httpserver.Bind[createUser](c)
 		if err != nil {
 			return err

@@ -51,7 +51,7 @@ func setup(tb testing.TB, cfg httpserver.Config) *bundle {
 
 // handle adds a route.
 func (b *bundle) handle(method, path string, h func(c *gin.Context) error) {
-	b.Router().Handle(method, path, httpserver.Handle(h))
+	b.Router().Handle(method, path, httpserver.Public(), httpserver.Handle(h))
 }
 
 // do serves one request; headers are names and values in turn.

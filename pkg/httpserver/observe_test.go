@@ -120,7 +120,7 @@ func TestSpan(t *testing.T) {
 		Service: "user-service", Tracer: tracer, Metrics: metrics.New("user-service"),
 		Log: logging.New(io.Discard, "user-service", slog.LevelInfo),
 	})
-	s.Router().GET("/users/:id", httpserver.Handle(func(c *gin.Context) error {
+	s.Router().GET("/users/:id", httpserver.Public(), httpserver.Handle(func(c *gin.Context) error {
 		if c.Param("id") == "2" {
 			panic("broken")
 		}

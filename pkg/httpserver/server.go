@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"strconv"
 	"strings"
 	"time"
@@ -27,9 +28,11 @@ type Server struct {
 	*host
 	deps           Deps
 	handlerTimeout time.Duration
+	proxies        []netip.Prefix
 
 	engine  *gin.Engine
-	router  *gin.RouterGroup
+	api     *gin.RouterGroup
+	access  map[string]Access // by method and path
 	ready   readiness
 	limiter limiter
 
@@ -43,7 +46,9 @@ func New(cfg Config, d Deps) *Server {
 	s := &Server{
 		deps:           d,
 		handlerTimeout: cmp.Or(cfg.HandlerTimeout, handlerTimeout),
+		proxies:        cfg.TrustedProxies,
 		engine:         newEngine(),
+		access:         map[string]Access{},
 		ready:          readiness{log: d.Log},
 		limiter:        limiter{limit: cfg.InFlight, callers: map[string]int{}},
 	}
@@ -55,12 +60,11 @@ func New(cfg Config, d Deps) *Server {
 		}
 		return errNoMethod
 	}))
-	s.router = s.engine.Group("/", s.serve)
+	s.api = s.engine.Group("/", s.serve)
 
-	probes := s.engine.Group("/", s.probe)
-	probes.GET("/health", Handle(s.health))
-	probes.GET("/livez", Handle(live))
-	probes.GET("/readyz", Handle(s.readyz))
+	s.open("/health", Handle(s.health))
+	s.open("/livez", Handle(live))
+	s.open("/readyz", Handle(s.readyz))
 
 	s.host = newHost(net.JoinHostPort(cmp.Or(cfg.Host, "127.0.0.1"), strconv.Itoa(cfg.Port)), s, writeTimeout,
 		cmp.Or(cfg.Shutdown, shutdownTimeout), slog.NewLogLogger(d.Log.Handler(), slog.LevelWarn))
@@ -79,11 +83,11 @@ func newEngine() *gin.Engine {
 	return e
 }
 
-// Router returns where a service adds its routes.
-func (s *Server) Router() gin.IRouter { return s.router }
-
-// Routes returns all routes, the server's own included.
-func (s *Server) Routes() gin.RoutesInfo { return s.engine.Routes() }
+// open adds a route of the server's own, which needs no token.
+func (s *Server) open(path string, h gin.HandlerFunc) {
+	s.access[http.MethodGet+" "+path] = Public()
+	s.engine.GET(path, s.probe, h)
+}
 
 // Drain makes clients go elsewhere: from now on /readyz returns 503 and every response
 // closes its connection. Requests are served as before; those whose body has not arrived

@@ -34,7 +34,7 @@ var (
 // ServeLog adds the routes by which any service reads the log of this one. They have
 // a separate limit: at most 4 requests at a time, others get 503.
 func ServeLog(s *httpserver.Server, log *postgres.Log) {
-	r := s.Router().Group("/", s.CallersUnlimited(httpserver.AnyCaller))
+	r, anyone := s.Router(), httpserver.Callers(httpserver.AnyCaller).Unlimited()
 	places := make(chan struct{}, logReaders)
 	limited := func(h func(*gin.Context) error) gin.HandlerFunc {
 		return httpserver.Handle(func(g *gin.Context) error {
@@ -48,9 +48,9 @@ func ServeLog(s *httpserver.Server, log *postgres.Log) {
 		})
 	}
 	l := eventLog{log}
-	r.POST(askPath, limited(l.ask))
-	r.GET(pagePath, limited(l.page))
-	r.GET(seekPath, limited(l.seek))
+	r.POST(askPath, anyone, limited(l.ask))
+	r.GET(pagePath, anyone, limited(l.page))
+	r.GET(seekPath, anyone, limited(l.seek))
 }
 
 // eventLog serves a producer's log.

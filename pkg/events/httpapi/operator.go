@@ -29,20 +29,20 @@ const OperatorTimeout = 35 * time.Second
 // ServePartitions adds the route that changes the number of partitions of the
 // service's own log. Only the named callers may use it.
 func ServePartitions(s *httpserver.Server, log *postgres.Log, callers ...string) {
-	s.Router().POST("/events/partitions", s.Callers(callers...), httpserver.Handle(eventLog{log}.repartition))
+	s.Router().POST("/events/partitions", httpserver.Callers(callers...), httpserver.Handle(eventLog{log}.repartition))
 }
 
 // ServeOperator adds the routes by which an operator looks after a consumer. Only the
 // named callers may use them.
 func ServeOperator(s *httpserver.Server, o *admin.Operator, callers ...string) {
-	r, h := s.Router().Group("/", s.Callers(callers...)), operator{o}
-	r.GET("/events/status", httpserver.Handle(h.status))
-	r.GET("/events/parked", httpserver.Handle(h.parked))
-	r.POST("/events/redrive", httpserver.Handle(h.redrive))
-	r.POST("/events/discard", httpserver.Handle(h.discard))
-	r.POST("/events/replay", httpserver.Handle(h.replay))
-	r.POST("/events/pause", httpserver.Handle(h.pause))
-	r.POST("/events/resume", httpserver.Handle(h.resume))
+	r, allowed, h := s.Router(), httpserver.Callers(callers...), operator{o}
+	r.GET("/events/status", allowed, httpserver.Handle(h.status))
+	r.GET("/events/parked", allowed, httpserver.Handle(h.parked))
+	r.POST("/events/redrive", allowed, httpserver.Handle(h.redrive))
+	r.POST("/events/discard", allowed, httpserver.Handle(h.discard))
+	r.POST("/events/replay", allowed, httpserver.Handle(h.replay))
+	r.POST("/events/pause", allowed, httpserver.Handle(h.pause))
+	r.POST("/events/resume", allowed, httpserver.Handle(h.resume))
 }
 
 // operator serves an operator's requests.

@@ -15,8 +15,9 @@ import (
 	"github.com/getkin/kin-openapi/openapi3filter"
 	"github.com/getkin/kin-openapi/routers"
 	"github.com/getkin/kin-openapi/routers/legacy"
-	"github.com/gin-gonic/gin"
 	"github.com/google/uuid"
+
+	"github.com/go-troika/troika/pkg/httpserver"
 )
 
 // API is an OpenAPI document. It is safe for concurrent use.
@@ -48,7 +49,7 @@ var ginParam = regexp.MustCompile(`:(\w+)`)
 
 // Routes fails t for every route that the document does not describe, and for
 // every operation of the document that is not a route.
-func (a *API) Routes(t testing.TB, routes gin.RoutesInfo) {
+func (a *API) Routes(t testing.TB, routes []httpserver.Route) {
 	t.Helper()
 	var served, described []string
 	for _, r := range routes {

@@ -8,9 +8,9 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/gin-gonic/gin"
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/go-troika/troika/pkg/httpserver"
 	"github.com/go-troika/troika/pkg/testkit/apitest"
 )
 
@@ -29,10 +29,10 @@ func TestRoutes(t *testing.T) {
 	t.Parallel()
 	api := apitest.OpenAPI(t, "testdata/openapi.yaml")
 
-	api.Routes(t, gin.RoutesInfo{{Method: "GET", Path: "/things/:id"}})
+	api.Routes(t, []httpserver.Route{{Method: "GET", Path: "/things/:id"}})
 
 	s := &spy{TB: t}
-	api.Routes(s, gin.RoutesInfo{{Method: "PUT", Path: "/things/:id"}})
+	api.Routes(s, []httpserver.Route{{Method: "PUT", Path: "/things/:id"}})
 	want := []string{
 		"PUT /things/{id} is served, but not described",
 		"GET /things/{id} is described, but not served",

@@ -9,11 +9,10 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/gin-gonic/gin"
-
 	"github.com/go-troika/troika/pkg/chassis"
 	"github.com/go-troika/troika/pkg/database"
 	"github.com/go-troika/troika/pkg/env"
+	"github.com/go-troika/troika/pkg/httpserver"
 	"github.com/go-troika/troika/pkg/serviceauth"
 	"github.com/go-troika/troika/pkg/testkit"
 )
@@ -74,7 +73,7 @@ func (s *Service) Documented(t testing.TB) {
 	for _, path := range []string{"/health", "/livez", "/readyz", "/openapi.yaml", "/docs", "/no/such/route"} {
 		s.Call(t, "", http.MethodGet, path, "")
 	}
-	if !slices.ContainsFunc(s.HTTP.Routes(), func(r gin.RouteInfo) bool { return r.Path == "/events/log" }) {
+	if !slices.ContainsFunc(s.HTTP.Routes(), func(r httpserver.Route) bool { return r.Path == "/events/log" }) {
 		return
 	}
 	asked := s.Call(t, "a-service", http.MethodPost, "/events/log/ask", `{"questions":[]}`)

@@ -19,7 +19,7 @@ func Wire(ch *chassis.Chassis, cfg config.Config) error {
 	service := services.NewOrders(ch.DB, users)
 	orders := controllers.NewOrders(service)
 
-	r, callers := ch.HTTP.Router(), ch.HTTP.Callers
+	r, callers := ch.HTTP.Router(), httpserver.Callers
 	r.POST("/orders", callers(contracts.Gateway), httpserver.Idempotent(), httpserver.Handle(orders.Create))
 	r.GET("/orders", callers(contracts.Gateway), middleware.AcceptPost, httpserver.Handle(orders.List))
 	r.GET("/orders/:id", callers(contracts.Gateway), httpserver.Handle(orders.Show))

@@ -17,7 +17,7 @@ func Wire(ch *chassis.Chassis, _ config.Config) error {
 	service := services.NewProfiles(ch.DB)
 	profiles := controllers.NewProfiles(service)
 
-	r, callers := ch.HTTP.Router(), ch.HTTP.Callers
+	r, callers := ch.HTTP.Router(), httpserver.Callers
 	r.GET("/profiles", callers(contracts.Gateway), httpserver.Handle(profiles.List))
 	r.GET("/profiles/:userId", callers(contracts.Gateway), middleware.AcceptPatch, httpserver.Handle(profiles.Show))
 	r.PATCH("/profiles/:userId", callers(contracts.Gateway), httpserver.Handle(profiles.Update))

@@ -15,7 +15,7 @@ import (
 func Wire(ch *chassis.Chassis, _ config.Config) error {
 	users := controllers.NewUsers(services.NewUsers(ch.DB))
 
-	r, callers := ch.HTTP.Router(), ch.HTTP.Callers
+	r, callers := ch.HTTP.Router(), httpserver.Callers
 	r.POST("/users", callers(contracts.Gateway), httpserver.Idempotent(), httpserver.Handle(users.Create))
 	r.GET("/users", callers(contracts.Gateway), httpserver.Handle(users.List))
 	r.GET("/users/:id", callers(contracts.Gateway, contracts.OrderService), middleware.AcceptPatch, httpserver.Handle(users.Show))

@@ -1,0 +1,35 @@
+package httpserver
+
+import (
+	"net/http"
+	"net/netip"
+	"strings"
+)
+
+const headerForwardedFor = "X-Forwarded-For"
+
+// ClientAddr returns the address of the client that sent r: that of the connection, or, if
+// it comes from one of Config.TrustedProxies, the last address in X-Forwarded-For that is
+// not one of these. The address is not valid if the connection has none.
+func (s *Server) ClientAddr(r *http.Request) netip.Addr {
+	peer, _ := netip.ParseAddrPort(r.RemoteAddr)
+	addr := peer.Addr().Unmap().WithZone("")
+	hops := strings.Split(strings.Join(r.Header.Values(headerForwardedFor), ","), ",")
+	for i := len(hops) - 1; i >= 0 && s.isProxy(addr); i-- {
+		hop, err := netip.ParseAddr(strings.TrimSpace(hops[i]))
+		if err != nil {
+			break
+		}
+		addr = hop.Unmap().WithZone("")
+	}
+	return addr
+}
+
+func (s *Server) isProxy(addr netip.Addr) bool {
+	for _, p := range s.proxies {
+		if p.Contains(addr) {
+			return true
+		}
+	}
+	return false
+}
