@@ -23,7 +23,7 @@ func (s *Stack) registry(urls map[string]string) (*redis.Client, *registry.Regis
 	}
 	opts.ContextTimeoutEnabled, opts.DialTimeout = true, time.Second
 	client := redis.NewClient(opts)
-	r, err := registry.New(registry.Config{Kind: registry.KindRedis, URLs: urls}, registry.Deps{Redis: client})
+	r, err := registry.New(registry.Config{Kind: registry.KindRedis, Env: "development", URLs: urls}, registry.Deps{Redis: client})
 	return client, r, err
 }
 

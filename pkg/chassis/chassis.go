@@ -135,7 +135,9 @@ func (c *Chassis) openPool(ctx context.Context, cfg database.Config) (*database.
 }
 
 func (c *Chassis) openRegistry(context.Context) (err error) {
-	c.Registry, err = registry.New(c.Config.Registry, registry.Deps{Redis: c.redis, Log: c.Log, Metrics: c.Metrics.Registry()})
+	cfg := c.Config.Registry
+	cfg.Env = c.Config.Env
+	c.Registry, err = registry.New(cfg, registry.Deps{Redis: c.redis, Log: c.Log, Metrics: c.Metrics.Registry()})
 	return err
 }
 

@@ -69,7 +69,10 @@ func (c Config) Validate() error {
 	if !c.isDemo() && c.Database.Password.Reveal() == database.DemoPassword {
 		errs = append(errs, env.Invalid("DB_PASSWORD", "is the demo's, which is public"))
 	}
-	_, noAddress := c.advertised("")
+	url, noAddress := c.advertised("")
+	if noAddress == nil && c.Registry.AdvertiseURL == "" {
+		noAddress = c.Registry.CheckAdvertised(url)
+	}
 	_, badKeys := serviceauth.ParseKeys(c.Auth, c.Env)
 	return errors.Join(append(errs, noAddress, badKeys)...)
 }

@@ -46,7 +46,7 @@ func TestStopIsAnnouncedBeforeServingEnds(t *testing.T) {
 	}
 	client := redis.NewClient(opts)
 	t.Cleanup(func() { client.Close() })
-	reader, err := registry.New(registry.Config{Kind: registry.KindRedis}, registry.Deps{Redis: client})
+	reader, err := registry.New(registry.Config{Kind: registry.KindRedis, Env: testkit.Env}, registry.Deps{Redis: client})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -25,16 +25,16 @@ type announcement struct {
 }
 
 // Announce registers this process as an instance of service name at url; Run repeats it every 2 s, so
-// that a flushed or restarted Redis knows it again. healthEndpoint is as in Register. A Redis out of reach is logged
+// that a flushed or restarted Redis knows it again. Readers check DefaultHealthEndpoint. A Redis out of reach is logged
 // and no error, and delays by at most 1 s. With static and dns it does nothing: others know the address already.
-// It fails on a malformed name, url or endpoint. A second Announce replaces the first.
-func (r *Registry) Announce(ctx context.Context, name, url string, healthEndpoint ...string) error {
-	e, err := newEndpoint(name, url, optional(healthEndpoint))
-	if err != nil {
+// It fails on a malformed name or url, or a host that Config.Allowed excludes. A second Announce replaces the first.
+func (r *Registry) Announce(ctx context.Context, name, url string) error {
+	e, err := newEndpoint(name, url, DefaultHealthEndpoint)
+	if err != nil || r.cfg.Kind != KindRedis {
 		return err
 	}
-	if r.cfg.Kind != KindRedis {
-		return nil
+	if err := r.cfg.CheckAdvertised(e.url); err != nil {
+		return err
 	}
 	r.mu.Lock()
 	r.self = &announcement{name: name, at: e, id: uuid.NewString()}
@@ -85,8 +85,8 @@ func (r *Registry) heartbeat(ctx context.Context) {
 }
 
 func (r *Registry) write(ctx context.Context, self *announcement, state string, life time.Duration) error {
-	keys := []string{redisKey(self.name)}
+	keys := []string{redisKey(r.cfg.Env, self.name)}
 	retention := r.ttl * tombstonesLast
 	return heartbeatScript.Run(ctx, r.deps.Redis, keys,
-		self.at.url, self.id, state, self.at.health, life.Milliseconds(), retention.Milliseconds()).Err()
+		self.at.url, self.id, state, life.Milliseconds(), retention.Milliseconds()).Err()
 }

@@ -28,6 +28,12 @@ type Config struct {
 	Kind string `env:"REGISTRY" envDefault:"static" validate:"oneof=static redis dns"`
 	// AdvertiseURL is the address at which the other services reach this process, for Announce; http or https.
 	AdvertiseURL string `env:"ADVERTISE_URL"`
+	// Allowed lists the networks (CIDRs) and the suffixes of host names (beginning with a dot) of the hosts at which
+	// registered instances may be, with KindRedis; by default all private and loopback addresses. A name without a dot
+	// is always allowed. Other entries are refused.
+	Allowed []string `env:"REGISTRY_ALLOWED"`
+	// Env is the environment, with which keys in Redis begin. It is set by the service.
+	Env string
 	// URLs holds a comma list of base URLs for each service name, the content of <NAME>_SERVICE_URL.
 	URLs map[string]string
 }
@@ -45,12 +51,27 @@ type Deps struct {
 	DNS *net.Resolver
 }
 
-// Validate refuses an AdvertiseURL that others could not call.
+// Validate refuses an AdvertiseURL that others could not call, or would not, and malformed items of Allowed.
 func (c Config) Validate() error {
+	if _, err := parseHosts(c.Allowed); err != nil {
+		return env.Invalid("REGISTRY_ALLOWED", "%v", err)
+	}
 	if c.AdvertiseURL == "" {
 		return nil
 	}
 	if _, err := cleanURL(c.AdvertiseURL); err != nil {
+		return env.Invalid("ADVERTISE_URL", "%v", err)
+	}
+	return c.CheckAdvertised(c.AdvertiseURL)
+}
+
+// CheckAdvertised returns an error if other instances with this configuration would refuse to call url.
+func (c Config) CheckAdvertised(url string) error {
+	allowed, err := parseHosts(c.Allowed)
+	if err == nil && c.Kind == KindRedis {
+		err = allowed.checkURL(url)
+	}
+	if err != nil {
 		return env.Invalid("ADVERTISE_URL", "%v", err)
 	}
 	return nil

@@ -12,6 +12,6 @@ var NamedService = namedService
 
 // ParseEntries returns how many live and withdrawn instances a reply of Redis names.
 func ParseEntries(service string, flat []string) (live, withdrawn int) {
-	l := parseEntries(service, flat)
+	l := parseEntries(service, flat, hosts{})
 	return len(l.live), len(l.withdrawn)
 }

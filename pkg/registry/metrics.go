@@ -15,6 +15,9 @@ var (
 		"Known instances of a service, by state.", []string{"service", "state"}, nil)
 	descEjections = prometheus.NewDesc("registry_ejections_total",
 		"Times an instance was kept out after failures in a row.", []string{"service"}, nil)
+	descRefused = prometheus.NewDesc("registry_refused_total",
+		"Entries read from Redis that were refused: malformed, at a host that is not allowed, or too many.",
+		[]string{"service"}, nil)
 	descStale = prometheus.NewDesc("registry_stale",
 		"1 while the latest look-up failed and the last known instances are used.", []string{"service"}, nil)
 )
@@ -26,6 +29,7 @@ type collector struct{ r *Registry }
 func (collector) Describe(out chan<- *prometheus.Desc) {
 	out <- descInstances
 	out <- descEjections
+	out <- descRefused
 	out <- descStale
 }
 
@@ -52,6 +56,7 @@ func (c collector) metrics() (all []prometheus.Metric) {
 			add(descInstances, prometheus.GaugeValue, counts[state], name, state)
 		}
 		add(descEjections, prometheus.CounterValue, p.ejections, name)
+		add(descRefused, prometheus.CounterValue, p.refused, name)
 		stale := 0
 		if p.failing.Load() {
 			stale = 1

@@ -37,6 +37,7 @@ func TestInstancesAreExposed(t *testing.T) {
 			`registry_instances{service="user-service",state="foreign"} 1`,
 			`registry_instances{service="user-service",state="standby"} 0`,
 			`registry_instances{service="user-service",state="unhealthy"} 1`,
+			`registry_refused_total{service="user-service"} 0`,
 			`registry_stale{service="user-service"} 0`,
 		}
 		if diff := cmp.Diff(want, scrape(exposed)); diff != "" {

@@ -18,6 +18,9 @@ type pool struct {
 	members   []*instance
 	watches   map[*watch]bool
 	ejections int
+	refused   int // entries of the registry
+
+	refusalLogged time.Time
 }
 
 // put returns the member at e's URL, a new one if there was none.
@@ -37,6 +40,7 @@ func (p *pool) put(e endpoint) *instance {
 // apply takes over a resolver's answer. An empty answer is no news. A withdrawn instance goes at once; one that is
 // merely no longer listed stays until a check finds it unhealthy.
 func (p *pool) apply(l listing) {
+	p.refused += l.refused
 	for _, e := range l.live {
 		p.put(e).found = true
 	}

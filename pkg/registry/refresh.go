@@ -12,6 +12,9 @@ import (
 // refreshTimeout bounds one look-up in the background; no caller waits for it.
 const refreshTimeout = 4 * time.Second
 
+// refusalLogInterval is the shortest time between two log lines about refused entries of a service.
+const refusalLogInterval = time.Minute
+
 // resolver lists the instances of a service as they are now.
 type resolver interface {
 	resolve(ctx context.Context, service string) (listing, error)
@@ -21,6 +24,8 @@ type resolver interface {
 type listing struct {
 	live      []endpoint
 	withdrawn []string // URLs deregistered by command
+	refused   int      // entries that no instance can have written, or at hosts that are not allowed
+	reason    error    // of one of the refused, if it is known
 }
 
 // refreshAll looks every known service up, in parallel.
@@ -57,6 +62,13 @@ func (r *Registry) refresh(ctx context.Context, p *pool) {
 	}
 	r.mu.Lock()
 	p.apply(l)
+	warn := l.refused > 0 && time.Since(p.refusalLogged) >= refusalLogInterval
+	if warn {
+		p.refusalLogged = time.Now()
+	}
 	r.mu.Unlock()
+	if warn {
+		log.Warn("registry entries refused", slog.Int("entries", l.refused), slog.Any("reason", l.reason))
+	}
 	r.wakeChecker()
 }

@@ -58,6 +58,10 @@ func New(cfg Config, deps Deps) (*Registry, error) {
 	if err != nil {
 		return nil, err
 	}
+	allowed, err := parseHosts(cfg.Allowed)
+	if err != nil {
+		return nil, fmt.Errorf("registry: %w", err)
+	}
 	switch cfg.Kind {
 	case KindStatic, "":
 	case KindDNS:
@@ -66,7 +70,7 @@ func New(cfg Config, deps Deps) (*Registry, error) {
 		if deps.Redis == nil {
 			return nil, errors.New("registry: kind redis needs a Redis client")
 		}
-		r.resolver = redisResolver{deps.Redis}
+		r.resolver = redisResolver{r, allowed}
 	default:
 		return nil, fmt.Errorf("registry: unknown kind %q", cfg.Kind)
 	}
