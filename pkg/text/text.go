@@ -1,5 +1,6 @@
 // Package text validates and normalizes text from users, so that equal-looking emails
-// compare equal and no invisible character changes how a text reads.
+// compare equal and no invisible character changes how a text reads. All text is in
+// Normalization Form C (Unicode Standard Annex 15).
 package text
 
 import (
@@ -11,6 +12,9 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"golang.org/x/net/idna"
+	"golang.org/x/text/unicode/norm"
 )
 
 // Error describes the problem with a text, for the person who wrote it.
@@ -41,11 +45,15 @@ func Lines(s string, most int) (string, error) {
 	return line, err
 }
 
+// maxDecomposed is the bytes that a character has at most before normalization. None has
+// more in practice; more is refused before the costly checks.
+const maxDecomposed = 4 * utf8.UTFMax
+
 func clean(s string, most int, also string) (string, error) {
-	if len(s) > most*utf8.UTFMax { // before the costly checks
+	if len(s) > most*maxDecomposed {
 		return "", ErrLong
 	}
-	s = strings.TrimSpace(strings.ReplaceAll(s, "\r\n", "\n"))
+	s = norm.NFC.String(strings.TrimSpace(strings.ReplaceAll(s, "\r\n", "\n")))
 	visible := false
 	for _, r := range s {
 		switch {
@@ -67,11 +75,17 @@ func clean(s string, most int, also string) (string, error) {
 
 // known reports whether a character is a letter, mark, number, punctuation, symbol or
 // plain space, or joins letters or emoji. It rejects controls, direction overrides,
-// zero-width spaces, private and unassigned characters.
+// zero-width spaces, private and unassigned characters, and letters and symbols without a
+// glyph, such as U+3164 HANGUL FILLER and U+2800 BRAILLE PATTERN BLANK.
 func known(r rune) bool {
-	const joiner, nonJoiner = '\u200D', '\u200C'
-	return r == ' ' || r == joiner || r == nonJoiner ||
-		unicode.In(r, unicode.L, unicode.M, unicode.N, unicode.P, unicode.S)
+	const joiner, nonJoiner, blank = '\u200D', '\u200C', '\u2800'
+	switch {
+	case r == ' ', r == joiner, r == nonJoiner:
+		return true
+	case r == blank, unicode.Is(unicode.Other_Default_Ignorable_Code_Point, r):
+		return false
+	}
+	return unicode.In(r, unicode.L, unicode.M, unicode.N, unicode.P, unicode.S)
 }
 
 const (
@@ -86,7 +100,7 @@ var (
 
 // Email returns the one form of an email address: without the white space around it,
 // in lower case. It is ASCII (RFC 5321): an address in other letters has many
-// spellings, and an internationalized domain has its form in ASCII.
+// spellings, and an internationalized domain has its form in ASCII (IDNA 2008).
 func Email(s string) (string, error) {
 	if len(s) > 2*maxEmail {
 		return "", ErrEmail
@@ -100,11 +114,42 @@ func Email(s string) (string, error) {
 	s = strings.ToLower(s)
 	local, host, ok := strings.Cut(s, "@")
 	if !ok || len(s) > maxEmail || len(local) > maxLocal ||
-		!localPattern.MatchString(local) || !hostPattern.MatchString(host) {
+		!localPattern.MatchString(local) || !validHost(host) {
 		return "", ErrEmail
 	}
 	return s, nil
 }
+
+// registered validates the labels of a domain that begin with xn-- (RFC 5891, 4).
+var registered = idna.New(idna.ValidateForRegistration())
+
+// validHost reports whether host is a domain in lower case, of which each label has only
+// one spelling.
+func validHost(host string) bool {
+	if !hostPattern.MatchString(host) {
+		return false
+	}
+	readable, err := registered.ToUnicode(host)
+	if err != nil || strings.ContainsFunc(readable, disallowed) {
+		return false
+	}
+	again, err := registered.ToASCII(readable)
+	return err == nil && again == host
+}
+
+// disallowed reports whether a domain may not contain r (RFC 5892): package idna accepts
+// the symbols that only IDNA 2003 allowed.
+func disallowed(r rune) bool {
+	const others = "-.\u00b7\u0375\u05f3\u05f4\u30fb\u200c\u200d"
+	return !unicode.In(r, unicode.L, unicode.M, unicode.Nd) && !strings.ContainsRune(others, r)
+}
+
+// urlPattern is an https URL of RFC 3986 without user information. Its first group is the
+// authority.
+var urlPattern = regexp.MustCompile(
+	`^(?i:https)://([^/?#@%]+)(/` + urlChars + `)?(\?` + urlChars + `)?(#` + urlChars + `)?$`)
+
+const urlChars = `(?:[A-Za-z0-9._~!$&'()*+,;=:@/?-]|%[0-9A-Fa-f]{2})*`
 
 // URL returns an absolute https URL of at most most bytes as it is. It has a host name
 // or an address, a port from 1 to 65535 if any, no user, and no character that RFC
@@ -113,20 +158,18 @@ func URL(s string, most int) (string, error) {
 	if len(s) > most {
 		return "", ErrLong
 	}
-	for i := range len(s) {
-		if s[i] <= ' ' || s[i] > '~' || strings.IndexByte("<>\"\\^`{|}", s[i]) >= 0 {
-			return "", ErrURL
-		}
-	}
-	u, err := url.Parse(s)
-	if err != nil || u.Scheme != "https" || u.User != nil || u.Opaque != "" {
+	parts := urlPattern.FindStringSubmatch(s)
+	if parts == nil {
 		return "", ErrURL
 	}
-	host, port := u.Hostname(), u.Port()
-	if !hostPattern.MatchString(strings.ToLower(host)) && net.ParseIP(host) == nil {
+	u, err := url.Parse("//" + parts[1])
+	if err != nil || strings.HasSuffix(u.Host, ":") {
 		return "", ErrURL
 	}
-	if n, err := strconv.Atoi(port); port != "" && (err != nil || n < 1 || n > 65535) || strings.HasSuffix(u.Host, ":") {
+	if host := u.Hostname(); !validHost(strings.ToLower(host)) && net.ParseIP(host) == nil {
+		return "", ErrURL
+	}
+	if n, err := strconv.Atoi(u.Port()); u.Port() != "" && (err != nil || n < 1 || n > 65535) {
 		return "", ErrURL
 	}
 	return s, nil
