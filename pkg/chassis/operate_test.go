@@ -121,8 +121,8 @@ func TestOperatorLooksAfterDeadLetters(t *testing.T) {
 	}{
 		{"/events/redrive", `{}`, 400, "nothing_selected"},
 		{"/events/redrive", `{"id":"0199b7a2-0000-7000-8000-000000000000"}`, 404, "event_not_parked"},
-		{"/events/redrive", `{"id":"00000000-0000-0000-0000-000000000000"}`, 404, "event_not_parked"},
-		{"/events/discard", `{"id":"00000000-0000-0000-0000-000000000000","reason":"test"}`, 404, "event_not_parked"},
+		{"/events/redrive", `{"id":"00000000-0000-0000-0000-000000000000"}`, 400, "must be a UUID"},
+		{"/events/discard", `{"id":"00000000-0000-0000-0000-000000000000","reason":"\u3164"}`, 400, "reason"},
 		{"/events/redrive", `{"event":"word.spoken","all":true}`, 400, "nothing_selected"},
 		{"/events/redrive", `{"event":"word.spoken"}`, 200, `"events":1`},
 		{"/events/discard", `{"all":true}`, 400, "reason"},

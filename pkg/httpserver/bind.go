@@ -30,8 +30,8 @@ var (
 //     for equal names in an object, a NUL character in a string, and nesting
 //     deeper than 32;
 //   - 400 "validation_failed" with every invalid field: wrong type, null, unknown
-//     name (names are case-sensitive), or against its tags. Of 16 or more that do not
-//     fit their types, the first 16; the detail says so.
+//     name (names are case-sensitive), or against its tags. Of more than 32, the first
+//     31 and "and more".
 func Bind[T any](c *gin.Context) (T, error) {
 	var v T
 	body, err := readJSON(c.Request)

@@ -4,9 +4,11 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/gin-gonic/gin"
 	"github.com/google/go-cmp/cmp"
@@ -78,6 +80,9 @@ func TestBindRefusesMalformedText(t *testing.T) {
 		"array":             `[{"sku":"a"}]`,
 		"string":            `"a"`,
 		"truncated":         `{"sku":"a"`,
+		"after a misfit":    `{"sku":1,"quantity":"x"`,
+		"twice and misfit":  `{"sku":1,"quantity":1,"quantity":2}`,
+		"null and trailing": `{"sku":null,"quantity":1}{}`,
 		"trailing data":     `{"sku":"a","quantity":1}{}`,
 		"trailing comma":    `{"sku":"a","quantity":1,}`,
 		"comment":           `{"sku":"a"/**/}`,
@@ -148,16 +153,80 @@ func TestBindListsEveryInvalidField(t *testing.T) {
 	}
 }
 
+// Of many invalid fields, a response names a stated number and says that there are more;
+// the size of the body makes no difference, and names are cut.
 func TestBindBoundsItsReport(t *testing.T) {
 	t.Parallel()
-	b := binding[item](t, httpserver.Config{})
-	var body strings.Builder
+	b := binding[placeOrder](t, httpserver.Config{})
+	var unknown, wrong strings.Builder
 	for i := range 1000 {
-		body.WriteString(`"x` + strings.Repeat("y", i%60) + string(rune('0'+i%10)) + string(rune('a'+i/10%26)) + string(rune('a'+i/260)) + `":1,`)
+		unknown.WriteString(`,"x` + strings.Repeat("y", i%200) + strconv.Itoa(i) + `":1`)
+		wrong.WriteString(`,{"sku":null,"quantity":"x"}`)
 	}
-	a := problem(t, b.post("/", "{"+strings.TrimSuffix(body.String(), ",")+"}"), http.StatusBadRequest, "validation_failed")
-	if len(a.Errors) != 16 {
-		t.Errorf("%d fields reported, want 16", len(a.Errors))
+	long := `"note":"` + strings.Repeat("é", 100_000) + `"`
+	for name, body := range map[string]string{
+		"unknown":        `{"a":1` + unknown.String() + `}`,
+		"in a long body": `{` + long + unknown.String() + `}`,
+		"in an array":    `{"items":[7` + wrong.String() + `]}`,
+	} {
+		a := problem(t, b.post("/", body), http.StatusBadRequest, "validation_failed")
+		if len(a.Errors) != 32 || a.Errors[31].Message != "and more" || a.Errors[31].Field != "" {
+			t.Errorf("%s: %d fields reported, want 31 and a note: %+v", name, len(a.Errors), a.Errors)
+		}
+		for _, e := range a.Errors {
+			if utf8.RuneCountInString(e.Field) > 65 {
+				t.Errorf("%s: a name of %d characters", name, utf8.RuneCountInString(e.Field))
+			}
+		}
+	}
+	a := problem(t, b.post("/", `{`+long+`,"gift":1,"rate":true,"due":{},"items":null,"`+strings.Repeat("é", 100)+`":1}`),
+		http.StatusBadRequest, "validation_failed")
+	want := map[string]string{
+		"gift": "must be true or false", "rate": "must be a number", "due": "must be a time as of RFC 3339",
+		"items": "must not be null; leave it out instead", strings.Repeat("é", 64) + "…": "is not a known field",
+		"userId": "is required", "note": "must have at most 10 characters",
+	}
+	if diff := cmp.Diff(want, a.fields()); diff != "" {
+		t.Errorf("invalid fields of a long body (-want +got):\n%s", diff)
+	}
+}
+
+// What is read value by value follows the tags like the rest.
+func TestBindReadsEachValueByItsTag(t *testing.T) {
+	t.Parallel()
+	type named struct {
+		Name string `json:"name"`
+	}
+	type tagged struct {
+		named
+		Part *int64           `json:"part,string"`
+		Mark map[string]int64 `json:"mark"`
+		Raw  []byte           `json:"raw"`
+		Deep []struct {
+			IDs []uuid.UUID `json:"ids"`
+		} `json:"deep"`
+		Secret string `json:"-"`
+	}
+	b := binding[tagged](t, httpserver.Config{})
+	for body, want := range map[string]map[string]string{
+		`{"name":1,"part":5,"mark":{"a":"b"},"deep":[{"ids":["x",null]},null],"Secret":"s"}`: {
+			"name": "must be a string", "part": "must be a whole number", "mark.a": "must be a whole number",
+			"deep[0].ids[0]": "must be a UUID", "deep[0].ids[1]": "must not be null; leave it out instead",
+			"deep[1]": "must not be null; leave it out instead", "Secret": "is not a known field",
+		},
+		`{"part":"5","raw":"YQ==","mark":{"a":null},"name":"a","deep":[]}`: {},
+	} {
+		w := b.post("/", body)
+		if len(want) == 0 {
+			if w.Code != http.StatusCreated {
+				t.Errorf("%s: %d %s", body, w.Code, w.Body)
+			}
+			continue
+		}
+		a := problem(t, w, http.StatusBadRequest, "validation_failed")
+		if diff := cmp.Diff(want, a.fields()); diff != "" {
+			t.Errorf("%s: invalid fields (-want +got):\n%s", body, diff)
+		}
 	}
 }
 

@@ -18,12 +18,9 @@ import (
 	"github.com/go-troika/troika/pkg/text"
 )
 
-const (
-	maxDepth   = 32
-	maxMisfits = 16 // fields reported of a body that does not fit its type
-	// maxMisfitBody is the largest body that is decoded again after a misfit.
-	maxMisfitBody = 64 << 10
-)
+const maxDepth = 32
+
+var strict = json.JoinOptions(json.RejectUnknownMembers(true), json.WithUnmarshalers(strictUUID))
 
 // decode reads body into v, which points to a zero value, by the rules of [Bind].
 // The fields it returns do not fit v; the others are set.
@@ -31,28 +28,24 @@ func decode(body []byte, v any) ([]fault.Field, error) {
 	if err := checkText(body); err != nil {
 		return nil, err
 	}
-	body, misfits, err := withoutNulls(body)
-	for err == nil {
-		if len(misfits) >= maxMisfits || len(misfits) > 0 && len(body) > maxMisfitBody {
-			return nil, errInvalid.WithDetail("there may be more").WithFields(misfits...)
-		}
-		err := json.Unmarshal(body, v, json.RejectUnknownMembers(true), json.WithUnmarshalers(strictUUID))
-		if err == nil {
-			return misfits, nil
-		}
-		misfit, ok := errors.AsType[*json.SemanticError](err)
-		if !ok {
-			return nil, errMalformed.WithDetail(syntaxErrorText(err)).With(err)
-		}
-		if misfit.JSONPointer == "" {
-			return nil, errMalformed.WithDetail(misfitText(misfit)).With(err)
-		}
-		misfits = append(misfits, fault.Field{Name: fieldPath(misfit.JSONPointer), Message: misfitText(misfit)})
-		if body, err = without(body, misfit.JSONPointer); err != nil {
-			return nil, errMalformed.With(err)
-		}
+	err := json.Unmarshal(body, v, strict)
+	if err == nil && !bytes.Contains(body, []byte("null")) {
+		return nil, nil
 	}
-	return nil, errMalformed.WithDetail(syntaxErrorText(err)).With(err)
+	reflect.ValueOf(v).Elem().SetZero()
+	misfits, malformed := decodeEach(body, v)
+	misfit, ok := errors.AsType[*json.SemanticError](err)
+	switch {
+	case malformed != nil:
+		return nil, errMalformed.WithDetail(syntaxErrorText(malformed)).With(malformed)
+	case len(misfits) > 0 && misfits[0].Name == "":
+		return nil, errMalformed.WithDetail(misfits[0].Message)
+	case len(misfits) == 0 && ok: // of a type that decodeEach reads as a whole
+		return []fault.Field{{Name: fieldPath(misfit.JSONPointer), Message: misfitText(misfit)}}, nil
+	case len(misfits) == 0 && err != nil:
+		return nil, errMalformed.WithDetail(syntaxErrorText(err)).With(err)
+	}
+	return misfits, nil
 }
 
 // checkText finds what the decoder accepts: a body without a value or of null, deep
@@ -102,37 +95,6 @@ func syntaxErrorText(err error) string {
 	}
 }
 
-// withoutNulls returns body without the members of objects that are null, and these
-// as misfits. A null in an array stays: its element does not fit, or breaks a tag.
-func withoutNulls(body []byte) ([]byte, []fault.Field, error) {
-	if !bytes.Contains(body, []byte("null")) {
-		return body, nil, nil
-	}
-	var misfits []fault.Field
-	in := jsontext.NewDecoder(bytes.NewReader(body))
-	var nulls []jsontext.Pointer
-	for {
-		token, err := in.ReadToken()
-		if errors.Is(err, io.EOF) {
-			break
-		}
-		if err != nil {
-			return body, nil, err
-		}
-		if token.Kind() == 'n' && len(nulls) < maxMisfits {
-			nulls = append(nulls, in.StackPointer())
-		}
-	}
-	for _, p := range nulls {
-		misfits = append(misfits, fault.Field{Name: fieldPath(p), Message: "must not be null; leave it out instead"})
-		var err error
-		if body, err = without(body, p); err != nil {
-			return body, nil, err
-		}
-	}
-	return body, misfits, nil
-}
-
 // fieldPath writes /items/0/quantity as items[0].quantity.
 func fieldPath(p jsontext.Pointer) string {
 	var path strings.Builder
@@ -149,52 +111,13 @@ func fieldPath(p jsontext.Pointer) string {
 	return path.String()
 }
 
-// without returns body without the value at p: a member of an object goes with
-// its name, an element of an array turns into null.
-func without(body []byte, p jsontext.Pointer) ([]byte, error) {
-	var out bytes.Buffer
-	in := jsontext.NewDecoder(bytes.NewReader(body))
-	to := jsontext.NewEncoder(&out)
-	for {
-		token, err := in.ReadToken()
-		if errors.Is(err, io.EOF) {
-			return out.Bytes(), nil
-		}
-		if err != nil {
-			return nil, err
-		}
-		if in.StackPointer() != p {
-			err = to.WriteToken(token)
-		} else {
-			err = drop(in, to, token)
-		}
-		if err != nil {
-			return nil, err
-		}
-	}
-}
-
-// drop skips the value that token begins, or names.
-func drop(in *jsontext.Decoder, to *jsontext.Encoder, token jsontext.Token) error {
-	kind, length := in.StackIndex(in.StackDepth())
-	if kind == '{' && length%2 == 1 {
-		return in.SkipValue() // token is the name
-	}
-	if k := token.Kind(); k == '{' || k == '[' {
-		for depth := in.StackDepth(); in.StackDepth() >= depth; {
-			if _, err := in.ReadToken(); err != nil {
-				return err
-			}
-		}
-	}
-	return to.WriteToken(jsontext.Null)
-}
-
 // unmarshalsItself reports whether t has an UnmarshalJSON or UnmarshalText method.
 func unmarshalsItself(t reflect.Type) bool {
 	p := reflect.PointerTo(t)
 	return p.Implements(reflect.TypeFor[encoding.TextUnmarshaler]()) || p.Implements(reflect.TypeFor[json.Unmarshaler]())
 }
+
+const timeText = "must be a time as of RFC 3339"
 
 var errUUID = fault.New(fault.Malformed, "validation_failed", "must be a UUID")
 
@@ -231,7 +154,7 @@ func misfitText(e *json.SemanticError) string {
 	case e.GoType == nil:
 		return "is not valid"
 	case e.GoType == reflect.TypeFor[time.Time]():
-		return "must be a time as of RFC 3339"
+		return timeText
 	}
 	switch kind := e.GoType.Kind(); kind {
 	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64,

@@ -1,12 +1,10 @@
 package httpserver
 
 import (
-	"fmt"
 	"math"
 	"net/http"
 	"slices"
 	"strconv"
-	"strings"
 
 	"github.com/gin-gonic/gin"
 	"github.com/go-json-experiment/json"
@@ -60,24 +58,32 @@ func writeProblem(c *gin.Context, f *fault.Error) {
 	write(c, status, "application/problem+json", body)
 }
 
-// A response names at most this many invalid fields, with names of at most so many bytes,
-// so that it is not much longer than a well-meant request.
+// A response names at most this many invalid fields, with names of at most so many
+// characters, so that it is not much longer than a well-meant request.
 const (
-	maxFields    = 32
-	maxFieldName = 100
+	maxFields = 32
+	maxEcho   = 64
 )
 
-// invalidFields returns fields within these limits.
+// invalidFields returns fields within these limits. The last one says so if there are more.
 func invalidFields(fields []fault.Field) []fault.Field {
 	fields = slices.Clone(fields)
 	if len(fields) > maxFields {
-		more := fmt.Sprintf("and %d more", len(fields)-maxFields+1)
-		fields = append(fields[:maxFields-1], fault.Field{Message: more})
+		fields = append(fields[:maxFields-1], fault.Field{Message: "and more"})
 	}
-	for i, f := range fields {
-		if len(f.Name) > maxFieldName {
-			fields[i].Name = strings.ToValidUTF8(f.Name[:maxFieldName], "") + "…"
-		}
+	for i := range fields {
+		fields[i].Name = shortened(fields[i].Name)
 	}
 	return fields
+}
+
+// shortened returns text of the caller as a response may repeat it.
+func shortened(s string) string {
+	characters := 0
+	for i := range s {
+		if characters++; characters > maxEcho {
+			return s[:i] + "…"
+		}
+	}
+	return s
 }

@@ -1,8 +1,8 @@
 package httpapi
 
 import (
+	"math"
 	"net/http"
-	"strconv"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -24,9 +24,8 @@ const (
 
 // Errors of the event log's routes.
 var (
-	ErrInvalidQuery = fault.New(fault.Malformed, "invalid_query", "Invalid query")
-	ErrLogBusy      = fault.New(fault.Unavailable, fault.CodeEventLogBusy, "Too many readers of the event log").WithRetryAfter(time.Second)
-	ErrNoProducer   = fault.New(fault.Unavailable, "producer_unavailable", "The producer's event log cannot be read").
+	ErrLogBusy    = fault.New(fault.Unavailable, fault.CodeEventLogBusy, "Too many readers of the event log").WithRetryAfter(time.Second)
+	ErrNoProducer = fault.New(fault.Unavailable, "producer_unavailable", "The producer's event log cannot be read").
 			WithRetryAfter(time.Second)
 	ErrOldEvents = fault.New(fault.Conflict, "old_events", "Events of an older release wait; try again in a moment")
 )
@@ -86,12 +85,8 @@ func (l eventLog) ask(g *gin.Context) error {
 }
 
 func (l eventLog) page(g *gin.Context) error {
-	part, err := queryInt(g, "part")
-	if err != nil {
-		return err
-	}
-	after, err := queryInt(g, "after")
-	if err != nil {
+	var part, after int64
+	if err := httpserver.BindQuery(g, required("part", &part), required("after", &after)); err != nil {
 		return err
 	}
 	page, err := l.Page(g.Request.Context(), part, after)
@@ -107,13 +102,12 @@ type seekAnswer struct {
 }
 
 func (l eventLog) seek(g *gin.Context) error {
-	part, err := queryInt(g, "part")
+	var part int64
+	var since time.Time
+	err := httpserver.BindQuery(g, required("part", &part),
+		httpserver.Require(httpserver.TimeParam("since", func(at time.Time) { since = at })))
 	if err != nil {
 		return err
-	}
-	since, err := time.Parse(time.RFC3339, g.Query("since"))
-	if err != nil {
-		return ErrInvalidQuery.WithFields(fault.Field{Name: "since", Message: "must be a time as of RFC 3339"})
 	}
 	after, err := l.Seek(g.Request.Context(), part, since)
 	if err != nil {
@@ -122,10 +116,11 @@ func (l eventLog) seek(g *gin.Context) error {
 	return httpserver.JSON(g, http.StatusOK, seekAnswer{after})
 }
 
-func queryInt(g *gin.Context, name string) (int64, error) {
-	n, err := strconv.ParseInt(g.Query(name), 10, 64)
-	if err != nil || n < 0 {
-		return 0, ErrInvalidQuery.WithFields(fault.Field{Name: name, Message: "must be a number from 0"})
-	}
-	return n, nil
+// required returns a parameter that is a number from 0.
+func required(name string, n *int64) httpserver.Param {
+	return httpserver.Require(number(name, n))
+}
+
+func number(name string, n *int64) httpserver.Param {
+	return httpserver.IntParam(name, 0, math.MaxInt64, func(value int64) { *n = value })
 }

@@ -13,8 +13,8 @@ import (
 
 	"github.com/go-troika/troika/pkg/events/admin"
 	"github.com/go-troika/troika/pkg/events/postgres"
-	"github.com/go-troika/troika/pkg/fault"
 	"github.com/go-troika/troika/pkg/httpserver"
+	"github.com/go-troika/troika/pkg/text"
 )
 
 // OperatorAPI is the OpenAPI document of the operator's routes.
@@ -66,16 +66,18 @@ type parkedPage struct {
 const parkedLimit = 100
 
 func (o operator) parked(g *gin.Context) error {
-	after := int64(0)
-	if g.Query("after") != "" {
-		var err error
-		if after, err = queryInt(g, "after"); err != nil {
-			return err
+	var after int64
+	var state string
+	byState := httpserver.Param{Name: "state", Take: func(value string) string {
+		if !slices.Contains(admin.States, value) {
+			return "must be one of: " + strings.Join(admin.States, ", ")
 		}
-	}
-	state := g.Query("state")
-	if state != "" && !slices.Contains(admin.States, state) {
-		return ErrInvalidQuery.WithFields(fault.Field{Name: "state", Message: "must be one of " + strings.Join(admin.States, ", ")})
+		state = value
+		return ""
+	}}
+	err := httpserver.BindQuery(g, number("after", &after), byState)
+	if err != nil {
+		return err
 	}
 	items, err := o.Parked(g.Request.Context(), state, after, parkedLimit)
 	if err != nil {
@@ -90,19 +92,12 @@ func (o operator) parked(g *gin.Context) error {
 
 // selectRequest names parked events: one by its id, those of a type, or all.
 type selectRequest struct {
-	ID    *string `json:"id" validate:"omitempty,uuid"`
-	Event string  `json:"event" validate:"max=200"`
-	All   bool    `json:"all"`
+	ID    *uuid.UUID `json:"id"`
+	Event string     `json:"event" validate:"max=200"`
+	All   bool       `json:"all"`
 }
 
-func (r selectRequest) selection() admin.Selection {
-	s := admin.Selection{Event: r.Event, All: r.All}
-	if r.ID != nil {
-		id := uuid.MustParse(*r.ID) // validated
-		s.ID = &id
-	}
-	return s
-}
+func (r selectRequest) selection() admin.Selection { return admin.Selection(r) }
 
 // count is how many events a command concerned.
 type count struct {
@@ -123,7 +118,19 @@ func (o operator) redrive(g *gin.Context) error {
 
 type discardRequest struct {
 	selectRequest
-	Reason string `json:"reason" validate:"required,notblank,max=1000"`
+	Reason reason `json:"reason" validate:"required"`
+}
+
+// reason is a text for the log.
+type reason string
+
+const maxReason = 1000
+
+// UnmarshalText implements [encoding.TextUnmarshaler].
+func (r *reason) UnmarshalText(b []byte) error {
+	clean, err := text.Line(string(b), maxReason)
+	*r = reason(clean)
+	return err
 }
 
 func (o operator) discard(g *gin.Context) error {
@@ -131,7 +138,7 @@ func (o operator) discard(g *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	n, err := o.Discard(g.Request.Context(), in.selection(), in.Reason)
+	n, err := o.Discard(g.Request.Context(), in.selection(), string(in.Reason))
 	if err != nil {
 		return err
 	}

@@ -64,11 +64,7 @@ func (ctl *Orders) List(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	after, err := page.AfterUUID()
-	if err != nil {
-		return err
-	}
-	orders, err := ctl.orders.List(c.Request.Context(), filter, after, page.Limit+1)
+	orders, err := ctl.orders.List(c.Request.Context(), filter, page.After, page.Limit+1)
 	if err != nil {
 		return err
 	}
@@ -159,14 +155,14 @@ func view(o models.Order) orderView {
 	}
 }
 
-func orderID(o orderView) string { return o.ID.String() }
+func orderID(o orderView) uuid.UUID { return o.ID }
 
 var statuses = []string{models.Pending, models.Completed, models.Cancelled}
 
 // filters parse userId and status of the query into f.
-func filters(f *models.Filter) []httpserver.Filter {
-	return []httpserver.Filter{
-		httpserver.UUIDFilter("userId", func(id uuid.UUID) { f.UserID = &id }),
+func filters(f *models.Filter) []httpserver.Param {
+	return []httpserver.Param{
+		httpserver.UUIDParam("userId", func(id uuid.UUID) { f.UserID = &id }),
 		{Name: "status", Take: func(value string) string {
 			if !slices.Contains(statuses, value) {
 				return "must be one of: pending, completed, cancelled"

@@ -34,10 +34,15 @@ func TestAllProblemsAreListed(t *testing.T) {
 	if got := named(p); got != "cursor limit status userId" {
 		t.Errorf("problems of %q", got)
 	}
+	// The cursor of no UUID is found beside the others.
+	p = b.Refuses(t, http.StatusBadRequest, "invalid_query", "GET", "/orders?userId=x&cursor=bm8tdXVpZA", "")
+	if got := named(p); got != "cursor userId" {
+		t.Errorf("problems of %q", got)
+	}
 	for _, id := range []string{"urn:uuid:" + b.users.known.String(), strings.ReplaceAll(b.users.known.String(), "-", ""), "{" + b.users.known.String() + "}"} {
 		p := b.Refuses(t, http.StatusBadRequest, "validation_failed", "POST", "/orders",
 			`{"userId":"`+id+`","currency":null,"items":[{"sku":"a","quantity":1,"unitPrice":null}]}`)
-		if got := named(p); got != "currency items[0].unitPrice userId" {
+		if got := named(p); got != "userId currency items[0].unitPrice" {
 			t.Errorf("%s: problems of %q", id, got)
 		}
 		b.Refuses(t, http.StatusBadRequest, "invalid_query", "GET", "/orders?userId="+id, "")

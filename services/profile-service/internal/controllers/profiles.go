@@ -48,11 +48,7 @@ func (ctl *Profiles) List(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	after, err := page.AfterUUID()
-	if err != nil {
-		return err
-	}
-	profiles, err := ctl.profiles.List(c.Request.Context(), after, page.Limit+1)
+	profiles, err := ctl.profiles.List(c.Request.Context(), page.After, page.Limit+1)
 	if err != nil {
 		return err
 	}
@@ -165,4 +161,4 @@ func view(p models.Profile) profile {
 	return v
 }
 
-func userID(p profile) string { return p.UserID.String() }
+func userID(p profile) uuid.UUID { return p.UserID }

@@ -5,6 +5,7 @@ import (
 	"net/http"
 
 	"github.com/gin-gonic/gin"
+	"github.com/google/uuid"
 
 	"github.com/go-troika/troika/contracts"
 	"github.com/go-troika/troika/pkg/fault"
@@ -67,11 +68,7 @@ func (ctl *Users) List(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	after, err := page.AfterUUID()
-	if err != nil {
-		return err
-	}
-	users, err := ctl.users.List(c.Request.Context(), after, page.Limit+1)
+	users, err := ctl.users.List(c.Request.Context(), page.After, page.Limit+1)
 	if err != nil {
 		return err
 	}
@@ -126,7 +123,7 @@ func view(u models.User) contracts.User {
 	}
 }
 
-func userID(u contracts.User) string { return u.ID.String() }
+func userID(u contracts.User) uuid.UUID { return u.ID }
 
 // email and name are texts of a request, decoded to their canonical form.
 type (
