@@ -72,7 +72,7 @@ type silent struct{}
 func (silent) Printf(context.Context, string, ...any) {}
 
 func signer() (*serviceauth.Signer, error) {
-	keys, err := serviceauth.ParseKeys(serviceauth.Config{Secret: env.NewSecret(environment.Secret)}, "test")
+	keys, err := serviceauth.ParseKeys(serviceauth.Config{Secret: env.NewSecret(environment.Secret)}, contracts.Gateway, "test")
 	if err != nil {
 		return nil, err
 	}

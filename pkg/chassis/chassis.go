@@ -99,9 +99,12 @@ func (c *Chassis) openTracer(ctx context.Context) (err error) {
 }
 
 func (c *Chassis) openKeys(context.Context) error {
-	keys, err := serviceauth.ParseKeys(c.Config.Auth, c.Config.Env)
+	keys, err := serviceauth.ParseKeys(c.Config.Auth, c.Config.Service, c.Config.Env)
 	if err != nil {
 		return err
+	}
+	if keys.Shared() && !c.Config.isDemo() {
+		c.Log.Warn("service tokens are signed with a shared secret: each service can sign as any other; set SERVICE_KEY")
 	}
 	c.Signer = serviceauth.NewSigner(keys, c.Config.Service)
 	c.Verifier = serviceauth.NewVerifier(keys, c.Config.Service)
@@ -160,7 +163,7 @@ func (c *Chassis) openHTTP() {
 // openAdmin opens what the admin port serves: metrics, profiles, and the operator's
 // routes.
 func (c *Chassis) openAdmin() error {
-	c.operator = httpserver.New(httpserver.Config{HandlerTimeout: httpapi.OperatorTimeout}, httpserver.Deps{
+	c.operator = httpserver.New(httpserver.Config{HandlerTimeout: httpapi.OperatorTimeout, Audit: true}, httpserver.Deps{
 		Service: c.Config.Service, Log: c.Log, Tracer: c.Tracer, Metrics: c.Metrics, Verifier: c.Verifier,
 	})
 	c.admin = httpserver.NewAdmin(c.Config.adminAddr(), c.Metrics, map[string]http.Handler{

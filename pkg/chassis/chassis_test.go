@@ -95,9 +95,9 @@ func TestPartitionsChangeWhileTheServiceRuns(t *testing.T) {
 		says         string
 	}{
 		{"reader-service", `{"count":8}`, http.StatusForbidden, "caller_not_allowed"},
-		{"gateway", `{"count":0}`, http.StatusBadRequest, "count"},
-		{"gateway", `{"count":257}`, http.StatusBadRequest, "count"},
-		{"gateway", `{"count":8}`, http.StatusOK, `"layout":2`},
+		{serviceauth.Operator, `{"count":0}`, http.StatusBadRequest, "count"},
+		{serviceauth.Operator, `{"count":257}`, http.StatusBadRequest, "count"},
+		{serviceauth.Operator, `{"count":8}`, http.StatusOK, `"layout":2`},
 	} {
 		if status, body := i.admin().post("/events/partitions", s.token(c.caller), c.body); status != c.status || !strings.Contains(body, c.says) {
 			t.Errorf("%s %s: %d %s", c.caller, c.body, status, body)

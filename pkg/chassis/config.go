@@ -42,10 +42,6 @@ type Config struct {
 	Keys     idempotency.Config
 	Log      logging.Config
 	Tracing  tracing.Config
-
-	// Operator is the caller that may use the operator's routes on the admin port. It
-	// is set by the service, not by the environment.
-	Operator string
 }
 
 var envName = regexp.MustCompile(`^[a-z][a-z0-9]{0,19}$`)
@@ -56,6 +52,9 @@ func (c Config) Validate() error {
 	if c.Service != "" && !env.IsServiceName(c.Service) {
 		errs = append(errs, env.Invalid("SERVICE_NAME",
 			"must be lower-case words of letters and digits, joined by hyphens, at most 40 characters"))
+	}
+	if c.Service == serviceauth.Operator {
+		errs = append(errs, env.Invalid("SERVICE_NAME", "is the name of the operator, whose tokens may act on events"))
 	}
 	if !envName.MatchString(c.Env) {
 		errs = append(errs, env.Invalid("APP_ENV", "must be lower-case letters and digits, at most 20"))
@@ -73,7 +72,7 @@ func (c Config) Validate() error {
 	if noAddress == nil && c.Registry.AdvertiseURL == "" {
 		noAddress = c.Registry.CheckAdvertised(url)
 	}
-	_, badKeys := serviceauth.ParseKeys(c.Auth, c.Env)
+	_, badKeys := serviceauth.ParseKeys(c.Auth, c.Service, c.Env)
 	return errors.Join(append(errs, noAddress, badKeys)...)
 }
 

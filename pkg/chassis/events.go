@@ -53,7 +53,7 @@ func (c *Chassis) openRelay(ctx context.Context) error {
 		Committed: c.outbox.Committed(), Hints: events.NewHints(c.redis, c.Config.Env, c.Config.Service),
 	})
 	httpapi.ServeLog(c.HTTP, log)
-	httpapi.ServePartitions(c.operator, log, c.Config.Operator)
+	httpapi.ServePartitions(c.operator, log)
 	return nil
 }
 
@@ -70,7 +70,7 @@ func (c *Chassis) openConsumer(ctx context.Context) error {
 	})
 	httpapi.ServeOperator(c.operator, &admin.Operator{
 		DB: db, Name: name, Source: source, Sources: c.subscriptions.Sources(), Log: c.Log,
-	}, c.Config.Operator)
+	})
 	return nil
 }
 

@@ -78,7 +78,7 @@ func TestOperatorsRoutesAreOnTheAdminPort(t *testing.T) {
 	admin.api.Routes(t, i.AdminRoutes())
 	for _, route := range i.AdminRoutes() {
 		path := strings.Replace(route.Path, ":profile", "heap", 1)
-		if status, body := i.send(route.Method, path, s.token("gateway"), "{}"); path != "/docs" && path != "/openapi.yaml" && status != http.StatusNotFound {
+		if status, body := i.send(route.Method, path, s.token(serviceauth.Operator), "{}"); path != "/docs" && path != "/openapi.yaml" && status != http.StatusNotFound {
 			t.Errorf("%s %s on the service's port: %d %s", route.Method, path, status, body)
 		}
 		want := http.StatusOK
@@ -107,7 +107,7 @@ func TestOperatorLooksAfterDeadLetters(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	token := s.token("gateway")
+	token := s.token(serviceauth.Operator)
 	testkit.Eventually(t, 10*time.Second, func() string {
 		if got := i.admin().body("/events/parked?state=dead", token); !strings.Contains(got, `"error":"cannot be spoken"`) {
 			return got

@@ -40,7 +40,7 @@ type config struct {
 
 // Base implements chassis.Configuration.
 func (c config) Base() chassis.Config {
-	c.Chassis.Operator, c.Chassis.HTTP.Shutdown = "gateway", c.Shutdown
+	c.Chassis.HTTP.Shutdown = c.Shutdown
 	return c.Chassis
 }
 
@@ -152,7 +152,7 @@ func (s *service) migrate() {
 // token is one that the service caller would send to this service.
 func (s *service) token(caller string) string {
 	s.t.Helper()
-	keys, err := serviceauth.ParseKeys(serviceauth.Config{Secret: env.NewSecret(serviceauth.DemoSecret)}, "test")
+	keys, err := serviceauth.ParseKeys(serviceauth.Config{Secret: env.NewSecret(serviceauth.DemoSecret)}, "gateway", "test")
 	if err != nil {
 		s.t.Fatal(err)
 	}

@@ -48,10 +48,12 @@ func (s *Server) authenticate(c *gin.Context, a Access) (caller string, err erro
 		return "", nil
 	}
 	if caller, err = s.deps.Verifier.Verify(c.Request.Header); err != nil {
+		s.deny(c, err)
 		return "", err
 	}
 	c.Request = c.Request.WithContext(serviceauth.WithCaller(c.Request.Context(), caller))
 	if !a.Allows(caller) {
+		s.deny(c, serviceauth.ErrForbidden)
 		return "", serviceauth.ErrForbidden
 	}
 	return caller, nil

@@ -26,6 +26,8 @@ type Config struct {
 	HandlerTimeout time.Duration
 	// Shutdown is the time for requests in flight when the server stops; 0 means 10 s.
 	Shutdown time.Duration
+	// Audit logs each request that may change something, with its caller, at level info.
+	Audit bool
 	// InFlight is the number of requests of known callers served at once; 0 means no limit.
 	InFlight int
 }

@@ -98,6 +98,10 @@ func (x *exchange) excused(ctx context.Context) bool {
 func (s *Server) log(c *gin.Context, x *exchange) {
 	ctx, status := c.Request.Context(), c.Writer.Status()
 	level := levelOf(status, x.err)
+	audited := s.audit && c.Request.Method != http.MethodGet
+	if audited {
+		level = max(level, slog.LevelInfo)
+	}
 	if !s.deps.Log.Enabled(ctx, level) {
 		return
 	}
@@ -110,7 +114,10 @@ func (s *Server) log(c *gin.Context, x *exchange) {
 	if caller := serviceauth.Caller(ctx); caller != "" {
 		attrs = append(attrs, slog.String("caller", caller))
 	}
-	if level > slog.LevelDebug {
+	if audited {
+		attrs = append(attrs, slog.String("client_address", s.ClientAddr(c.Request).String()))
+	}
+	if level > slog.LevelDebug && x.err != nil {
 		attrs = append(attrs, slog.String("error", x.err.Error()))
 	}
 	if p, ok := errors.AsType[*panicError](x.err); ok {

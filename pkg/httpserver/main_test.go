@@ -34,7 +34,7 @@ type bundle struct {
 func setup(tb testing.TB, cfg httpserver.Config) *bundle {
 	tb.Helper()
 	cfg.Host = "127.0.0.1"
-	keys, err := serviceauth.ParseKeys(serviceauth.Config{Secret: env.NewSecret(serviceauth.DemoSecret)}, "test")
+	keys, err := serviceauth.ParseKeys(serviceauth.Config{Secret: env.NewSecret(serviceauth.DemoSecret)}, "user-service", "test")
 	if err != nil {
 		tb.Fatal(err)
 	}

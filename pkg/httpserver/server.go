@@ -29,12 +29,14 @@ type Server struct {
 	deps           Deps
 	handlerTimeout time.Duration
 	proxies        []netip.Prefix
+	audit          bool
 
 	engine  *gin.Engine
 	api     *gin.RouterGroup
 	access  map[string]Access // by method and path
 	ready   readiness
 	limiter limiter
+	denials denials
 
 	draining context.Context // is done once the server drains
 	drain    context.CancelFunc
@@ -47,6 +49,7 @@ func New(cfg Config, d Deps) *Server {
 		deps:           d,
 		handlerTimeout: cmp.Or(cfg.HandlerTimeout, handlerTimeout),
 		proxies:        cfg.TrustedProxies,
+		audit:          cfg.Audit,
 		engine:         newEngine(),
 		access:         map[string]Access{},
 		ready:          readiness{log: d.Log},

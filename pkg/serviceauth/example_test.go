@@ -12,7 +12,7 @@ import (
 func Example() {
 	keys, err := serviceauth.ParseKeys(serviceauth.Config{
 		Secret: env.NewSecret(serviceauth.DemoSecret),
-	}, "development")
+	}, "order-service", "development")
 	if err != nil {
 		fmt.Println(err)
 		return

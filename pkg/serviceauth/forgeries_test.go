@@ -18,9 +18,9 @@ import (
 )
 
 // forgeries returns every token that must be refused, by what is wrong with it.
-func forgeries(t *testing.T) map[string]http.Header {
+func (s scheme) forgeries(t *testing.T) map[string]http.Header {
 	t.Helper()
-	good := hs256(t, nil, nil)
+	good := s.sign(t, nil, nil)
 	tokens := map[string]string{
 		"stripped signature":     good[:strings.LastIndex(good, ".")+1],
 		"no signature part":      good[:strings.LastIndex(good, ".")],
@@ -32,19 +32,19 @@ func forgeries(t *testing.T) map[string]http.Header {
 		"fourth part":            good + ".x",
 		"1 MiB":                  strings.Repeat("a", 1<<20),
 		"1 MiB of dots":          strings.Repeat(".", 1<<20),
-		"above 4 KiB":            hs256(t, nil, jwt.MapClaims{"pad": strings.Repeat("x", 4<<10)}),
+		"above 4 KiB":            s.sign(t, nil, jwt.MapClaims{"pad": strings.Repeat("x", 4<<10)}),
 		"another secret":         signWith(t, jwt.SigningMethodHS256, []byte(strings.Repeat("z", 32)), nil, nil),
 		"empty secret":           signWith(t, jwt.SigningMethodHS256, []byte{}, nil, nil),
-		"null payload":           raw(t, `{"alg":"HS256"}`, `null`),
-		"list payload":           raw(t, `{"alg":"HS256"}`, `[]`),
-		"not JSON":               raw(t, `{"alg":"HS256"}`, `service`),
-		"duplicate claim":        raw(t, `{"alg":"HS256"}`, duplicateClaim()),
-		"wrong-case claim":       raw(t, `{"alg":"HS256"}`, strings.Replace(payload(), `"exp"`, `"EXP"`, 1)),
-		"lower-case alg":         raw(t, `{"alg":"hs256"}`, payload()),
+		"null payload":           s.raw(t, s.header(), `null`),
+		"list payload":           s.raw(t, s.header(), `[]`),
+		"not JSON":               s.raw(t, s.header(), `service`),
+		"duplicate claim":        s.raw(t, s.header(), duplicateClaim()),
+		"wrong-case claim":       s.raw(t, s.header(), strings.Replace(payload(), `"exp"`, `"EXP"`, 1)),
+		"lower-case alg":         s.raw(t, strings.ToLower(s.header()), payload()),
 	}
-	maps.Copy(tokens, otherAlgorithms(t))
-	maps.Copy(tokens, badHeaders(t))
-	maps.Copy(tokens, badClaims(t))
+	maps.Copy(tokens, s.otherAlgorithms(t))
+	maps.Copy(tokens, s.badHeaders(t))
+	maps.Copy(tokens, s.badClaims(t))
 
 	headers := map[string]http.Header{
 		"two headers":            {serviceauth.Header: {good, good}},
@@ -56,7 +56,7 @@ func forgeries(t *testing.T) map[string]http.Header {
 	return headers
 }
 
-func otherAlgorithms(t *testing.T) map[string]string {
+func (s scheme) otherAlgorithms(t *testing.T) map[string]string {
 	t.Helper()
 	rsaKey, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {
@@ -66,33 +66,44 @@ func otherAlgorithms(t *testing.T) map[string]string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return map[string]string{
+	others := map[string]string{
+		"HS256, wrong key":        signWith(t, jwt.SigningMethodHS256, []byte(strings.Repeat("z", 32)), s.head, nil),
 		"none":                    signWith(t, jwt.SigningMethodNone, jwt.UnsafeAllowNoneSignatureType, nil, nil),
 		"nOnE":                    unsigned(`{"alg":"nOnE"}`),
 		"no alg":                  unsigned(`{"typ":"JWT"}`),
 		"HS256 named, none meant": unsigned(`{"alg":"HS256"}`),
 		"RS256":                   signWith(t, jwt.SigningMethodRS256, rsaKey, nil, nil),
-		"EdDSA":                   signWith(t, jwt.SigningMethodEdDSA, edKey, nil, nil),
+		"EdDSA, wrong key":        signWith(t, jwt.SigningMethodEdDSA, edKey, s.head, nil),
 		"HS384, right secret":     signWith(t, jwt.SigningMethodHS384, []byte(secret), nil, nil),
 		"HS512, right secret":     signWith(t, jwt.SigningMethodHS512, []byte(secret), nil, nil),
 	}
+	if public, ok := s.public(); ok {
+		others["no kid"] = signWith(t, s.method, s.key, nil, nil)
+		others["HS256, right secret"] = signWith(t, jwt.SigningMethodHS256, []byte(secret), nil, nil)
+		others["HS256, public key as secret"] = signWith(t, jwt.SigningMethodHS256, []byte(public), s.head, nil)
+		others["of another service"] = s.sign(t, nil, jwt.MapClaims{"service": "gateway", "iss": "gateway"})
+		others["kid of another service"] = s.sign(t, map[string]any{"kid": s.gateway}, nil)
+		others["all by another service"] = s.sign(t, map[string]any{"kid": s.gateway}, jwt.MapClaims{"service": "gateway", "iss": "gateway"})
+		others["signature of zeros"] = unsigned(s.header()) + encode(strings.Repeat("\x00", ed25519.SignatureSize))
+	}
+	return others
 }
 
-func badHeaders(t *testing.T) map[string]string {
+func (s scheme) badHeaders(t *testing.T) map[string]string {
 	t.Helper()
 	return map[string]string{
-		"unknown crit":    hs256(t, map[string]any{"crit": []string{"b64"}, "b64": false}, nil),
-		"empty crit":      hs256(t, map[string]any{"crit": []string{}}, nil),
-		"kid as a path":   hs256(t, map[string]any{"kid": "../../../../dev/null"}, nil),
-		"kid as a number": hs256(t, map[string]any{"kid": 1}, nil),
-		"empty kid":       hs256(t, map[string]any{"kid": ""}, nil),
-		"unknown kid":     hs256(t, map[string]any{"kid": "k9"}, nil),
+		"unknown crit":    s.sign(t, map[string]any{"crit": []string{"b64"}, "b64": false}, nil),
+		"empty crit":      s.sign(t, map[string]any{"crit": []string{}}, nil),
+		"kid as a path":   s.sign(t, map[string]any{"kid": "../../../../dev/null"}, nil),
+		"kid as a number": s.sign(t, map[string]any{"kid": 1}, nil),
+		"empty kid":       s.sign(t, map[string]any{"kid": ""}, nil),
+		"unknown kid":     s.sign(t, map[string]any{"kid": "k9"}, nil),
 	}
 }
 
-func badClaims(t *testing.T) map[string]string {
+func (s scheme) badClaims(t *testing.T) map[string]string {
 	t.Helper()
-	tokens := map[string]string{}
+	tokens, now := map[string]string{}, seconds(0)
 	for name, change := range map[string]jwt.MapClaims{
 		"no exp":               {"exp": nil},
 		"expired":              {"iat": seconds(-2 * time.Hour), "exp": seconds(-time.Hour)},
@@ -106,7 +117,7 @@ func badClaims(t *testing.T) map[string]string {
 		"future nbf":           {"nbf": seconds(5 * time.Minute)},
 		"nbf as a string":      {"nbf": "1"},
 		"ten-year life":        {"exp": seconds(10 * 365 * 24 * time.Hour)},
-		"an hour and a second": {"exp": seconds(time.Hour + time.Second)},
+		"an hour and a second": {"iat": now, "exp": now + 3601},
 		"no aud":               {"aud": nil},
 		"wrong aud":            {"aud": "billing-service"},
 		"aud in other case":    {"aud": "User-Service"},
@@ -119,14 +130,9 @@ func badClaims(t *testing.T) map[string]string {
 		"service with space":   {"service": "order service", "iss": "order service"},
 		"service as a list":    {"service": []string{caller}},
 	} {
-		tokens[name] = hs256(t, nil, change)
+		tokens[name] = s.sign(t, nil, change)
 	}
 	return tokens
-}
-
-func hs256(t *testing.T, head map[string]any, change jwt.MapClaims) string {
-	t.Helper()
-	return signWith(t, jwt.SigningMethodHS256, []byte(secret), head, change)
 }
 
 // signWith signs a good token after changing it; a nil value takes the claim out.
@@ -149,17 +155,6 @@ func signWith(t *testing.T, method jwt.SigningMethod, key any, head map[string]a
 		t.Fatal(err)
 	}
 	return signed
-}
-
-// raw signs header and payload texts as they are.
-func raw(t *testing.T, head, body string) string {
-	t.Helper()
-	text := encode(head) + "." + encode(body)
-	signature, err := jwt.SigningMethodHS256.Sign(text, []byte(secret))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return text + "." + encode(string(signature))
 }
 
 func unsigned(head string) string { return encode(head) + "." + encode(payload()) + "." }

@@ -1,6 +1,11 @@
 package serviceauth_test
 
 import (
+	"crypto/ed25519"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"strings"
@@ -35,7 +40,7 @@ func TestParseKeysRefuses(t *testing.T) {
 				tt.appEnv = "production"
 			}
 			cfg := serviceauth.Config{Secret: env.NewSecret(tt.one), Secrets: env.NewSecret(tt.several)}
-			_, err := serviceauth.ParseKeys(cfg, tt.appEnv)
+			_, err := serviceauth.ParseKeys(cfg, caller, tt.appEnv)
 			problem, ok := errors.AsType[env.Problem](err)
 			if !ok || problem.Variable != tt.variable || !strings.Contains(problem.Message, tt.problem) {
 				t.Fatalf("ParseKeys: %v; want %s with %q", err, tt.variable, tt.problem)
@@ -47,12 +52,72 @@ func TestParseKeysRefuses(t *testing.T) {
 	}
 }
 
+func TestParseKeysRefusesKeyPairs(t *testing.T) {
+	t.Parallel()
+	private, other := string(serviceauth.NewPrivateKey()), serviceauth.NewPrivateKey()
+	public := publicKey(t, caller, []byte(private))
+	list, foreign := public.String(), publicKey(t, "gateway", other).String()
+	for _, tt := range []struct {
+		name, key, public, secret string
+		variable, problem         string
+	}{
+		{name: "with a secret", key: private, public: list, secret: secret, variable: "SERVICE_KEY", problem: "only one"},
+		{name: "no public keys", key: private, variable: "SERVICE_PUBLIC_KEYS", problem: "no key"},
+		{name: "no private key", public: list, variable: "SERVICE_KEY", problem: "no key"},
+		{name: "public key missing", key: private, public: foreign, variable: "SERVICE_KEY", problem: "does not have its public key"},
+		{name: "public key of another", key: private, public: "gateway:" + public.X, variable: "SERVICE_KEY", problem: "for order-service"},
+		{name: "second public key missing", key: private + string(other), public: list, variable: "SERVICE_KEY", problem: "does not have"},
+		{name: "not PEM", key: "MC4CAQAwBQYDK2Vw", public: list, variable: "SERVICE_KEY", problem: "key 1 is not a PEM block"},
+		{name: "text behind", key: private + "x", public: list, variable: "SERVICE_KEY", problem: "key 2 is not a PEM block"},
+		{name: "RSA", key: rsaKey(t), public: list, variable: "SERVICE_KEY", problem: "not an Ed25519 key"},
+		{name: "no service", key: private, public: list + "," + public.X, variable: "SERVICE_PUBLIC_KEYS", problem: "entry 2 is not"},
+		{name: "short", key: private, public: list + ",gateway:AAAA", variable: "SERVICE_PUBLIC_KEYS", problem: "entry 2 is not"},
+		{name: "twice", key: private, public: list + "\ngateway:" + public.X, variable: "SERVICE_PUBLIC_KEYS", problem: "entry 2 occurs twice"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			_, err := serviceauth.ParseKeys(serviceauth.Config{
+				Key: env.NewSecret(tt.key), PublicKeys: env.NewSecret(tt.public), Secret: env.NewSecret(tt.secret),
+			}, caller, "development")
+			problem, ok := errors.AsType[env.Problem](err)
+			if !ok || problem.Variable != tt.variable || !strings.Contains(err.Error(), tt.problem) {
+				t.Fatalf("ParseKeys: %v; want %s with %q", err, tt.variable, tt.problem)
+			}
+			if len(tt.key) > 0 && strings.Contains(err.Error(), strings.TrimSpace(tt.key)[:16]) {
+				t.Errorf("the error shows the key: %v", err)
+			}
+		})
+	}
+}
+
+func rsaKey(t *testing.T) string {
+	t.Helper()
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	der, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))
+}
+
+// RFC 8037, appendix A.3, has this key and its thumbprint.
+func TestKeyIDIsTheThumbprint(t *testing.T) {
+	t.Parallel()
+	key := serviceauth.PublicKey{Service: caller, X: "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}
+	if got := key.ID(); got != "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k" {
+		t.Errorf("thumbprint %s", got)
+	}
+}
+
 func TestParseKeysIsLenientInDevelopment(t *testing.T) {
 	t.Parallel()
 	for _, appEnv := range []string{"development", "test"} {
 		for _, weak := range []string{"short", serviceauth.DemoSecret} {
 			cfg := serviceauth.Config{Secret: env.NewSecret(weak)}
-			if _, err := serviceauth.ParseKeys(cfg, appEnv); err != nil {
+			if _, err := serviceauth.ParseKeys(cfg, caller, appEnv); err != nil {
 				t.Errorf("%s: %v", appEnv, err)
 			}
 		}
@@ -68,12 +133,22 @@ func TestDemoSecretIsLongEnough(t *testing.T) {
 
 func TestKeysDoNotPrint(t *testing.T) {
 	t.Parallel()
-	keys := oneKey(t, secret)
-	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%x", "%d"} {
-		if text := fmt.Sprintf(verb, keys); strings.Contains(text, secret) || strings.Contains(text, fmt.Sprintf("%x", secret)) {
-			t.Errorf("%s shows %s", verb, text)
+	both(t, func(t *testing.T, s scheme) {
+		private := secret
+		if key, ok := s.key.(ed25519.PrivateKey); ok {
+			private = string(key.Seed())
 		}
-	}
+		for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%x", "%d"} {
+			for _, value := range []any{s.keys, struct{ keys serviceauth.Keys }{s.keys}} {
+				text := fmt.Sprintf(verb, value)
+				for _, shown := range []string{private, fmt.Sprintf("%x", private), fmt.Sprintf("%d", []byte(private))} {
+					if strings.Contains(text, shown) {
+						t.Errorf("%s shows %s", verb, text)
+					}
+				}
+			}
+		}
+	})
 }
 
 // FuzzParseKeys asserts that no error about a secret quotes it.
@@ -83,7 +158,7 @@ func FuzzParseKeys(f *testing.F) {
 	f.Add(",:,")
 	f.Fuzz(func(t *testing.T, several string) {
 		cfg := serviceauth.Config{Secrets: env.NewSecret(several)}
-		_, err := serviceauth.ParseKeys(cfg, "production")
+		_, err := serviceauth.ParseKeys(cfg, caller, "production")
 		_, value, _ := strings.Cut(several, ":")
 		if err != nil && len(value) > 20 && strings.Contains(err.Error(), value) {
 			t.Errorf("%q in %v", value, err)

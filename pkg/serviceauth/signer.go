@@ -1,6 +1,7 @@
 package serviceauth
 
 import (
+	"crypto/ed25519"
 	"errors"
 	"fmt"
 	"sync"
@@ -22,8 +23,12 @@ type Signer struct {
 
 type issued struct {
 	token string
+	key   int // index of the key that signed it
 	renew time.Time
 }
+
+// fallbackTime is how long a token under another than the first key is used.
+const fallbackTime = time.Minute
 
 // NewSigner returns the signer of the named service.
 func NewSigner(k Keys, service string) *Signer {
@@ -42,34 +47,52 @@ func (s *Signer) Token(audience string) (string, error) {
 	if ok && now.Before(last.renew) {
 		return last.token, nil
 	}
-	return s.renew(audience, now)
+	// Callers who arrive together may each sign a token; all are valid.
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.issue(audience, 0, now, life*8/10)
 }
 
-// renew signs a new token. Callers who arrive together may each sign one; all are valid.
-func (s *Signer) renew(audience string, now time.Time) (string, error) {
-	token, err := s.sign(audience, now)
+// Refused reports whether there is another token to try after audience refused token. An
+// instance that started before a change of keys does not know the newest one: for a
+// minute, Token then returns a token under the next key.
+func (s *Signer) Refused(audience, token string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	last := s.issued[audience]
+	if last.token != token || len(s.keys.sign) < 2 {
+		return last.token != token // true if another call has changed the key meanwhile
+	}
+	_, err := s.issue(audience, (last.key+1)%len(s.keys.sign), time.Now(), fallbackTime)
+	return err == nil
+}
+
+// issue signs a token and keeps it for the given time. The lock is held.
+func (s *Signer) issue(audience string, key int, now time.Time, keep time.Duration) (string, error) {
+	token, err := s.sign(audience, key, now)
 	if err != nil {
 		return "", fmt.Errorf("sign token for %q: %w", audience, err)
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.issued[audience] = issued{token: token, renew: now.Add(life * 8 / 10)}
+	s.issued[audience] = issued{token: token, key: key, renew: now.Add(keep)}
 	return token, nil
 }
 
-func (s *Signer) sign(audience string, now time.Time) (string, error) {
-	if len(s.keys.list) == 0 {
+func (s *Signer) sign(audience string, key int, now time.Time) (string, error) {
+	if len(s.keys.sign) == 0 {
 		return "", errors.New("no key")
 	}
 	if !env.IsServiceName(s.service) || !env.IsServiceName(audience) {
 		return "", fmt.Errorf("%q or the audience is not a service name", s.service)
 	}
-	token := jwt.NewWithClaims(jwt.SigningMethodHS256, jwt.MapClaims{
+	token := jwt.NewWithClaims(s.keys.method, jwt.MapClaims{
 		"service": s.service, "iss": s.service, "aud": audience, "iat": now.Unix(), "exp": now.Add(life).Unix(),
 	})
-	first := s.keys.list[0]
-	if len(s.keys.list) > 1 {
-		token.Header["kid"] = first.id
+	k := s.keys.sign[key]
+	if k.public != nil || len(s.keys.sign) > 1 && key == 0 { // SERVICE_SECRET, which it falls back to, has no id
+		token.Header["kid"] = k.id
 	}
-	return token.SignedString([]byte(first.secret.Reveal()))
+	if k.public != nil {
+		return token.SignedString(ed25519.NewKeyFromSeed([]byte(k.secret.Reveal())))
+	}
+	return token.SignedString([]byte(k.secret.Reveal()))
 }

@@ -1,6 +1,8 @@
 package serviceauth_test
 
 import (
+	"bytes"
+	"errors"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -93,32 +95,94 @@ func TestZeroKeysDoNothing(t *testing.T) {
 	}
 }
 
-// TestRotation walks through the steps of a change of secret. During each, some services
-// are at the earlier step and some at the later, and all must understand each other.
+// TestRotation walks through the steps of a change of secret or key. During each, some services are at the
+// earlier step and some at the later, and a call between any two succeeds: at once, or under
+// the signer's other key. From one secret straight to two, with the new one first, is one of
+// the steps.
 func TestRotation(t *testing.T) {
 	t.Parallel()
 	const old, fresh = secret, "fedcba9876543210fedcba9876543210"
-	steps := []serviceauth.Config{
-		{Secret: env.NewSecret(old)},
-		{Secrets: env.NewSecret("k1:" + old)},
-		{Secrets: env.NewSecret("k1:" + old + ",k2:" + fresh)},
-		{Secrets: env.NewSecret("k2:" + fresh + ",k1:" + old)},
-		{Secrets: env.NewSecret("k2:" + fresh)},
-		{Secret: env.NewSecret(fresh)},
+	oldKey, freshKey := serviceauth.NewPrivateKey(), serviceauth.NewPrivateKey()
+	oldPublic, freshPublic := publicKey(t, caller, oldKey).String(), publicKey(t, caller, freshKey).String()
+	pair := func(public string, private ...[]byte) serviceauth.Config {
+		return serviceauth.Config{Key: env.NewSecret(string(bytes.Join(private, nil))), PublicKeys: env.NewSecret(public)}
 	}
-	for i := range steps[1:] {
-		before, after := parseKeys(t, steps[i]), parseKeys(t, steps[i+1])
-		for _, pair := range [][2]serviceauth.Keys{{before, after}, {after, before}, {after, after}} {
-			h := header(token(t, serviceauth.NewSigner(pair[0], caller), callee))
-			if _, err := serviceauth.NewVerifier(pair[1], callee).Verify(h); err != nil {
-				t.Errorf("step %d: %v", i+1, err)
+	for name, steps := range map[string][]serviceauth.Config{
+		"secrets": {
+			{Secret: env.NewSecret(old)},
+			{Secrets: env.NewSecret("k2:" + fresh + ",k1:" + old)},
+			{Secrets: env.NewSecret("k2:" + fresh)},
+			{Secret: env.NewSecret(fresh)},
+		},
+		"secrets, the new one last at first": {
+			{Secrets: env.NewSecret("k1:" + old)},
+			{Secrets: env.NewSecret("k1:" + old + ",k2:" + fresh)},
+			{Secrets: env.NewSecret("k2:" + fresh + ",k1:" + old)},
+			{Secrets: env.NewSecret("k2:" + fresh)},
+		},
+		"keys": {
+			pair(oldPublic, oldKey),
+			pair(freshPublic+"\n"+oldPublic+"\n", freshKey, oldKey),
+			pair(freshPublic, freshKey),
+		},
+	} {
+		for i := range steps[1:] {
+			before, after := parseKeys(t, steps[i]), parseKeys(t, steps[i+1])
+			for _, pair := range [][2]serviceauth.Keys{{before, after}, {after, before}, {after, after}} {
+				if err := call(t, serviceauth.NewSigner(pair[0], caller), serviceauth.NewVerifier(pair[1], callee)); err != nil {
+					t.Errorf("%s, step %d: %v", name, i+1, err)
+				}
 			}
 		}
+		last := serviceauth.NewVerifier(parseKeys(t, steps[len(steps)-1]), callee)
+		if err := call(t, serviceauth.NewSigner(parseKeys(t, steps[0]), caller), last); err == nil {
+			t.Errorf("%s: the old one outlives the rotation", name)
+		}
 	}
-	retired := header(token(t, serviceauth.NewSigner(parseKeys(t, steps[0]), caller), callee))
-	if _, err := serviceauth.NewVerifier(parseKeys(t, steps[4]), callee).Verify(retired); err == nil {
-		t.Error("the old secret outlives the rotation")
+}
+
+// call sends a token, and another one as long as the signer has one for a refused one.
+func call(t *testing.T, signer *serviceauth.Signer, verifier *serviceauth.Verifier) error {
+	t.Helper()
+	for range 2 {
+		signed := token(t, signer, callee)
+		_, err := verifier.Verify(header(signed))
+		if err == nil || !signer.Refused(callee, signed) {
+			return err
+		}
 	}
+	return errors.New("refused under two keys")
+}
+
+// After a refusal the next key signs, for a minute; then the first is tried again.
+func TestRefusedTokenIsReplaced(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		signer := serviceauth.NewSigner(parseKeys(t, serviceauth.Config{
+			Secrets: env.NewSecret("k2:fedcba9876543210fedcba9876543210,k1:" + secret),
+		}), caller)
+		first := token(t, signer, callee)
+		for range 2 { // two calls sent it
+			if !signer.Refused(callee, first) {
+				t.Error("no other token")
+			}
+		}
+		other := token(t, signer, callee)
+		if other == first || token(t, signer, "billing-service") == other {
+			t.Error("the refused token is still used, or the audiences are mixed up")
+		}
+		pass(time.Minute - time.Second)
+		if token(t, signer, callee) != other {
+			t.Error("the other key is used for less than a minute")
+		}
+		pass(time.Second)
+		if token(t, signer, callee) == other {
+			t.Error("the first key is not tried again")
+		}
+		if one := serviceauth.NewSigner(oneKey(t, secret), caller); one.Refused(callee, token(t, one, callee)) {
+			t.Error("one key has no other")
+		}
+	})
 }
 
 func TestKidNamesTheKey(t *testing.T) {
@@ -130,10 +194,10 @@ func TestKidNamesTheKey(t *testing.T) {
 	if err != nil || signed.Header["kid"] != "k1" {
 		t.Errorf("signed with kid %v, %v; want the first", signed.Header["kid"], err)
 	}
-	if _, err := verifier.Verify(header(hs256(t, map[string]any{"kid": "k1"}, nil))); err != nil {
+	if _, err := verifier.Verify(header(signWith(t, jwt.SigningMethodHS256, []byte(secret), map[string]any{"kid": "k1"}, nil))); err != nil {
 		t.Errorf("kid k1 with its secret: %v", err)
 	}
-	if _, err := verifier.Verify(header(hs256(t, map[string]any{"kid": "k2"}, nil))); err == nil {
+	if _, err := verifier.Verify(header(signWith(t, jwt.SigningMethodHS256, []byte(secret), map[string]any{"kid": "k2"}, nil))); err == nil {
 		t.Error("kid k2 with the secret of k1 accepted")
 	}
 }
@@ -160,7 +224,7 @@ func TestConcurrentUse(t *testing.T) {
 }
 
 func BenchmarkToken(b *testing.B) {
-	keys, err := serviceauth.ParseKeys(serviceauth.Config{Secret: env.NewSecret(secret)}, "test")
+	keys, err := serviceauth.ParseKeys(serviceauth.Config{Secret: env.NewSecret(secret)}, caller, "test")
 	if err != nil {
 		b.Fatal(err)
 	}

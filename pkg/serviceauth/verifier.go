@@ -23,25 +23,27 @@ var compact = regexp.MustCompile(`^[A-Za-z0-9_.-]*$`)
 // Verifier checks the tokens of calls to one service. It is safe for concurrent use.
 type Verifier struct {
 	parser *jwt.Parser
-	byID   map[string][]byte
-	all    jwt.VerificationKeySet
+	byID   map[string]key
+	shared jwt.VerificationKeySet // for tokens without kid
 	cache  tokenCache
 }
 
 // NewVerifier returns the verifier of the named service: the audience it insists on.
 func NewVerifier(k Keys, service string) *Verifier {
-	v := &Verifier{
-		parser: jwt.NewParser(
-			jwt.WithValidMethods([]string{jwt.SigningMethodHS256.Alg()}),
-			jwt.WithAudience(service), jwt.WithExpirationRequired(), jwt.WithIssuedAt(),
-			jwt.WithLeeway(leeway), jwt.WithStrictDecoding()),
-		byID: map[string][]byte{},
+	v := &Verifier{byID: map[string]key{}}
+	methods := []string{} // none at all; nil would be any
+	if k.method != nil {
+		methods = append(methods, k.method.Alg())
 	}
-	for _, k := range k.list {
-		secret := []byte(k.secret.Reveal())
-		v.all.Keys = append(v.all.Keys, secret)
-		if k.id != "" {
-			v.byID[k.id] = secret
+	v.parser = jwt.NewParser(jwt.WithValidMethods(methods),
+		jwt.WithAudience(service), jwt.WithExpirationRequired(), jwt.WithIssuedAt(),
+		jwt.WithLeeway(leeway), jwt.WithStrictDecoding())
+	for _, key := range k.verify {
+		if key.public == nil {
+			v.shared.Keys = append(v.shared.Keys, key.verification())
+		}
+		if key.id != "" {
+			v.byID[key.id] = key
 		}
 	}
 	return v
@@ -90,13 +92,23 @@ func (v *Verifier) key(t *jwt.Token) (any, error) {
 		return nil, errors.New("crit is not supported")
 	}
 	kid, ok := t.Header["kid"]
-	if !ok {
-		return v.all, nil
+	if !ok && len(v.shared.Keys) > 0 {
+		return v.shared, nil
 	}
 	id, _ := kid.(string)
-	secret, ok := v.byID[id]
+	key, ok := v.byID[id]
 	if !ok {
 		return nil, errors.New("unknown kid")
 	}
-	return secret, nil
+	if c, ok := t.Claims.(*claims); !ok || key.owner != "" && key.owner != c.Service {
+		return nil, errors.New("the key belongs to another service")
+	}
+	return key.verification(), nil
+}
+
+func (k key) verification() any {
+	if k.public != nil {
+		return k.public
+	}
+	return []byte(k.secret.Reveal())
 }

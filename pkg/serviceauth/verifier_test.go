@@ -22,26 +22,25 @@ const (
 
 func TestVerifyAcceptsGenuineTokens(t *testing.T) {
 	t.Parallel()
-	verifier := serviceauth.NewVerifier(oneKey(t, secret), callee)
-	genuine := map[string]string{
-		"as signed":          hs256(t, nil, nil),
-		"aud as a list":      hs256(t, nil, jwt.MapClaims{"aud": []string{callee}}),
-		"past nbf":           hs256(t, nil, jwt.MapClaims{"nbf": seconds(-time.Minute)}),
-		"clock ahead by 20s": hs256(t, nil, jwt.MapClaims{"iat": seconds(20 * time.Second)}),
-		"expired 20s ago":    hs256(t, nil, jwt.MapClaims{"iat": seconds(-time.Hour), "exp": seconds(-20 * time.Second)}),
-		"raw":                raw(t, `{"alg":"HS256"}`, payload()),
-		"fractional seconds": hs256(t, nil, jwt.MapClaims{"iat": float64(seconds(0)) - 0.5, "exp": float64(seconds(time.Minute)) + 0.5}),
-		"further claims":     hs256(t, nil, jwt.MapClaims{"jti": "1", "sub": "x"}),
-	}
-	for name, token := range genuine {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
+	both(t, func(t *testing.T, s scheme) {
+		verifier := serviceauth.NewVerifier(s.keys, callee)
+		for name, token := range map[string]string{
+			"as signed":          s.sign(t, nil, nil),
+			"aud as a list":      s.sign(t, nil, jwt.MapClaims{"aud": []string{callee}}),
+			"past nbf":           s.sign(t, nil, jwt.MapClaims{"nbf": seconds(-time.Minute)}),
+			"clock ahead by 20s": s.sign(t, nil, jwt.MapClaims{"iat": seconds(20 * time.Second)}),
+			"expired 20s ago":    s.sign(t, nil, jwt.MapClaims{"iat": seconds(-time.Hour), "exp": seconds(-20 * time.Second)}),
+			"raw":                s.raw(t, s.header(), payload()),
+			"fractional seconds": s.sign(t, nil, jwt.MapClaims{"iat": float64(seconds(0)) - 0.5, "exp": float64(seconds(time.Minute)) + 0.5}),
+			"further claims":     s.sign(t, nil, jwt.MapClaims{"jti": "1", "sub": "x"}),
+			"by the signer":      token(t, serviceauth.NewSigner(s.keys, caller), callee),
+		} {
 			got, err := verifier.Verify(header(token))
 			if err != nil || got != caller {
-				t.Errorf("Verify = %q, %v; want %q", got, err, caller)
+				t.Errorf("%s: Verify = %q, %v; want %q", name, got, err, caller)
 			}
-		})
-	}
+		}
+	})
 }
 
 func TestVerifyRequiresToken(t *testing.T) {
@@ -60,30 +59,30 @@ func TestVerifyRequiresToken(t *testing.T) {
 
 func TestVerifyRefuses(t *testing.T) {
 	t.Parallel()
-	verifier := serviceauth.NewVerifier(oneKey(t, secret), callee)
-	for name, h := range forgeries(t) {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
+	both(t, func(t *testing.T, s scheme) {
+		verifier := serviceauth.NewVerifier(s.keys, callee)
+		for name, h := range s.forgeries(t) {
 			got, err := verifier.Verify(h)
 			if got != "" || !errors.Is(err, serviceauth.ErrInvalid) {
-				t.Fatalf("Verify = %q, %v; want ErrInvalid", got, err)
+				t.Errorf("%s: Verify = %q, %v; want ErrInvalid", name, got, err)
+				continue
 			}
 			if f := fault.From(err); f.Message() != "Invalid service token" || f.Kind().Status() != 401 {
-				t.Errorf("answered %d %q", f.Kind().Status(), f.Message())
+				t.Errorf("%s: answered %d %q", name, f.Kind().Status(), f.Message())
 			}
 			for _, line := range h[serviceauth.Header] {
 				if len(line) > 8 && strings.Contains(err.Error(), line) {
-					t.Errorf("the error quotes the token: %v", err)
+					t.Errorf("%s: the error quotes the token: %v", name, err)
 				}
 			}
-		})
-	}
+		}
+	})
 }
 
 // FuzzVerify feeds the verifier arbitrary header lines: whatever it accepts must be a
 // token that was signed with the secret.
 func FuzzVerify(f *testing.F) {
-	keys, err := serviceauth.ParseKeys(serviceauth.Config{Secrets: env.NewSecret("k1:" + secret)}, "test")
+	keys, err := serviceauth.ParseKeys(serviceauth.Config{Secrets: env.NewSecret("k1:" + secret)}, caller, "test")
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -105,20 +104,43 @@ func FuzzVerify(f *testing.F) {
 }
 
 func BenchmarkVerify(b *testing.B) {
-	keys, err := serviceauth.ParseKeys(serviceauth.Config{Secret: env.NewSecret(secret)}, "test")
+	private := string(serviceauth.NewPrivateKey())
+	public, err := serviceauth.PublicKeys(caller, private)
 	if err != nil {
 		b.Fatal(err)
 	}
-	token, err := serviceauth.NewSigner(keys, caller).Token(callee)
-	if err != nil {
-		b.Fatal(err)
-	}
-	verifier, h := serviceauth.NewVerifier(keys, callee), header(token)
-	b.ReportAllocs()
-	for b.Loop() {
-		if _, err := verifier.Verify(h); err != nil {
+	for name, cfg := range map[string]serviceauth.Config{
+		"HS256": {Secret: env.NewSecret(secret)},
+		"EdDSA": {Key: env.NewSecret(private), PublicKeys: env.NewSecret(public[0].String())},
+	} {
+		keys, err := serviceauth.ParseKeys(cfg, caller, "test")
+		if err != nil {
 			b.Fatal(err)
 		}
+		token, err := serviceauth.NewSigner(keys, caller).Token(callee)
+		if err != nil {
+			b.Fatal(err)
+		}
+		h := header(token)
+		b.Run(name+", seen before", func(b *testing.B) {
+			verifier := serviceauth.NewVerifier(keys, callee)
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := verifier.Verify(h); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+		b.Run(name+", new", func(b *testing.B) {
+			verifier := serviceauth.NewVerifier(keys, callee)
+			b.ReportAllocs()
+			for b.Loop() {
+				verifier.Forget()
+				if _, err := verifier.Verify(h); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
 	}
 }
 
@@ -133,7 +155,7 @@ func oneKey(t *testing.T, secret string) serviceauth.Keys {
 
 func parseKeys(t *testing.T, cfg serviceauth.Config) serviceauth.Keys {
 	t.Helper()
-	keys, err := serviceauth.ParseKeys(cfg, "production")
+	keys, err := serviceauth.ParseKeys(cfg, caller, "production")
 	if err != nil {
 		t.Fatal(err)
 	}

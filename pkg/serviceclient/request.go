@@ -41,6 +41,8 @@ type call struct {
 	repeatable bool   // safe to send twice
 	deadline   time.Time
 	tried      []string // URLs, one for each attempt
+	token      string   // of the last attempt
+	resigned   bool     // its token was replaced after a refusal
 }
 
 func newCall(method, target string, out any, opts []Option) *call {
@@ -97,6 +99,7 @@ func (c *Client) request(ctx context.Context, call *call, base string, left time
 	if err != nil {
 		return nil, err
 	}
+	call.token = token
 	req.Header.Set(serviceauth.Header, token)
 	return req, nil
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/go-troika/troika/pkg/breaker"
+	"github.com/go-troika/troika/pkg/serviceauth"
 )
 
 const (
@@ -23,6 +24,9 @@ type plan struct {
 
 // plan decides whether to repeat the call after the failed attempt e.
 func (c *Client) plan(ctx context.Context, call *call, e *Error) plan {
+	if c.resign(call, e) {
+		return plan{again: true}
+	}
 	failed := e.outcome == breaker.Failure || e.refused
 	mayRepeat := call.repeatable || e.undelivered
 	if !failed || !mayRepeat || len(call.tried) > c.cfg.Retries {
@@ -43,6 +47,17 @@ func (c *Client) plan(ctx context.Context, call *call, e *Error) plan {
 		return plan{}
 	}
 	return plan{again: true, wait: wait}
+}
+
+// resign reports whether to repeat a call whose token was refused under another key, once: nothing was done, and the
+// instance may not know the newest key yet.
+func (c *Client) resign(call *call, e *Error) bool {
+	if e.Code != serviceauth.CodeInvalid || call.resigned || c.deps.Signer == nil || !c.deps.Signer.Refused(c.target, call.token) {
+		return false
+	}
+	call.resigned = true
+	call.tried = call.tried[:len(call.tried)-1]
+	return true
 }
 
 // backoff is a random wait after the given number of attempts ("full jitter": Brooker, Exponential Backoff And

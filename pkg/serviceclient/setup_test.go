@@ -88,7 +88,7 @@ func setupOver(t testing.TB, transport http.RoundTripper, cfg serviceclient.Conf
 
 func keys(t testing.TB) serviceauth.Keys {
 	t.Helper()
-	keys, err := serviceauth.ParseKeys(serviceauth.Config{Secret: env.NewSecret(serviceauth.DemoSecret)}, "test")
+	keys, err := serviceauth.ParseKeys(serviceauth.Config{Secret: env.NewSecret(serviceauth.DemoSecret)}, caller, "test")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -34,6 +34,8 @@ func commands() []command {
 			"[--service S] [--since TIME|--position N] [--partition N] [--unseen] [--count N] [--url URL]",
 			"show, redrive, discard, replay or pause the events that a service consumes; set the number of its own partitions", (*app).events},
 		{"token", "--service CALLER --audience CALLEE", "print a service token", (*app).token},
+		{"keys", strings.Join(keyVerbs, "|") + " [SERVICE]… [--dir DIR]",
+			"make, list, rotate or prune the keys that services sign tokens with; without a name those of all", (*app).keys},
 		{"infra", "[--detach]", "run Postgres and Redis alone, for go test by hand", (*app).infra},
 		{"doctor", "", "show what this machine has, and whether stack up would run containers or processes", (*app).doctor},
 	}
@@ -49,6 +51,7 @@ every command takes
   --world auto|local|docker   containers or processes (STACK_WORLD; default auto)
   --name NAME                 keeps stacks of one checkout apart (STACK_NAME)
 further variables
+  STACK_KEYS                  a folder made by stack keys: the services sign with their own keys
   PG_BINDIR                   the folder of Postgres' programs
   STACK_NO_INSTALL=1          never install a missing part with apt-get
 `)

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/go-troika/troika/pkg/serviceauth"
 	"github.com/go-troika/troika/tools/stack/internal/client"
 )
 
@@ -83,7 +84,7 @@ func (a *app) adminURL(ctx context.Context, service string) (string, error) {
 func (a *app) sendEvents(ctx context.Context, service, method, url string, body any) error {
 	ctx, cancel := context.WithTimeout(ctx, 40*time.Second)
 	defer cancel()
-	sign, err := a.signer("gateway")
+	sign, err := a.signer(serviceauth.Operator)
 	if err != nil {
 		return err
 	}

@@ -121,21 +121,17 @@ func (a *app) token(_ context.Context, args []string) error {
 	return nil
 }
 
-// signer signs tokens for service with the secret of the stack's services: the
-// environment's, or the demo's.
+// signer signs tokens for service with its key in STACK_KEYS, else with the secret of
+// the stack's services: the environment's, or the demo's.
 func (a *app) signer(service string) (client.Signer, error) {
-	var defaults []string
-	if !local.HasSecret(a.Environ) {
-		defaults = []string{"SERVICE_SECRET=" + serviceauth.DemoSecret}
-	}
 	cfg, err := env.Load[struct {
 		serviceauth.Config
 		AppEnv string `env:"APP_ENV" envDefault:"development"`
-	}](a.Environ, defaults...)
+	}](a.Environ, local.Keys(a.Environ, service)...)
 	if err != nil {
 		return nil, err
 	}
-	keys, err := serviceauth.ParseKeys(cfg.Config, cfg.AppEnv)
+	keys, err := serviceauth.ParseKeys(cfg.Config, service, cfg.AppEnv)
 	if err != nil {
 		return nil, err
 	}

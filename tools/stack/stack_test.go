@@ -318,7 +318,7 @@ func TestToken(t *testing.T) {
 		{[]string{"SERVICE_SECRET=" + own}, own},
 	} {
 		r := drive(t, test.variables, "token", "--service", "gateway", "--audience", "user-service")
-		keys, err := serviceauth.ParseKeys(serviceauth.Config{Secret: env.NewSecret(test.secret)}, "development")
+		keys, err := serviceauth.ParseKeys(serviceauth.Config{Secret: env.NewSecret(test.secret)}, "gateway", "development")
 		if err != nil {
 			t.Fatal(err)
 		}

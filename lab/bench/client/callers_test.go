@@ -151,7 +151,7 @@ func through(ctx context.Context, d serviceclient.Deps) func() error {
 
 func signer(t testing.TB) *serviceauth.Signer {
 	t.Helper()
-	keys, err := serviceauth.ParseKeys(serviceauth.Config{Secret: env.NewSecret(serviceauth.DemoSecret)}, "test")
+	keys, err := serviceauth.ParseKeys(serviceauth.Config{Secret: env.NewSecret(serviceauth.DemoSecret)}, "gateway", "test")
 	if err != nil {
 		t.Fatal(err)
 	}

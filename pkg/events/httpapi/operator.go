@@ -14,6 +14,7 @@ import (
 	"github.com/go-troika/troika/pkg/events/admin"
 	"github.com/go-troika/troika/pkg/events/postgres"
 	"github.com/go-troika/troika/pkg/httpserver"
+	"github.com/go-troika/troika/pkg/serviceauth"
 	"github.com/go-troika/troika/pkg/text"
 )
 
@@ -27,15 +28,15 @@ var OperatorAPI []byte
 const OperatorTimeout = 35 * time.Second
 
 // ServePartitions adds the route that changes the number of partitions of the
-// service's own log. Only the named callers may use it.
-func ServePartitions(s *httpserver.Server, log *postgres.Log, callers ...string) {
-	s.Router().POST("/events/partitions", httpserver.Callers(callers...), httpserver.Handle(eventLog{log}.repartition))
+// service's own log. Only the operator may use it.
+func ServePartitions(s *httpserver.Server, log *postgres.Log) {
+	s.Router().POST("/events/partitions", httpserver.Callers(serviceauth.Operator), httpserver.Handle(eventLog{log}.repartition))
 }
 
 // ServeOperator adds the routes by which an operator looks after a consumer. Only the
-// named callers may use them.
-func ServeOperator(s *httpserver.Server, o *admin.Operator, callers ...string) {
-	r, allowed, h := s.Router(), httpserver.Callers(callers...), operator{o}
+// operator may use them.
+func ServeOperator(s *httpserver.Server, o *admin.Operator) {
+	r, allowed, h := s.Router(), httpserver.Callers(serviceauth.Operator), operator{o}
 	r.GET("/events/status", allowed, httpserver.Handle(h.status))
 	r.GET("/events/parked", allowed, httpserver.Handle(h.parked))
 	r.POST("/events/redrive", allowed, httpserver.Handle(h.redrive))

@@ -3,6 +3,8 @@ package apitest
 import (
 	"crypto/rand"
 	"encoding/json"
+	"fmt"
+	mathrand "math/rand/v2"
 	"net/http"
 	"os"
 	"slices"
@@ -53,12 +55,15 @@ func Start[C chassis.Configuration](t testing.TB, app chassis.App[C], file strin
 	return &Service{Chassis: ch, Data: testkit.Open(t, name), api: OpenAPI(t, file)}
 }
 
+// gateway is the caller of requests that a test expects to be refused.
+const gateway = "gateway"
+
 const secret = "a-secret-that-is-only-used-in-tests"
 
 // Keys returns the keys with which services and callers of a test sign and verify.
 func Keys(t testing.TB) serviceauth.Keys {
 	t.Helper()
-	keys, err := serviceauth.ParseKeys(serviceauth.Config{Secret: env.NewSecret(secret)}, "test")
+	keys, err := serviceauth.ParseKeys(serviceauth.Config{Secret: env.NewSecret(secret)}, gateway, "test")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -102,6 +107,8 @@ func (s *Service) Request(t testing.TB, caller, method, target, body string, hea
 	if err != nil {
 		t.Fatal(err)
 	}
+	// Each request has another client address, or refused ones would wait for those before them.
+	r.RemoteAddr = fmt.Sprintf("127.%d.%d.%d:1", mathrand.IntN(256), mathrand.IntN(256), mathrand.IntN(256))
 	if body != "" {
 		r.Header.Set("Content-Type", "application/json")
 	}
@@ -140,7 +147,7 @@ type Problem struct {
 // Refuses fails t unless the gateway's request gets an error with status and code.
 func (s *Service) Refuses(t testing.TB, status int, code, method, target, body string, header ...string) Problem {
 	t.Helper()
-	p := Decode[Problem](t, s.Call(t, s.Config.Operator, method, target, body, header...), status)
+	p := Decode[Problem](t, s.Call(t, gateway, method, target, body, header...), status)
 	if p.Code != code {
 		t.Errorf("%s %s %s: got code %s, want %s", method, target, body, p.Code, code)
 	}

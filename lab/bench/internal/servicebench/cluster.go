@@ -151,7 +151,7 @@ func (c *Cluster) Close() error {
 
 // token returns a service token of a person for one of our services.
 func (c *Cluster) token(audience string) (string, error) {
-	keys, err := serviceauth.ParseKeys(serviceauth.Config{Secret: env.NewSecret(c.secret)}, c.env)
+	keys, err := serviceauth.ParseKeys(serviceauth.Config{Secret: env.NewSecret(c.secret)}, contracts.Gateway, c.env)
 	if err != nil {
 		return "", err
 	}

@@ -14,7 +14,7 @@ type Config struct {
 
 // Base implements [chassis.Configuration].
 func (c Config) Base() chassis.Config {
-	c.Chassis.Registry.URLs, c.Chassis.Operator = c.Services.URLs(), contracts.Gateway
+	c.Chassis.Registry.URLs = c.Services.URLs()
 	return c.Chassis
 }
 

@@ -10,19 +10,22 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/go-troika/troika/pkg/serviceauth"
 	"github.com/go-troika/troika/tools/stack/internal/local"
 )
 
-func TestHasSecret(t *testing.T) {
+// Services sign with the demo's secret, unless the environment or STACK_KEYS says otherwise.
+func TestKeys(t *testing.T) {
 	t.Parallel()
-	for entry, want := range map[string]bool{
-		"SERVICE_SECRET=x": true, "SERVICE_SECRETS=k:x": true,
-		"SERVICE_SECRET_FILE=/x": true, "SERVICE_SECRETS_FILE=/x": true,
-		"SERVICE_SECRET=": false, "SERVICE_SECRETS_FILE=": false,
-		"OTHER=SERVICE_SECRET": false, "SERVICE_SECRET_NAME=x": false,
+	demo := []string{"SERVICE_SECRET=" + serviceauth.DemoSecret}
+	for entry, want := range map[string][]string{
+		"A=1": demo, "SERVICE_SECRET=": demo, "SERVICE_SECRETS_FILE=": demo, "SERVICE_SECRET_NAME=x": demo,
+		"SERVICE_SECRET=x": nil, "SERVICE_SECRETS=k:x": nil, "SERVICE_KEY=x": nil,
+		"SERVICE_SECRET_FILE=/x": nil, "SERVICE_SECRETS_FILE=/x": nil, "SERVICE_KEY_FILE=/x": nil,
+		"STACK_KEYS=/k": {"SERVICE_KEY_FILE=/k/user-service.pem", "SERVICE_PUBLIC_KEYS_FILE=/k/public-keys"},
 	} {
-		if got := local.HasSecret([]string{"A=1", entry}); got != want {
-			t.Errorf("%s: %v, want %v", entry, got, want)
+		if diff := cmp.Diff(want, local.Keys([]string{entry}, "user-service")); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", entry, diff)
 		}
 	}
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/go-troika/troika/pkg/serviceauth"
 	"github.com/go-troika/troika/tools/stack/internal/checkout"
+	"github.com/go-troika/troika/tools/stack/internal/machine"
 	"github.com/go-troika/troika/tools/stack/internal/stack"
 )
 
@@ -102,24 +103,34 @@ func (s *Stack) serviceCommand(service checkout.Service, p *part) *exec.Cmd {
 		}
 		set[peer.Variable()+"_URL"] = strings.Join(urls, ",")
 	}
-	if !HasSecret(s.Environ) {
-		set["SERVICE_SECRET"] = serviceauth.DemoSecret
+	for _, entry := range Keys(s.Environ, service.Name) {
+		name, value, _ := strings.Cut(entry, "=")
+		set[name] = value
 	}
 	cmd := exec.Command(filepath.Join(s.Root, "bin", service.Name))
 	cmd.Dir, cmd.Env = s.dir.Path, s.Environ.With(set)
 	return cmd
 }
 
-// HasSecret reports whether environ holds a service secret in any of its forms.
-func HasSecret(environ []string) bool {
-	for _, entry := range environ {
-		name, value, _ := strings.Cut(entry, "=")
-		name = strings.TrimSuffix(name, "_FILE")
-		if (name == "SERVICE_SECRET" || name == "SERVICE_SECRETS") && value != "" {
-			return true
+// Keys returns the variables by which the named service signs and verifies tokens: nothing if
+// environ has them, else its key in the folder STACK_KEYS, or the demo's secret.
+func Keys(environ machine.Environ, service string) []string {
+	for _, name := range []string{"SERVICE_SECRET", "SERVICE_SECRETS", "SERVICE_KEY"} {
+		if environ.Get(name) != "" || environ.Get(name+"_FILE") != "" {
+			return nil
 		}
 	}
-	return false
+	dir := environ.Get("STACK_KEYS")
+	if dir == "" {
+		return []string{"SERVICE_SECRET=" + serviceauth.DemoSecret}
+	}
+	if absolute, err := filepath.Abs(dir); err == nil {
+		dir = absolute // services run in another folder
+	}
+	return []string{
+		"SERVICE_KEY_FILE=" + filepath.Join(dir, service+".pem"),
+		"SERVICE_PUBLIC_KEYS_FILE=" + filepath.Join(dir, "public-keys"),
+	}
 }
 
 func (s *Stack) appEnv() string { return cmp.Or(s.Environ.Get("APP_ENV"), "development") }
