@@ -5,6 +5,9 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -25,6 +28,11 @@ func (s *spy) Errorf(format string, args ...any) {
 	s.faults = append(s.faults, fmt.Sprintf(format, args...))
 }
 
+func (s *spy) Fatalf(format string, args ...any) {
+	s.Errorf(format, args...)
+	runtime.Goexit()
+}
+
 func TestRoutes(t *testing.T) {
 	t.Parallel()
 	api := apitest.OpenAPI(t, "testdata/openapi.yaml")
@@ -39,6 +47,30 @@ func TestRoutes(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, s.faults); diff != "" {
 		t.Errorf("faults (-want +got):\n%s", diff)
+	}
+}
+
+// A keyword that Check would ignore is an error, not a schema that allows everything.
+func TestKeywordThatIsNotChecked(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("testdata/openapi.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), "openapi.yaml")
+	changed := strings.Replace(string(text), "{name: {type: string}}", "{name: {type: string, const: a}}", 1)
+	if err := os.WriteFile(file, []byte(changed), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s := &spy{TB: t}
+	done := make(chan struct{})
+	go func() { // Fatalf ends it
+		defer close(done)
+		apitest.OpenAPI(s, file)
+	}()
+	<-done
+	if len(s.faults) != 1 || !strings.Contains(s.faults[0], "const") {
+		t.Errorf("got %q, want an error that names the keyword", s.faults)
 	}
 }
 
