@@ -4,8 +4,10 @@ go 1.26.0
 
 require (
 	github.com/go-troika/troika/pkg v0.0.0
+	github.com/goccy/go-yaml v1.19.2
 	github.com/google/go-cmp v0.7.0
 	github.com/google/uuid v1.6.0
+	github.com/santhosh-tekuri/jsonschema/v6 v6.0.3
 )
 
 require (

@@ -37,6 +37,9 @@ func NewType[T any](source, name string, version int, key func(T) string) Type[T
 // Name returns the event's name, e.g. "user.created".
 func (t Type[T]) Name() string { return t.name }
 
+// Version returns the version of the payload's schema.
+func (t Type[T]) Version() int { return t.version }
+
 // Source returns the name of the service that publishes the event.
 func (t Type[T]) Source() string { return t.source }
 

@@ -14,9 +14,11 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/go-troika/troika/contracts"
+	"github.com/go-troika/troika/contracts/contractstest"
 	"github.com/go-troika/troika/pkg/chassis"
 	"github.com/go-troika/troika/pkg/serviceauth"
 	"github.com/go-troika/troika/pkg/serviceclient"
+	"github.com/go-troika/troika/pkg/testkit"
 	"github.com/go-troika/troika/pkg/testkit/apitest"
 	"github.com/go-troika/troika/services/order-service/internal/config"
 	"github.com/go-troika/troika/services/order-service/internal/models"
@@ -53,6 +55,7 @@ func setup(t *testing.T) bundle {
 	users := startUserService(t)
 	app := chassis.App[config.Config]{Defaults: config.Defaults, Schema: models.Schema, Wire: routes.Wire}
 	s := apitest.Start(t, app, "../../openapi.yaml", "USER_SERVICE_URL="+users.url, "BREAKER_COOLDOWN="+cooldown.String())
+	t.Cleanup(func() { contractstest.Check(t, testkit.Published(t, s.Data)...) })
 	return bundle{s, users, services.NewOrders(s.DB, s.Client(contracts.UserService, serviceclient.Config{}))}
 }
 

@@ -27,7 +27,7 @@ func TestFollow(t *testing.T) {
 
 	renamed := user
 	renamed.Name, renamed.Revision = "Ada King", 3
-	deliver(t, b, b.profiles.OnUserChanged, renamed)
+	deliver(t, b, contracts.UserUpdated, renamed)
 	after := b.show(t, user.UserID)
 	if after.DisplayName != "Ada King" || !after.UpdatedAt.After(after.CreatedAt) {
 		t.Errorf("got %+v, want the new name", after)
@@ -36,7 +36,7 @@ func TestFollow(t *testing.T) {
 	late := user
 	late.Name, late.Revision = "Ada Byron", 2
 	for _, again := range []contracts.UserChange{late, user, renamed} {
-		deliver(t, b, b.profiles.OnUserChanged, again)
+		deliver(t, b, contracts.UserUpdated, again)
 	}
 	if diff := cmp.Diff(after, b.show(t, user.UserID)); diff != "" {
 		t.Errorf("old events changed the profile:\n%s", diff)
@@ -45,7 +45,7 @@ func TestFollow(t *testing.T) {
 	b.Call(t, contracts.Gateway, "PATCH", "/profiles/"+user.UserID.String(), `{"displayName": "Countess"}`)
 	chosen := b.show(t, user.UserID)
 	renamed.Name, renamed.Revision = "Augusta", 4
-	deliver(t, b, b.profiles.OnUserChanged, renamed)
+	deliver(t, b, contracts.UserUpdated, renamed)
 	if diff := cmp.Diff(chosen, b.show(t, user.UserID)); diff != "" {
 		t.Errorf("the chosen name was not kept:\n%s", diff)
 	}
@@ -55,14 +55,14 @@ func TestCount(t *testing.T) {
 	b := setup(t)
 	userID := newID(t)
 	early := newOrder(t, userID, "USD", 1999)
-	deliver(t, b, b.profiles.OnOrderCompleted, early) // before the user's event
+	deliver(t, b, contracts.OrderCompleted, early) // before the user's event
 	b.Refuses(t, http.StatusNotFound, "profile_not_found", "GET", "/profiles/"+userID.String(), "")
 
-	deliver(t, b, b.profiles.OnUserChanged, contracts.UserChange{UserID: userID, Name: "Ada", Revision: 1})
-	deliver(t, b, b.profiles.OnOrderCompleted, newOrder(t, userID, "USD", 1))
-	deliver(t, b, b.profiles.OnOrderCompleted, newOrder(t, userID, "EUR", 0))
-	deliver(t, b, b.profiles.OnOrderCompleted, newOrder(t, newID(t), "USD", 7)) // of another user
-	deliver(t, b, b.profiles.OnOrderCompleted, early)                           // repeated
+	deliver(t, b, contracts.UserCreated, contracts.UserChange{UserID: userID, Email: "a@example.com", Name: "Ada", Revision: 1})
+	deliver(t, b, contracts.OrderCompleted, newOrder(t, userID, "USD", 1))
+	deliver(t, b, contracts.OrderCompleted, newOrder(t, userID, "EUR", 0))
+	deliver(t, b, contracts.OrderCompleted, newOrder(t, newID(t), "USD", 7)) // of another user
+	deliver(t, b, contracts.OrderCompleted, early)                           // repeated
 
 	got := b.show(t, userID)
 	want := []spent{{"EUR", 1, 0}, {"USD", 2, 2000}}
@@ -71,8 +71,8 @@ func TestCount(t *testing.T) {
 	}
 
 	const most = 1<<53 - 1
-	deliver(t, b, b.profiles.OnOrderCompleted, newOrder(t, userID, "EUR", most))
-	deliver(t, b, b.profiles.OnOrderCompleted, newOrder(t, userID, "EUR", most))
+	deliver(t, b, contracts.OrderCompleted, newOrder(t, userID, "EUR", most))
+	deliver(t, b, contracts.OrderCompleted, newOrder(t, userID, "EUR", most))
 	if got := b.show(t, userID).Spent[0]; got != (spent{"EUR", 3, most}) {
 		t.Errorf("got %+v, want a total that stops at 2⁵³−1", got)
 	}
@@ -85,14 +85,14 @@ func TestDeletedUser(t *testing.T) {
 	target := "/profiles/" + user.UserID.String()
 	b.Call(t, contracts.Gateway, "PATCH", target, `{"displayName": "Countess", "bio": "Secret", "avatarUrl": "https://example.com"}`)
 	for _, id := range []uuid.UUID{user.UserID, other.UserID} {
-		deliver(t, b, b.profiles.OnOrderCompleted, newOrder(t, id, "USD", 5))
+		deliver(t, b, contracts.OrderCompleted, newOrder(t, id, "USD", 5))
 	}
 
 	// Earlier events can be delivered again, and completions can come later.
-	deliver(t, b, b.profiles.OnUserDeleted, contracts.UserDeletion{UserID: user.UserID})
-	deliver(t, b, b.profiles.OnUserDeleted, contracts.UserDeletion{UserID: user.UserID})
-	deliver(t, b, b.profiles.OnUserChanged, user)
-	deliver(t, b, b.profiles.OnOrderCompleted, newOrder(t, user.UserID, "USD", 5))
+	deliver(t, b, contracts.UserDeleted, contracts.UserDeletion{UserID: user.UserID})
+	deliver(t, b, contracts.UserDeleted, contracts.UserDeletion{UserID: user.UserID})
+	deliver(t, b, contracts.UserUpdated, user)
+	deliver(t, b, contracts.OrderCompleted, newOrder(t, user.UserID, "USD", 5))
 
 	b.Refuses(t, http.StatusNotFound, "profile_not_found", "GET", target, "")
 	b.Refuses(t, http.StatusNotFound, "profile_not_found", "PATCH", target, `{"bio": "x"}`)
@@ -110,8 +110,8 @@ func TestDeletedUser(t *testing.T) {
 	}
 
 	early := newID(t) // deleted before it was created
-	deliver(t, b, b.profiles.OnUserDeleted, contracts.UserDeletion{UserID: early})
-	deliver(t, b, b.profiles.OnUserChanged, contracts.UserChange{UserID: early, Name: "Eve", Revision: 1})
+	deliver(t, b, contracts.UserDeleted, contracts.UserDeletion{UserID: early})
+	deliver(t, b, contracts.UserCreated, contracts.UserChange{UserID: early, Email: "a@example.com", Name: "Eve", Revision: 1})
 	b.Refuses(t, http.StatusNotFound, "profile_not_found", "GET", "/profiles/"+early.String(), "")
 }
 
@@ -123,7 +123,7 @@ func TestCompletionUnderWayDoesNotOutliveTheUser(t *testing.T) {
 		t.Fatal(err)
 	}
 	var forgotten sync.WaitGroup
-	forgotten.Go(func() { deliver(t, b, b.profiles.OnUserDeleted, contracts.UserDeletion{UserID: userID}) })
+	forgotten.Go(func() { deliver(t, b, contracts.UserDeleted, contracts.UserDeletion{UserID: userID}) })
 	testkit.Eventually(t, 10*time.Second, func() string {
 		var waiting int64
 		err := b.Data.Gorm.Raw("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted AND database = (SELECT oid FROM pg_database WHERE datname = current_database())").Scan(&waiting).Error

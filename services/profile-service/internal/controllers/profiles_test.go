@@ -17,7 +17,7 @@ import (
 func TestUpdate(t *testing.T) {
 	b := setup(t)
 	user := b.join(t, "Ada Lovelace")
-	deliver(t, b, b.profiles.OnOrderCompleted, newOrder(t, user.UserID, "USD", 5))
+	deliver(t, b, contracts.OrderCompleted, newOrder(t, user.UserID, "USD", 5))
 	target := "/profiles/" + user.UserID.String()
 	before := b.show(t, user.UserID)
 
@@ -77,12 +77,12 @@ func TestList(t *testing.T) {
 	for i := range 5 {
 		user := b.join(t, fmt.Sprintf("User %d", i))
 		for range i {
-			deliver(t, b, b.profiles.OnOrderCompleted, newOrder(t, user.UserID, "EUR", 10))
+			deliver(t, b, contracts.OrderCompleted, newOrder(t, user.UserID, "EUR", 10))
 		}
 		want = append(want, b.show(t, user.UserID))
 	}
 	gone := b.join(t, "Gone")
-	deliver(t, b, b.profiles.OnUserDeleted, contracts.UserDeletion{UserID: gone.UserID})
+	deliver(t, b, contracts.UserDeleted, contracts.UserDeletion{UserID: gone.UserID})
 
 	var got []profile
 	for cursor, more := "", true; more; {

@@ -1,7 +1,7 @@
 package controllers_test
 
 import (
-	"context"
+	"encoding/json"
 	"net/http"
 	"testing"
 	"time"
@@ -10,8 +10,10 @@ import (
 	"gorm.io/gorm"
 
 	"github.com/go-troika/troika/contracts"
+	"github.com/go-troika/troika/contracts/contractstest"
 	"github.com/go-troika/troika/pkg/chassis"
 	"github.com/go-troika/troika/pkg/database"
+	"github.com/go-troika/troika/pkg/events"
 	"github.com/go-troika/troika/pkg/testkit/apitest"
 	"github.com/go-troika/troika/services/profile-service/internal/config"
 	"github.com/go-troika/troika/services/profile-service/internal/models"
@@ -46,11 +48,18 @@ func setup(t *testing.T) bundle {
 	return bundle{s, services.NewProfiles(s.DB)}
 }
 
-// deliver calls a handler as the consumer does.
-func deliver[T any](t *testing.T, b bundle, handle func(context.Context, *gorm.DB, T) error, payload T) {
+// deliver handles an event as the consumer does.
+func deliver[T any](t *testing.T, b bundle, of events.Type[T], payload T) {
 	t.Helper()
-	err := b.Data.Gorm.WithContext(t.Context()).Transaction(func(tx *gorm.DB) error {
-		return handle(t.Context(), tx, payload)
+	data, err := json.Marshal(payload)
+	if err != nil {
+		t.Fatal(err)
+	}
+	event := events.Envelope{Event: of.Name(), Version: of.Version(), Data: data}
+	contractstest.Check(t, event)
+	subscription := routes.Events(b.profiles).Find(of.Source(), of.Name())
+	err = b.Data.Gorm.WithContext(t.Context()).Transaction(func(tx *gorm.DB) error {
+		return subscription.Handle(t.Context(), tx, event)
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -61,7 +70,7 @@ func deliver[T any](t *testing.T, b bundle, handle func(context.Context, *gorm.D
 func (b bundle) join(t *testing.T, name string) contracts.UserChange {
 	t.Helper()
 	user := contracts.UserChange{UserID: newID(t), Email: "ada@example.com", Name: name, Revision: 1}
-	deliver(t, b, b.profiles.OnUserChanged, user)
+	deliver(t, b, contracts.UserCreated, user)
 	return user
 }
 

@@ -6,7 +6,9 @@ import (
 	"testing"
 
 	"github.com/go-troika/troika/contracts"
+	"github.com/go-troika/troika/contracts/contractstest"
 	"github.com/go-troika/troika/pkg/chassis"
+	"github.com/go-troika/troika/pkg/testkit"
 	"github.com/go-troika/troika/pkg/testkit/apitest"
 	"github.com/go-troika/troika/services/user-service/internal/config"
 	"github.com/go-troika/troika/services/user-service/internal/models"
@@ -19,7 +21,9 @@ func setup(t *testing.T) bundle {
 	t.Helper()
 	t.Parallel()
 	app := chassis.App[config.Config]{Defaults: config.Defaults, Schema: models.Schema, Wire: routes.Wire}
-	return bundle{apitest.Start(t, app, "../../openapi.yaml")}
+	s := apitest.Start(t, app, "../../openapi.yaml")
+	t.Cleanup(func() { contractstest.Check(t, testkit.Published(t, s.Data)...) })
+	return bundle{s}
 }
 
 // register adds a user through the API.
