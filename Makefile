@@ -8,7 +8,7 @@ CODE := contracts pkg services e2e lab tools
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test chaos chaos-events simulate bench up down lint fmt build stack
+.PHONY: help demo test chaos chaos-events simulate bench up down lint contracts fmt build stack
 
 help: ## show this
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
@@ -54,6 +54,10 @@ lint: ## gofmt, go vet, staticcheck
 	if [ -n "$$unformatted" ]; then echo "gofmt these (make fmt):"; echo "$$unformatted"; exit 1; fi
 	go vet work
 	go run $(STATICCHECK) work
+
+contracts: ## lint the API documents, and compare APIs and events with the last release
+	@.ci/contracts lint
+	@.ci/contracts release
 
 fmt: ## format all code
 	@gofmt -w $(CODE)
