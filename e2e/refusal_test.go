@@ -1,6 +1,7 @@
 package e2e_test
 
 import (
+	"crypto/sha256"
 	"crypto/sha512"
 	"net/http"
 	"strings"
@@ -14,33 +15,34 @@ import (
 func TestTokensAreRefused(t *testing.T) {
 	shared(t, func(b *bundle) {
 		good := client.Good(client.Caller, environment.User)
-		signed := good.Sign(environment.Secret)
+		signed := good.Sign(client.Caller)
 		none := client.Claims{"alg": "none", "typ": "JWT"}
 		now := time.Now()
 		expired := good.With("iat", now.Add(-2*time.Hour).Unix()).With("exp", now.Add(-time.Hour).Unix())
 		for _, row := range []struct{ name, token, text string }{
 			{"missing", "", "Service token required"},
 			{"not a token", "not-a-token", "Invalid service token"},
-			{"another secret", good.Sign(strings.Repeat("x", 32)), "Invalid service token"},
+			{"another secret", good.SignAs(client.Claims{"alg": "HS256"}, sha256.New, strings.Repeat("x", 32)),
+				"Invalid service token"},
 			{"altered signature", signed[:len(signed)-2] + swap(signed[len(signed)-2:]), "Invalid service token"},
 			{"stripped signature", signed[:strings.LastIndex(signed, ".")+1], "Invalid service token"},
 			{"alg none", good.SignAs(none, sha512.New, environment.Secret), "Invalid service token"},
 			{"HS512 with the right secret", good.SignAs(client.Claims{"alg": "HS512"}, sha512.New, environment.Secret),
 				"Invalid service token"},
-			{"for another service", client.Good(client.Caller, environment.Order).Sign(environment.Secret),
+			{"for another service", client.Good(client.Caller, environment.Order).Sign(client.Caller),
 				"Invalid service token"},
-			{"issuer is not the service", good.With("iss", "order-service").Sign(environment.Secret), "Invalid service token"},
-			{"no service", good.With("service", nil).Sign(environment.Secret), "Invalid service token"},
-			{"no end", good.With("exp", nil).Sign(environment.Secret), "Invalid service token"},
-			{"past its end", expired.Sign(environment.Secret), "Invalid service token"},
-			{"ten years of life", good.With("exp", now.AddDate(10, 0, 0).Unix()).Sign(environment.Secret),
+			{"issuer is not the service", good.With("iss", "order-service").Sign(client.Caller), "Invalid service token"},
+			{"no service", good.With("service", nil).Sign(client.Caller), "Invalid service token"},
+			{"no end", good.With("exp", nil).Sign(client.Caller), "Invalid service token"},
+			{"past its end", expired.Sign(client.Caller), "Invalid service token"},
+			{"ten years of life", good.With("exp", now.AddDate(10, 0, 0).Unix()).Sign(client.Caller),
 				"Invalid service token"},
 		} {
 			a := b.do(environment.User, http.MethodGet, "/users", nil, client.Header("X-Service-Token", row.token))
 			b.isProblem(row.name, a, http.StatusUnauthorized, row.text)
 		}
-		for _, caller := range []string{environment.Order, "stranger"} {
-			token := client.Good(caller, environment.User).Sign(environment.Secret)
+		for _, caller := range []string{environment.Order, environment.Profile} {
+			token := client.Good(caller, environment.User).Sign(caller)
 			a := b.do(environment.User, http.MethodGet, "/users", nil, client.Header("X-Service-Token", token))
 			b.isProblem("caller "+caller, a, http.StatusForbidden, "Caller not allowed")
 		}

@@ -12,8 +12,6 @@ import (
 	"net/url"
 	"sync"
 	"time"
-
-	"github.com/go-troika/troika/e2e/environment"
 )
 
 // Caller is the name by which a Client signs its tokens.
@@ -57,7 +55,7 @@ func Header(name, value string) Change {
 func (c *Client) Token(service string) string {
 	token, known := c.tokens.Load(service)
 	if !known {
-		token, _ = c.tokens.LoadOrStore(service, Good(Caller, service).Sign(environment.Secret))
+		token, _ = c.tokens.LoadOrStore(service, Good(Caller, service).Sign(Caller))
 	}
 	return token.(string)
 }

@@ -1,13 +1,21 @@
 package client
 
 import (
+	"crypto/ed25519"
 	"crypto/hmac"
 	"crypto/sha256"
+	"crypto/x509"
 	"encoding/base64"
 	"encoding/json"
+	"encoding/pem"
+	"fmt"
 	"hash"
 	"maps"
+	"os"
+	"path/filepath"
 	"time"
+
+	"github.com/go-troika/troika/e2e/environment"
 )
 
 // Claims are those of a service token, in any types.
@@ -31,9 +39,38 @@ func (c Claims) With(key string, value any) Claims {
 	return changed
 }
 
-// Sign returns a JWT of these claims by HMAC-SHA-256.
-func (c Claims) Sign(secret string) string {
-	return c.SignAs(Claims{"alg": "HS256", "typ": "JWT"}, sha256.New, secret)
+// Sign returns a JWT of these claims as the services expect it: signed with the key of signer,
+// or with the secret that all share.
+func (c Claims) Sign(signer string) string {
+	if environment.Keys == "" {
+		return c.SignAs(Claims{"alg": "HS256", "typ": "JWT"}, sha256.New, environment.Secret)
+	}
+	key, err := readKey(filepath.Join(environment.Keys, signer+".pem"))
+	if err != nil {
+		panic(err) // the environment has made the keys
+	}
+	x := base64.RawURLEncoding.EncodeToString(key.Public().(ed25519.PublicKey))
+	thumbprint := sha256.Sum256([]byte(`{"crv":"Ed25519","kty":"OKP","x":"` + x + `"}`)) // RFC 7638
+	kid := base64.RawURLEncoding.EncodeToString(thumbprint[:])
+	text := segment(Claims{"alg": "EdDSA", "typ": "JWT", "kid": kid}) + "." + segment(c)
+	return text + "." + base64.RawURLEncoding.EncodeToString(ed25519.Sign(key, []byte(text)))
+}
+
+func readKey(path string) (ed25519.PrivateKey, error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	block, _ := pem.Decode(text)
+	if block == nil {
+		return nil, fmt.Errorf("%s is not PEM", path)
+	}
+	parsed, err := x509.ParsePKCS8PrivateKey(block.Bytes)
+	key, ok := parsed.(ed25519.PrivateKey)
+	if !ok {
+		return nil, fmt.Errorf("%s has no Ed25519 key: %v", path, err)
+	}
+	return key, nil
 }
 
 // SignAs returns a JWT with any header, by HMAC over any hash.

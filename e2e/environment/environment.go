@@ -50,6 +50,10 @@ type Environment interface {
 	Close(ctx context.Context) error
 }
 
+// Keys is the folder with the keys of all callers (NAME.pem); "" if they share Secret. It is
+// set by the environment that starts.
+var Keys string
+
 // Replicas is how many instances of user-service run.
 const Replicas = 3
 

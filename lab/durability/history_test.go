@@ -65,7 +65,7 @@ func (l *lab) readLog(ctx context.Context) error {
 
 // asSubscriber sends a request to user-service with the token of a subscriber.
 func asSubscriber(r *http.Request) {
-	r.Header.Set("X-Service-Token", client.Good(environment.Profile, environment.User).Sign(environment.Secret))
+	r.Header.Set("X-Service-Token", client.Good(environment.Profile, environment.User).Sign(environment.Profile))
 }
 
 // readPage reads a page of a partition, and reports whether there may be more.

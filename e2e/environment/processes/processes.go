@@ -31,20 +31,30 @@ func Uncached() {
 }
 
 // Start runs the stack of the checkout at root on free ports. command is the path of the
-// stack command; with "" it is built first.
+// stack command; with "" it is built first. With TEST_SECURE=1 services and Redis are
+// protected as in production.
 func Start(ctx context.Context, root, command string) (environment.Environment, error) {
 	root, err := filepath.Abs(root)
 	if err != nil {
 		return nil, err
 	}
-	s, err := driver.Up(ctx, driver.Options{
+	o := driver.Options{
 		Root: root, Command: command, Name: "e2e-" + strings.ToLower(rand.Text()[:6]),
 		Scale: map[string]int{environment.User: environment.Replicas},
-		Env: []string{"SERVICE_SECRET=" + environment.Secret, "BREAKER_COOLDOWN=" + environment.Cooldown,
-			"LOG_LEVEL=" + environment.LogLevel},
-	})
+		Env:   []string{"BREAKER_COOLDOWN=" + environment.Cooldown, "LOG_LEVEL=" + environment.LogLevel},
+	}
+	secure := os.Getenv("TEST_SECURE") == "1"
+	if secure {
+		o.Env, o.Args = append(o.Env, "APP_ENV=production"), []string{"--secure"}
+	} else {
+		o.Env = append(o.Env, "SERVICE_SECRET="+environment.Secret)
+	}
+	s, err := driver.Up(ctx, o)
 	if err != nil {
 		return nil, err
+	}
+	if secure {
+		environment.Keys = filepath.Join(s.Dir, "keys")
 	}
 	return &processes{s, root}, nil
 }
