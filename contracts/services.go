@@ -19,6 +19,9 @@ const (
 	ProfileService = "profile-service"
 )
 
+// Callers are all names of callers.
+func Callers() []string { return []string{Gateway, UserService, OrderService, ProfileService} }
+
 // ServiceURLs are the addresses of the services. With REGISTRY=redis or dns they are the
 // fallback while no instance is found. Each value is a base URL or a comma list of the
 // base URLs of several instances.

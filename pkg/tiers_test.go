@@ -13,7 +13,7 @@ func TestTiers(t *testing.T) {
 	archtest.Check(t, ".",
 		archtest.Tiers(
 			[]string{"env", "fault", "openapi", "text", "tracing", "breaker", "metrics"},
-			[]string{"logging", "database", "serviceauth", "registry"},
+			[]string{"logging", "database", "serviceauth", "userauth", "registry"},
 			[]string{"events", "idempotency"},
 			[]string{"events/relay", "events/consumer", "events/admin"},
 			[]string{"events/postgres"},

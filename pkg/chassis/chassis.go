@@ -26,6 +26,7 @@ import (
 	"github.com/go-troika/troika/pkg/serviceauth"
 	"github.com/go-troika/troika/pkg/serviceclient"
 	"github.com/go-troika/troika/pkg/tracing"
+	"github.com/go-troika/troika/pkg/userauth"
 )
 
 // Chassis holds the parts of one service. [App.Open] makes and wires it; either Run it
@@ -178,6 +179,17 @@ func (c *Chassis) Client(target string, cfg serviceclient.Config) *serviceclient
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.client(c.clients, target, cfg)
+}
+
+// VerifyUsers accepts the access tokens of people that the service issuer signs. The keys
+// are read from issuer, in the background and when a token has an unknown one. Call it in Wire.
+func (c *Chassis) VerifyUsers(issuer string) {
+	client := c.Client(issuer, serviceclient.Config{})
+	keys := userauth.NewRemote(func(ctx context.Context) (userauth.JWKS, error) {
+		return serviceclient.Get[userauth.JWKS](ctx, client, userauth.JWKSPath)
+	})
+	c.HTTP.VerifyUsers(userauth.NewVerifier(issuer, keys))
+	c.Background("user keys", keys.Run)
 }
 
 // logClient returns the client for reading the event log of a producer.

@@ -10,6 +10,7 @@ import (
 // Access declares the identities that a route takes. The zero Access takes none.
 type Access struct {
 	services  []string
+	users     bool
 	public    bool
 	unlimited bool
 }
@@ -20,6 +21,13 @@ const AnyCaller = "*"
 // Callers takes requests with a valid service token of one of the named services. The
 // response is 401 without a valid token and 403 for another service.
 func Callers(names ...string) Access { return Access{services: names} }
+
+// OrUser returns a that also takes requests with a person's access token. What the person
+// may see and change is decided where the data is; see [userauth.Allows].
+func (a Access) OrUser() Access {
+	a.users = true
+	return a
+}
 
 // Public takes every request. Tokens are ignored.
 func Public() Access { return Access{public: true} }
@@ -35,8 +43,20 @@ func (a Access) Allows(name string) bool {
 	return a.public || slices.Contains(a.services, name) || slices.Contains(a.services, AnyCaller)
 }
 
+// AllowsUser reports whether a takes requests of people.
+func (a Access) AllowsUser() bool { return a.public || a.users }
+
 // IsPublic reports whether a takes requests without a token.
 func (a Access) IsPublic() bool { return a.public }
+
+// challenge returns the WWW-Authenticate of a response that requires a token (RFC 9110,
+// 11.6.1; RFC 6750, 3).
+func (a Access) challenge() string {
+	if a.users {
+		return "ServiceToken, Bearer"
+	}
+	return "ServiceToken"
+}
 
 // Router adds routes, each with the identities that it takes.
 type Router struct{ s *Server }

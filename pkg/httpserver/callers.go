@@ -12,10 +12,18 @@ import (
 
 	"github.com/go-troika/troika/pkg/fault"
 	"github.com/go-troika/troika/pkg/serviceauth"
+	"github.com/go-troika/troika/pkg/userauth"
 )
 
 var errOverloaded = fault.New(fault.Unavailable, fault.CodeOverloaded, "Too many requests at once").
 	WithRetryAfter(time.Second)
+
+// errTwoIdentities follows RFC 6750, 3.1: a request with several tokens is invalid.
+var errTwoIdentities = fault.New(fault.Malformed, "two_identities", "Give a service token or an access token, not both")
+
+// VerifyUsers sets the verifier of people's access tokens. Without one they are refused.
+// Call it before Run.
+func (s *Server) VerifyUsers(v *userauth.Verifier) { s.users = v }
 
 // admit accepts the requests that a takes and puts the caller into their context. An
 // accepted request counts against Config.InFlight until the handlers after this one return;
@@ -24,6 +32,13 @@ func (s *Server) admit(a Access) gin.HandlerFunc {
 	return Handle(func(c *gin.Context) error {
 		caller, err := s.authenticate(c, a)
 		if err != nil {
+			switch fault.From(err).Kind() {
+			case fault.Unauthenticated:
+				c.Header("WWW-Authenticate", a.challenge())
+				s.deny(c, err)
+			case fault.Forbidden:
+				s.deny(c, err)
+			}
 			return err
 		}
 		s.readBody(c)
@@ -42,21 +57,49 @@ func (s *Server) admit(a Access) gin.HandlerFunc {
 	})
 }
 
+// userCaller is the caller of all people, in the log and in the limit of requests in
+// flight. It is not the name of a service.
+const userCaller = "(user)"
+
 // authenticate returns the name of the caller, "" for a public route.
 func (s *Server) authenticate(c *gin.Context, a Access) (caller string, err error) {
-	if a.public {
+	h := c.Request.Header
+	_, service := h[serviceauth.Header]
+	_, user := h[userauth.Header]
+	switch {
+	case a.public:
 		return "", nil
+	case service && user:
+		return "", errTwoIdentities
+	case user:
+		return userCaller, s.authenticateUser(c, a)
+	case !service && a.users:
+		return "", serviceauth.ErrRequired.WithDetail("or a person's access token, as Authorization: Bearer")
 	}
-	if caller, err = s.deps.Verifier.Verify(c.Request.Header); err != nil {
-		s.deny(c, err)
+	if caller, err = s.deps.Verifier.Verify(h); err != nil {
 		return "", err
 	}
 	c.Request = c.Request.WithContext(serviceauth.WithCaller(c.Request.Context(), caller))
 	if !a.Allows(caller) {
-		s.deny(c, serviceauth.ErrForbidden)
 		return "", serviceauth.ErrForbidden
 	}
 	return caller, nil
+}
+
+func (s *Server) authenticateUser(c *gin.Context, a Access) error {
+	if s.users == nil {
+		return userauth.ErrInvalid
+	}
+	ctx := c.Request.Context()
+	id, err := s.users.Verify(ctx, c.Request.Header)
+	if err != nil {
+		return err
+	}
+	c.Request = c.Request.WithContext(userauth.WithUser(ctx, id))
+	if !a.users {
+		return serviceauth.ErrForbidden
+	}
+	return nil
 }
 
 // readBody reads the request's body into memory, so that a slow sender does not count

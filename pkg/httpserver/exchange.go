@@ -17,6 +17,7 @@ import (
 	"github.com/go-troika/troika/pkg/metrics"
 	"github.com/go-troika/troika/pkg/serviceauth"
 	"github.com/go-troika/troika/pkg/tracing"
+	"github.com/go-troika/troika/pkg/userauth"
 )
 
 // statusGone is recorded for a client that disconnected before it had a response. It is
@@ -113,6 +114,8 @@ func (s *Server) log(c *gin.Context, x *exchange) {
 	}
 	if caller := serviceauth.Caller(ctx); caller != "" {
 		attrs = append(attrs, slog.String("caller", caller))
+	} else if _, ok := userauth.User(ctx); ok {
+		attrs = append(attrs, slog.String("caller", userCaller))
 	}
 	if audited {
 		attrs = append(attrs, slog.String("client_address", s.ClientAddr(c.Request).String()))

@@ -8,6 +8,7 @@ import (
 	"github.com/go-troika/troika/pkg/fault"
 	"github.com/go-troika/troika/pkg/idempotency"
 	"github.com/go-troika/troika/pkg/serviceauth"
+	"github.com/go-troika/troika/pkg/userauth"
 )
 
 const (
@@ -21,8 +22,8 @@ var errIdempotencyKey = fault.New(fault.Malformed, "invalid_idempotency_key", "I
 // Idempotent puts the optional Idempotency-Key into the request's context for package
 // idempotency, and sets Idempotent-Replayed on the repeated response of an earlier request.
 // It runs after [Server.Callers]. A key that is not one line of 1 to 255 printable ASCII
-// characters is a 400. Quotes are part of the key. Keys belong to the calling service and
-// the route.
+// characters is a 400. Quotes are part of the key. Keys belong to the person
+// or the calling service, and to the route.
 func Idempotent() gin.HandlerFunc {
 	return Handle(func(c *gin.Context) error {
 		lines := c.Request.Header.Values(idempotencyHeader)
@@ -33,8 +34,12 @@ func Idempotent() gin.HandlerFunc {
 			return errIdempotencyKey
 		}
 		ctx := c.Request.Context()
+		caller := serviceauth.Caller(ctx)
+		if user, ok := userauth.User(ctx); ok {
+			caller = "user " + user.String()
+		}
 		key := idempotency.Key{
-			Scope:    idempotency.Scope{Caller: serviceauth.Caller(ctx), Route: c.Request.Method + " " + c.FullPath()},
+			Scope:    idempotency.Scope{Caller: caller, Route: c.Request.Method + " " + c.FullPath()},
 			Value:    lines[0],
 			OnReplay: func() { c.Header("Idempotent-Replayed", "true") },
 		}

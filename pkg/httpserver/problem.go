@@ -51,7 +51,9 @@ func writeProblem(c *gin.Context, f *fault.Error) {
 	}
 	switch status {
 	case http.StatusUnauthorized:
-		h.Set("WWW-Authenticate", "ServiceToken")
+		if h.Get("WWW-Authenticate") == "" {
+			h.Set("WWW-Authenticate", "Bearer")
+		}
 	case http.StatusRequestEntityTooLarge:
 		h.Set("Connection", "close") // instead of reading the rest
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"github.com/go-troika/troika/pkg/fault"
+	"github.com/go-troika/troika/pkg/userauth"
 )
 
 var (
@@ -30,6 +31,7 @@ type Server struct {
 	handlerTimeout time.Duration
 	proxies        []netip.Prefix
 	audit          bool
+	users          *userauth.Verifier // nil for none
 
 	engine  *gin.Engine
 	api     *gin.RouterGroup

@@ -55,7 +55,7 @@ type Key struct {
 
 // Scope is who uses a key and for what. Equal keys in different scopes are different keys.
 type Scope struct {
-	Caller string // the service that called
+	Caller string // the service that called, or the person
 	Route  string // method and path template, as in "POST /orders"
 }
 

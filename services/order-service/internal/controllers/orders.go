@@ -13,6 +13,7 @@ import (
 
 	"github.com/go-troika/troika/pkg/fault"
 	"github.com/go-troika/troika/pkg/httpserver"
+	"github.com/go-troika/troika/pkg/userauth"
 	"github.com/go-troika/troika/services/order-service/internal/models"
 	"github.com/go-troika/troika/services/order-service/internal/services"
 )
@@ -30,11 +31,11 @@ func NewOrders(orders *services.Orders) *Orders {
 // Create handles POST /orders: 201 with the new order, or, byte for byte, with the one
 // that an earlier request with the same Idempotency-Key placed.
 func (ctl *Orders) Create(c *gin.Context) error {
-	in, err := httpserver.Bind[createOrder](c)
+	in, err := bindOrder(c)
 	if err != nil {
 		return err
 	}
-	order, err := ctl.orders.Place(c.Request.Context(), in.UserID, in.currency(), in.items())
+	order, err := ctl.orders.Place(c.Request.Context(), *in.UserID, in.currency(), in.items())
 	if err != nil {
 		return err
 	}
@@ -90,9 +91,29 @@ func (ctl *Orders) one(c *gin.Context, do func(context.Context, uuid.UUID) (mode
 
 // createOrder is the body of POST /orders. Money is in minor units.
 type createOrder struct {
-	UserID   uuid.UUID `json:"userId" validate:"required"`
-	Currency *string   `json:"currency" validate:"omitnil,iso4217"`
-	Items    []item    `json:"items" validate:"min=1,max=100,dive"`
+	UserID   *uuid.UUID `json:"userId" validate:"required"`
+	Currency *string    `json:"currency" validate:"omitnil,iso4217"`
+	Items    []item     `json:"items" validate:"min=1,max=100,dive"`
+}
+
+// createOwnOrder is the body of a person's POST /orders.
+type createOwnOrder struct {
+	UserID   *uuid.UUID `json:"userId"`
+	Currency *string    `json:"currency" validate:"omitnil,iso4217"`
+	Items    []item     `json:"items" validate:"min=1,max=100,dive"`
+}
+
+// bindOrder reads the body of POST /orders, in which a person may leave out the userId.
+func bindOrder(c *gin.Context) (createOrder, error) {
+	user, ok := userauth.User(c.Request.Context())
+	if !ok {
+		return httpserver.Bind[createOrder](c)
+	}
+	own, err := httpserver.Bind[createOwnOrder](c)
+	if own.UserID == nil {
+		own.UserID = &user
+	}
+	return createOrder(own), err
 }
 
 type item struct {

@@ -20,6 +20,7 @@ import (
 	"github.com/go-troika/troika/pkg/serviceclient"
 	"github.com/go-troika/troika/pkg/testkit"
 	"github.com/go-troika/troika/pkg/testkit/apitest"
+	"github.com/go-troika/troika/pkg/userauth"
 	"github.com/go-troika/troika/services/order-service/internal/config"
 	"github.com/go-troika/troika/services/order-service/internal/models"
 	"github.com/go-troika/troika/services/order-service/internal/routes"
@@ -60,7 +61,7 @@ func setup(t *testing.T) bundle {
 }
 
 // place places an order for the user of the fake user-service.
-func (b bundle) place(t *testing.T, header ...string) order {
+func (b bundle) place(t testing.TB, header ...string) order {
 	t.Helper()
 	return apitest.Decode[order](t, b.Call(t, contracts.Gateway, "POST", "/orders", b.body(1), header...), http.StatusCreated)
 }
@@ -123,6 +124,10 @@ func startUserService(t *testing.T) *userService {
 	u := &userService{known: uuid.MustParse("0199aa3e-7c00-7000-8000-000000000001")}
 	verifier := serviceauth.NewVerifier(apitest.Keys(t), contracts.UserService)
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == userauth.JWKSPath {
+			answer(w, apitest.UserKeys())
+			return
+		}
 		u.asked.Add(1)
 		switch caller, err := verifier.Verify(r.Header); {
 		case err != nil || caller != contracts.OrderService:
@@ -146,7 +151,7 @@ func startUserService(t *testing.T) *userService {
 	return u
 }
 
-func answer(w http.ResponseWriter, user contracts.User) {
+func answer(w http.ResponseWriter, v any) {
 	w.Header().Set("Content-Type", "application/json")
-	_ = json.NewEncoder(w).Encode(user)
+	_ = json.NewEncoder(w).Encode(v)
 }

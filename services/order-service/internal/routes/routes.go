@@ -13,18 +13,19 @@ import (
 	"github.com/go-troika/troika/services/order-service/internal/services"
 )
 
-// Wire builds the service on ch. Each route lists its allowed callers.
+// Wire builds the service on ch. Each route lists the identities that it takes.
 func Wire(ch *chassis.Chassis, cfg config.Config) error {
 	users := ch.Client(contracts.UserService, serviceclient.Config{Breaker: cfg.Breaker})
 	service := services.NewOrders(ch.DB, users)
 	orders := controllers.NewOrders(service)
 
+	ch.VerifyUsers(contracts.UserService)
 	r, callers := ch.HTTP.Router(), httpserver.Callers
-	r.POST("/orders", callers(contracts.Gateway), httpserver.Idempotent(), httpserver.Handle(orders.Create))
-	r.GET("/orders", callers(contracts.Gateway), middleware.AcceptPost, httpserver.Handle(orders.List))
-	r.GET("/orders/:id", callers(contracts.Gateway), httpserver.Handle(orders.Show))
+	r.POST("/orders", callers(contracts.Gateway).OrUser(), httpserver.Idempotent(), httpserver.Handle(orders.Create))
+	r.GET("/orders", callers(contracts.Gateway).OrUser(), middleware.AcceptPost, httpserver.Handle(orders.List))
+	r.GET("/orders/:id", callers(contracts.Gateway).OrUser(), httpserver.Handle(orders.Show))
 	r.POST("/orders/:id/complete", callers(contracts.Gateway), httpserver.Handle(orders.Complete))
-	r.POST("/orders/:id/cancel", callers(contracts.Gateway), httpserver.Handle(orders.Cancel))
+	r.POST("/orders/:id/cancel", callers(contracts.Gateway).OrUser(), httpserver.Handle(orders.Cancel))
 
 	ch.Relay()
 	ch.Consume(Events(service))

@@ -16,6 +16,7 @@ import (
 	"github.com/go-troika/troika/pkg/fault"
 	"github.com/go-troika/troika/pkg/idempotency"
 	"github.com/go-troika/troika/pkg/serviceclient"
+	"github.com/go-troika/troika/pkg/userauth"
 	"github.com/go-troika/troika/services/order-service/internal/models"
 )
 
@@ -32,7 +33,7 @@ var (
 	ErrTotalTooLarge   = fault.New(fault.Unprocessable, "order_total_too_large", "Order total too large")
 )
 
-// Orders manages orders. Every change publishes its event in the same transaction. It
+// Orders manages orders. To a person only that person's own orders exist. Every change publishes its event in the same transaction. It
 // is safe for concurrent use.
 type Orders struct {
 	db    *gorm.DB
@@ -49,6 +50,9 @@ func NewOrders(db *gorm.DB, users *serviceclient.Client) *Orders {
 // with ErrTotalTooLarge, idempotency.ErrKeyReused, ErrUnknownUser, ErrUsersUnavailable
 // or ErrUsersCircuitOpen.
 func (s *Orders) Place(ctx context.Context, userID uuid.UUID, currency string, items []models.Item) (models.Order, error) {
+	if !userauth.Allows(ctx, userID) {
+		return models.Order{}, ErrUnknownUser
+	}
 	order, err := newPending(userID, currency, items)
 	if err != nil {
 		return models.Order{}, err
@@ -90,14 +94,23 @@ func (s *Orders) placeNew(ctx context.Context, request string, order *models.Ord
 // Get returns one order, or ErrOrderNotFound.
 func (s *Orders) Get(ctx context.Context, id uuid.UUID) (models.Order, error) {
 	order, err := models.FindOrder(s.db.WithContext(ctx), id)
-	if err != nil {
+	switch {
+	case err != nil:
 		return models.Order{}, mapped(err, "get order")
+	case !userauth.Allows(ctx, order.UserID):
+		return models.Order{}, ErrOrderNotFound
 	}
 	return order, nil
 }
 
 // List returns at most limit orders that match f, with ids above after, ordered by id.
 func (s *Orders) List(ctx context.Context, f models.Filter, after uuid.UUID, limit int) ([]models.Order, error) {
+	if user, ok := userauth.User(ctx); ok {
+		if f.UserID != nil && *f.UserID != user {
+			return nil, nil
+		}
+		f.UserID = &user
+	}
 	orders, err := models.FindOrders(s.db.WithContext(ctx), f, after, limit)
 	if err != nil {
 		return nil, fmt.Errorf("list orders: %w", err)
@@ -126,6 +139,8 @@ func (s *Orders) changeStatus(
 		switch {
 		case err != nil:
 			return err
+		case !userauth.Allows(ctx, order.UserID):
+			return ErrOrderNotFound
 		case order.Status == status:
 			return nil
 		case order.Status != models.Pending:

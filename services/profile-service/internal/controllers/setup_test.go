@@ -44,12 +44,12 @@ func setup(t *testing.T) bundle {
 	t.Helper()
 	t.Parallel()
 	app := chassis.App[config.Config]{Defaults: config.Defaults, Schema: models.Schema, Wire: routes.Wire}
-	s := apitest.Start(t, app, "../../openapi.yaml")
+	s := apitest.Start(t, app, "../../openapi.yaml", "USER_SERVICE_URL="+apitest.ServeUserKeys(t))
 	return bundle{s, services.NewProfiles(s.DB)}
 }
 
 // deliver handles an event as the consumer does.
-func deliver[T any](t *testing.T, b bundle, of events.Type[T], payload T) {
+func deliver[T any](t testing.TB, b bundle, of events.Type[T], payload T) {
 	t.Helper()
 	data, err := json.Marshal(payload)
 	if err != nil {
@@ -67,7 +67,7 @@ func deliver[T any](t *testing.T, b bundle, of events.Type[T], payload T) {
 }
 
 // join delivers the event of a new user.
-func (b bundle) join(t *testing.T, name string) contracts.UserChange {
+func (b bundle) join(t testing.TB, name string) contracts.UserChange {
 	t.Helper()
 	user := contracts.UserChange{UserID: newID(t), Email: "ada@example.com", Name: name, Revision: 1}
 	deliver(t, b, contracts.UserCreated, user)
@@ -79,7 +79,7 @@ func (b bundle) show(t *testing.T, userID uuid.UUID) profile {
 	return apitest.Decode[profile](t, b.Call(t, contracts.Gateway, "GET", "/profiles/"+userID.String(), ""), http.StatusOK)
 }
 
-func newID(t *testing.T) uuid.UUID {
+func newID(t testing.TB) uuid.UUID {
 	t.Helper()
 	id, err := uuid.NewV7()
 	if err != nil {

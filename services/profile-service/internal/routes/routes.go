@@ -12,15 +12,16 @@ import (
 	"github.com/go-troika/troika/services/profile-service/internal/services"
 )
 
-// Wire builds the service on ch. Each route lists its allowed callers.
+// Wire builds the service on ch. Each route lists the identities that it takes.
 func Wire(ch *chassis.Chassis, _ config.Config) error {
 	service := services.NewProfiles(ch.DB)
 	profiles := controllers.NewProfiles(service)
 
+	ch.VerifyUsers(contracts.UserService)
 	r, callers := ch.HTTP.Router(), httpserver.Callers
 	r.GET("/profiles", callers(contracts.Gateway), httpserver.Handle(profiles.List))
-	r.GET("/profiles/:userId", callers(contracts.Gateway), middleware.AcceptPatch, httpserver.Handle(profiles.Show))
-	r.PATCH("/profiles/:userId", callers(contracts.Gateway), httpserver.Handle(profiles.Update))
+	r.GET("/profiles/:userId", callers(contracts.Gateway).OrUser(), middleware.AcceptPatch, httpserver.Handle(profiles.Show))
+	r.PATCH("/profiles/:userId", callers(contracts.Gateway).OrUser(), httpserver.Handle(profiles.Update))
 
 	ch.Consume(Events(service))
 	return nil

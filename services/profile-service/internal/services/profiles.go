@@ -12,6 +12,7 @@ import (
 
 	"github.com/go-troika/troika/pkg/database"
 	"github.com/go-troika/troika/pkg/fault"
+	"github.com/go-troika/troika/pkg/userauth"
 	"github.com/go-troika/troika/services/profile-service/internal/models"
 )
 
@@ -19,8 +20,8 @@ import (
 // has not arrived yet.
 var ErrProfileNotFound = fault.New(fault.NotFound, "profile_not_found", "Profile not found")
 
-// Profiles manages user profiles and the totals of completed orders. It is safe for
-// concurrent use.
+// Profiles manages user profiles and the totals of completed orders. To a person only that
+// person's own profile exists. It is safe for concurrent use.
 type Profiles struct {
 	db *gorm.DB
 }
@@ -32,6 +33,9 @@ func NewProfiles(db *gorm.DB) *Profiles {
 
 // Get returns one profile, or ErrProfileNotFound.
 func (s *Profiles) Get(ctx context.Context, userID uuid.UUID) (models.Profile, error) {
+	if !userauth.Allows(ctx, userID) {
+		return models.Profile{}, ErrProfileNotFound
+	}
 	p, err := models.FindProfile(s.db.WithContext(ctx), userID)
 	if err != nil {
 		return models.Profile{}, mapped(err, "get profile")
@@ -59,6 +63,9 @@ type Change struct {
 // profile no longer follows the user's name. Equal values change nothing, not even
 // UpdatedAt.
 func (s *Profiles) Update(ctx context.Context, userID uuid.UUID, c Change) (models.Profile, error) {
+	if !userauth.Allows(ctx, userID) {
+		return models.Profile{}, ErrProfileNotFound
+	}
 	err := database.Transaction(ctx, s.db, func(tx *gorm.DB) error {
 		p, err := models.LockProfile(tx, userID)
 		if err != nil {

@@ -14,6 +14,7 @@ import (
 	"github.com/go-troika/troika/pkg/events"
 	"github.com/go-troika/troika/pkg/fault"
 	"github.com/go-troika/troika/pkg/idempotency"
+	"github.com/go-troika/troika/pkg/userauth"
 	"github.com/go-troika/troika/services/user-service/internal/models"
 )
 
@@ -23,7 +24,7 @@ var (
 	ErrEmailTaken   = fault.New(fault.Conflict, "email_taken", "Email already taken")
 )
 
-// Users manages users. Every change publishes its event in the same transaction. It is
+// Users manages users. To a person only that person's own user exists. Every change publishes its event in the same transaction. It is
 // safe for concurrent use.
 type Users struct {
 	db *gorm.DB
@@ -62,6 +63,9 @@ func (s *Users) Register(ctx context.Context, email, name string) (models.User, 
 
 // Get returns one user, or ErrUserNotFound.
 func (s *Users) Get(ctx context.Context, id uuid.UUID) (models.User, error) {
+	if !userauth.Allows(ctx, id) {
+		return models.User{}, ErrUserNotFound
+	}
 	user, err := models.FindUser(s.db.WithContext(ctx), id)
 	if err != nil {
 		return models.User{}, mapped(err, "get user")
@@ -81,6 +85,9 @@ func (s *Users) List(ctx context.Context, after uuid.UUID, limit int) ([]models.
 // Update sets the values that are not nil and publishes user.updated, unless nothing
 // changes. It fails with ErrUserNotFound or ErrEmailTaken.
 func (s *Users) Update(ctx context.Context, id uuid.UUID, email, name *string) (models.User, error) {
+	if !userauth.Allows(ctx, id) {
+		return models.User{}, ErrUserNotFound
+	}
 	var user models.User
 	err := database.Transaction(ctx, s.db, func(tx *gorm.DB) error {
 		locked, err := models.LockUser(tx, id)
@@ -116,6 +123,9 @@ func (s *Users) Update(ctx context.Context, id uuid.UUID, email, name *string) (
 // publishes user.deleted. Deleting a deleted user does nothing. It fails with
 // ErrUserNotFound.
 func (s *Users) Delete(ctx context.Context, id uuid.UUID) error {
+	if !userauth.Allows(ctx, id) {
+		return ErrUserNotFound
+	}
 	err := database.Transaction(ctx, s.db, func(tx *gorm.DB) error {
 		user, err := models.LockUser(tx, id)
 		if err != nil || user.DeletedAt != nil {

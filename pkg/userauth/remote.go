@@ -1,0 +1,115 @@
+package userauth
+
+import (
+	"context"
+	"crypto/ed25519"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/go-troika/troika/pkg/fault"
+)
+
+// JWKSPath is the path at which the signer publishes its keys.
+const JWKSPath = "/.well-known/jwks.json"
+
+const (
+	refreshEvery = 5 * time.Minute
+	refetchAfter = 5 * time.Second // the least time between fetches for unknown kids
+)
+
+// ErrKeysUnavailable is the error of a service that has never received the keys.
+var ErrKeysUnavailable = fault.New(fault.Unavailable, "user_keys_unavailable", "Access tokens cannot be checked").
+	WithRetryAfter(refetchAfter)
+
+// Remote is the key set of another service. It keeps the last set that it received, for as
+// long as that service is away. It implements [Keys].
+type Remote struct {
+	fetch func(context.Context) (JWKS, error)
+
+	turn  chan struct{} // is held by the one that fetches
+	tried time.Time     // of the last fetch; turn is held
+
+	mu   sync.RWMutex
+	keys KeySet // nil until the first was received
+}
+
+// NewRemote returns the set that fetch reads. fetch has a deadline and logs its failure.
+func NewRemote(fetch func(context.Context) (JWKS, error)) *Remote {
+	return &Remote{fetch: fetch, turn: make(chan struct{}, 1)}
+}
+
+// Run reads the set every five minutes, and every five seconds until the first success. It
+// returns nil once ctx is done.
+func (r *Remote) Run(ctx context.Context) error {
+	for {
+		wait := refreshEvery
+		r.turn <- struct{}{}
+		if r.refresh(ctx) != nil && r.current() == nil {
+			wait = refetchAfter
+		}
+		<-r.turn
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(wait):
+		}
+	}
+}
+
+// Key implements [Keys]. An unknown kid is a reason to read the set again, once in five
+// seconds; requests that arrive meanwhile wait for it.
+func (r *Remote) Key(ctx context.Context, kid string) (ed25519.PublicKey, error) {
+	if key, err := r.current().Key(ctx, kid); err == nil {
+		return key, nil
+	}
+	select {
+	case r.turn <- struct{}{}:
+		defer func() { <-r.turn }()
+	case <-ctx.Done():
+		return nil, ErrKeysUnavailable.With(ctx.Err())
+	}
+	key, err := r.current().Key(ctx, kid) // another request may have read it
+	if err == nil {
+		return key, nil
+	}
+	if !r.tried.IsZero() && time.Since(r.tried) < refetchAfter {
+		return nil, r.unknown(nil)
+	}
+	if err := r.refresh(ctx); err != nil {
+		return nil, r.unknown(err)
+	}
+	return r.current().Key(ctx, kid)
+}
+
+// unknown returns the error of a kid that is not in the set: without a set nothing is known.
+func (r *Remote) unknown(cause error) error {
+	if r.current() == nil {
+		return ErrKeysUnavailable.With(cause)
+	}
+	return errors.Join(errUnknownKey, cause)
+}
+
+func (r *Remote) current() KeySet {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	return r.keys
+}
+
+// refresh reads the set. The turn is held. The fetch goes on if the request that
+// caused it is cancelled, because others wait for it.
+func (r *Remote) refresh(ctx context.Context) error {
+	r.tried = time.Now()
+	published, err := r.fetch(context.WithoutCancel(ctx))
+	if err != nil {
+		return err
+	}
+	keys, err := published.KeySet()
+	if err != nil {
+		return err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.keys = keys
+	return nil
+}

@@ -1,0 +1,70 @@
+package controllers_test
+
+import (
+	"fmt"
+	"net/http"
+	"testing"
+
+	"github.com/google/uuid"
+
+	"github.com/go-troika/troika/contracts"
+	"github.com/go-troika/troika/pkg/testkit/apitest"
+)
+
+func TestIdentities(t *testing.T) {
+	b := setup(t)
+	b.Identities(t, func(t testing.TB) (uuid.UUID, map[string]string) {
+		return b.users.known, map[string]string{"id": b.place(t).ID.String()}
+	}, contracts.Callers()...)
+}
+
+// A person orders without naming themselves, and is shown only their own orders.
+func TestPeopleHaveTheirOwnOrders(t *testing.T) {
+	b := setup(t)
+	ada, bob := b.users.known, uuid.New()
+	b.place(t)
+	const body = `{"items": [{"sku": "ice-axe", "quantity": 1, "unitPrice": 1999}]}`
+	placed := apitest.Decode[order](t, b.CallAs(t, ada, "POST", "/orders", body), http.StatusCreated)
+	if placed.UserID != ada {
+		t.Errorf("the order is of %s, want %s", placed.UserID, ada)
+	}
+	for user, want := range map[uuid.UUID]int{ada: 2, bob: 0} {
+		for _, query := range []string{"", "?userId=" + ada.String()} {
+			page := apitest.Decode[struct{ Items []order }](t, b.CallAs(t, user, "GET", "/orders"+query, ""), http.StatusOK)
+			if len(page.Items) != want {
+				t.Errorf("%s: %d orders, want %d", query, len(page.Items), want)
+			}
+		}
+	}
+	// What does not exist looks the same as what belongs to another.
+	others := b.CallAs(t, bob, "GET", "/orders/"+placed.ID.String(), "")
+	none := b.CallAs(t, bob, "GET", "/orders/"+uuid.NewString(), "")
+	if a, n := code(t, others), code(t, none); a != "order_not_found" || n != a {
+		t.Errorf("got %s for another's order, %s for none", a, n)
+	}
+	named := fmt.Sprintf(`{"userId": %q, "items": [{"sku": "a", "quantity": 1, "unitPrice": 1}]}`, ada)
+	if got := b.CallAs(t, bob, "POST", "/orders", named); code(t, got) != "unknown_user" {
+		t.Errorf("an order for another: %d %s", got.Status, got.Body)
+	}
+	b.Refuses(t, http.StatusBadRequest, "validation_failed", "POST", "/orders", body) // a service names the user
+}
+
+// One key in the hands of two people, and of a service, is three keys.
+func TestKeysBelongToPeople(t *testing.T) {
+	b := setup(t)
+	key := []string{"Idempotency-Key", "k"}
+	first := apitest.Decode[order](t, b.CallAs(t, b.users.known, "POST", "/orders", b.body(1), key...), http.StatusCreated)
+	again := apitest.Decode[order](t, b.CallAs(t, b.users.known, "POST", "/orders", b.body(1), key...), http.StatusCreated)
+	service := b.place(t, key...)
+	if first.ID != again.ID || first.ID == service.ID {
+		t.Errorf("got %s, %s and %s of the service; want the first two equal", first.ID, again.ID, service.ID)
+	}
+	if got := b.CallAs(t, uuid.New(), "POST", "/orders", b.body(1), key...); got.Header.Get("Idempotent-Replayed") != "" {
+		t.Errorf("another person was given the order: %s", got.Body)
+	}
+}
+
+func code(t *testing.T, a apitest.Answer) string {
+	t.Helper()
+	return apitest.Decode[apitest.Problem](t, a, a.Status).Code
+}
