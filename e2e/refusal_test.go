@@ -201,7 +201,7 @@ func TestFiveMistakesInTheConfiguration(t *testing.T) {
 		for _, service := range environment.Services {
 			text, code, err := b.env.Run(b.Context(), service, []string{
 				"SERVICE_NAME=" + service, "APP_ENV=production", "DB_HOST=127.0.0.1", "DB_PORT=5432", "DB_USER=u", "DB_PASSWORD=p",
-				"REDIS_URL=redis://127.0.0.1:6379", "ADMIN_PORT=9999",
+				"REDIS_URL=redis://u:p@127.0.0.1:6379", "ADMIN_PORT=9999",
 				"PORT=none", "DB_POOL_MAX=-1", "LOG_LEVEL=loud", "REGISTRY=zookeeper", "SERVICE_SECRET=" + secret,
 			})
 			b.must(err)

@@ -30,6 +30,11 @@ type Config struct {
 	// AdminPort serves metrics and profiles without authentication: do not expose it.
 	AdminPort int        `env:"ADMIN_PORT" validate:"min=0,max=65535"`
 	RedisURL  env.Secret `env:"REDIS_URL" envDefault:"redis://127.0.0.1:6379"`
+	// RedisPassword is the password of the user in RedisURL, unless RedisURL has it.
+	RedisPassword env.Secret `env:"REDIS_PASSWORD"`
+	// RedisCA holds the certificates, in PEM format, of the CAs of a rediss URL;
+	// default: those of the system.
+	RedisCA env.Secret `env:"REDIS_CA"`
 	// DrainDelay is how long a stopping service goes on serving after it became
 	// unready and deregistered: at least twice the time in which callers notice.
 	DrainDelay time.Duration `env:"DRAIN_DELAY" envDefault:"2s" validate:"min=0,max=10s"`
@@ -62,8 +67,8 @@ func (c Config) Validate() error {
 	if c.HTTP.Port != 0 && c.HTTP.Port == c.AdminPort {
 		errs = append(errs, env.Invalid("ADMIN_PORT", "is the same as PORT"))
 	}
-	if _, err := redisOptions(c.RedisURL.Reveal()); err != nil {
-		errs = append(errs, env.Invalid("REDIS_URL", "%v", err))
+	if _, err := c.redisOptions(); err != nil {
+		errs = append(errs, err)
 	}
 	if !c.isDemo() && c.Database.Password.Reveal() == database.DemoPassword {
 		errs = append(errs, env.Invalid("DB_PASSWORD", "is the demo's, which is public"))

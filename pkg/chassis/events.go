@@ -89,7 +89,7 @@ func (c *Chassis) eventDeps() events.Deps {
 
 // dialRedis returns a client with one dedicated connection.
 func (c *Chassis) dialRedis() redis.UniversalClient {
-	opts, err := redisOptions(c.Config.RedisURL.Reveal())
+	opts, err := c.Config.redisOptions()
 	if err != nil {
 		panic(err) // openRedis has parsed it
 	}

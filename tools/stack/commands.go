@@ -20,7 +20,7 @@ type command struct {
 
 func commands() []command {
 	return []command{
-		{"up", "[--detach] [--scale SERVICE=N]… [--infra-only] [--ports free] [--redis-via HOST:PORT] [--json]",
+		{"up", "[--detach] [--scale SERVICE=N]… [--infra-only] [--ports free] [--redis-via HOST:PORT] [--secure]\n      [--json]",
 			"run the stack until Ctrl-C, or in the background", (*app).up},
 		{"down", "", "stop the stack and remove its data", (*app).down},
 		{"demo", "", "create a user, break user-service and restore it, in five checked steps", (*app).demo},
@@ -33,6 +33,7 @@ func commands() []command {
 		{"events", strings.Join(eventVerbs, "|") + " SERVICE [--id ID|--event NAME|--all] [--reason TEXT] " +
 			"[--service S] [--since TIME|--position N] [--partition N] [--unseen] [--count N] [--url URL]",
 			"show, redrive, discard, replay or pause the events that a service consumes; set the number of its own partitions", (*app).events},
+		{"secrets", "[--dir DIR]", "make the passwords and the certificate of Redis for deploy/production.yml", (*app).secrets},
 		{"token", "--service CALLER --audience CALLEE", "print a service token", (*app).token},
 		{"keys", strings.Join(keyVerbs, "|") + " [SERVICE]… [--dir DIR]",
 			"make, list, rotate or prune the keys that services sign tokens with; without a name those of all", (*app).keys},

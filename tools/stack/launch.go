@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"syscall"
 	"time"
 
@@ -68,11 +69,28 @@ func (a *app) launch(ctx context.Context, d *docker.Stack) (launched, error) {
 			return nil, err
 		}
 		s = l
+		if a.Secure {
+			err = a.makeKeys(ctx, l)
+		}
+		if err != nil {
+			return nil, errors.Join(err, s.Down(ctx))
+		}
 	}
 	if err := s.Up(ctx); err != nil {
 		return nil, errors.Join(err, s.Down(context.WithoutCancel(ctx)))
 	}
 	return s, nil
+}
+
+// makeKeys gives a stack keys of its own, in its folder, unless STACK_KEYS names some.
+func (a *app) makeKeys(ctx context.Context, l *local.Stack) error {
+	status, err := l.Status(ctx)
+	if err != nil || a.Environ.Get("STACK_KEYS") != "" {
+		return err
+	}
+	keys := filepath.Join(status.Dir, "keys")
+	l.Environ = a.Environ.With(map[string]string{"STACK_KEYS": keys})
+	return keyFolder(keys).make(a.signers())
 }
 
 func (a *app) alreadyUp() error {

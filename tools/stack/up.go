@@ -39,6 +39,7 @@ func (a *app) up(ctx context.Context, args []string) error {
 	fs.BoolVar(&f.json, "json", false, "")
 	fs.StringVar(&ports, "ports", "own", "")
 	fs.StringVar(&a.RedisVia, "redis-via", "", "")
+	fs.BoolVar(&a.Secure, "secure", false, "")
 	fs.Func("scale", "", a.setScale)
 	if _, err := a.parse(fs, args, 0, 0); err != nil {
 		return err
@@ -48,6 +49,9 @@ func (a *app) up(ctx context.Context, args []string) error {
 	}
 	if _, _, err := net.SplitHostPort(a.RedisVia); a.RedisVia != "" && (err != nil || a.world != stack.Local) {
 		return fmt.Errorf("up: --redis-via wants HOST:PORT and --world local: %w", errUsage)
+	}
+	if a.Secure && a.world != stack.Local {
+		return fmt.Errorf("up: --secure wants --world local; for containers see deploy/production.yml: %w", errUsage)
 	}
 	a.FreePorts = ports == "free"
 	if f.json {

@@ -43,6 +43,8 @@ type part struct {
 	closed bool // stopped for good
 }
 
+func (p *part) address() string { return fmt.Sprintf("127.0.0.1:%d", p.port) }
+
 // start starts the server and waits until it is ready.
 func (p *part) start(ctx context.Context, supervisor *process.Supervisor) error {
 	ctx, cancel := context.WithTimeout(ctx, readyLimit)

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"net/http"
 	"os/exec"
 	"path/filepath"
@@ -86,12 +87,10 @@ func (s *Stack) serviceCommand(service checkout.Service, p *part) *exec.Cmd {
 		"SERVICE_NAME": service.Name, "APP_ENV": s.appEnv(),
 		"PORT": strconv.Itoa(p.port), "ADMIN_PORT": strconv.Itoa(p.adminPort),
 		"DB_HOST": "127.0.0.1", "DB_PORT": strconv.Itoa(s.postgres.port), "DB_USER": service.Role(),
-		"DB_PASSWORD": s.password, "DB_SSLMODE": "disable", "REDIS_URL": s.redis.url,
+		"DB_PASSWORD": s.password, "DB_SSLMODE": "disable",
 		"REGISTRY": s.registry(), "ADVERTISE_URL": p.url,
 	}
-	if s.RedisVia != "" {
-		set["REDIS_URL"] = redisURL(s.password, s.RedisVia)
-	}
+	maps.Copy(set, s.redisClient.variables(service.Name, cmp.Or(s.RedisVia, s.redis.address())))
 	// The addresses of all services, whether or not it calls them: with its defaults it
 	// would call those of another stack on this machine.
 	for _, peer := range s.Services {

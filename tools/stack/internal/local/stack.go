@@ -36,6 +36,8 @@ type Stack struct {
 	postgres   *part
 	redis      *part
 
+	redisClient redisClient
+
 	downAsked   context.Context // done when another invocation has asked for Down
 	closeServer func() error
 

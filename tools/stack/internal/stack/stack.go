@@ -49,6 +49,7 @@ type Options struct {
 	Scale     map[string]int  // replicas by service; default 1
 	FreePorts bool            // services take any free ports, not their own
 	RedisVia  string          // host:port of a proxy between the services and Redis, or ""; not with containers
+	Secure    bool            // as deploy/production.yml: a key for each service, Redis with TLS and users; not with containers
 	Environ   machine.Environ // of the caller; services get it too
 	Progress  io.Writer
 }

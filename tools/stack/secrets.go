@@ -1,0 +1,29 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"slices"
+
+	"github.com/go-troika/troika/tools/stack/internal/secrets"
+)
+
+// secrets makes the files that deploy/production.yml reads, and leaves those that exist.
+func (a *app) secrets(_ context.Context, args []string) error {
+	fs := a.flags("secrets")
+	dir := fs.String("dir", filepath.Join(a.Root, "deploy", "secrets"), "")
+	if _, err := a.parse(fs, args, 0, 0); err != nil {
+		return err
+	}
+	files, err := secrets.Redis(a.Root, "redis")
+	if err != nil {
+		return err
+	}
+	written, err := secrets.Write(*dir, files)
+	slices.Sort(written)
+	for _, name := range written {
+		fmt.Fprintln(a.out, filepath.Join(*dir, name))
+	}
+	return err
+}
