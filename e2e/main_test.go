@@ -128,7 +128,7 @@ func run(t *testing.T, l lazy, scenario func(b *bundle)) {
 			dump(t, w)
 		}
 	})
-	c := client.New(&http.Transport{MaxIdleConnsPerHost: 16}, 15*time.Second)
+	c := client.New(documented(t, &http.Transport{MaxIdleConnsPerHost: 16}), 15*time.Second)
 	t.Cleanup(c.Close)
 	scenario(&bundle{t, w, c})
 }

@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"encoding/json"
-	"io"
 	"net/http"
 	"strconv"
 	"strings"
@@ -16,12 +15,9 @@ import (
 // metrics reads an instance's metrics from its admin port.
 func (b *bundle) metrics(instance environment.Instance) string {
 	b.Helper()
-	resp, err := http.Get(instance.Admin + "/metrics")
+	a, err := b.client.Send(b.Context(), environment.User, http.MethodGet, instance.Admin+"/metrics", nil)
 	b.must(err)
-	defer resp.Body.Close()
-	text, err := io.ReadAll(resp.Body)
-	b.must(err)
-	return string(text)
+	return string(a.Body)
 }
 
 // lookups returns how many users were looked up at each instance of user-service.

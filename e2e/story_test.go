@@ -104,20 +104,10 @@ func (b *bundle) statusIs(orderID, status string) error {
 // name and key.
 func (b *bundle) published(service, event, key string) error {
 	b.Helper()
-	type part struct{ Part string }
-	type record struct{ Pos, Key, Envelope string }
 	found := 0
-	r := b.do(service, http.MethodPost, "/events/log/ask", map[string]any{"questions": []any{}})
-	for _, p := range decode[struct{ Parts []part }](b, r, http.StatusOK).Parts {
-		for after := "0"; after != ""; {
-			r := b.do(service, http.MethodGet, "/events/log?part="+p.Part+"&after="+after, nil)
-			after = ""
-			for _, e := range decode[struct{ Records []record }](b, r, http.StatusOK).Records {
-				after = e.Pos
-				if e.Key == key && strings.Contains(e.Envelope, `"event":"`+event+`"`) {
-					found++
-				}
-			}
+	for _, e := range b.eventLog(service) {
+		if e.Key == key && e.Event == event {
+			found++
 		}
 	}
 	if found != 1 {
@@ -212,11 +202,9 @@ func TestEveryServiceServesHealthAndDocs(t *testing.T) {
 				}
 			}
 			instance := b.env.Instances(service)[0]
-			resp, err := http.Get(instance.URL + "/no-such-path") // so that there is one request to count
-			if err != nil {
-				b.Fatal(err)
-			}
-			resp.Body.Close()
+			// So that there is one request to count.
+			_, err := b.client.Send(b.Context(), service, http.MethodGet, instance.URL+"/no-such-path", nil)
+			b.must(err)
 			if text := b.metrics(instance); !strings.Contains(text, "http_server_request_duration_seconds") {
 				b.Errorf("%s: no latency histogram in /metrics of the admin port", service)
 			}

@@ -24,7 +24,7 @@ type Client struct {
 }
 
 // New returns a client. timeout bounds each call.
-func New(transport *http.Transport, timeout time.Duration) *Client {
+func New(transport http.RoundTripper, timeout time.Duration) *Client {
 	return &Client{http: &http.Client{Transport: transport, Timeout: timeout}}
 }
 
