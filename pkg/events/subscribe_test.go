@@ -4,14 +4,19 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+	"github.com/redis/go-redis/v9"
 	"gorm.io/gorm"
 
 	"github.com/go-troika/troika/pkg/events"
 	"github.com/go-troika/troika/pkg/events/admin"
+	"github.com/go-troika/troika/pkg/events/consumer"
 	"github.com/go-troika/troika/pkg/events/postgres"
 	"github.com/go-troika/troika/pkg/testkit"
 )
@@ -128,6 +133,41 @@ func TestUnseenTypesComeBack(t *testing.T) {
 	b.expect("blessed", 2)
 	b.taken(5)
 	b.expect("a", 3)
+}
+
+// A producer publishes a new type before any consumer knows it: such events pass by,
+// counted, and those before and behind them take effect in order.
+func TestNewTypeBeforeAnyConsumer(t *testing.T) {
+	b := setup(t)
+	b.relay()
+	blessed := events.NewType(publisher, "deposit.blessed", 1, func(d deposit) string { return d.Account })
+	deps := testkit.EventDeps(t)
+	registry := prometheus.NewRegistry()
+	deps.Metrics = registry
+	c := consumer.New(consumer.Options{
+		Instance: 7, DB: postgres.NewConsumer(testkit.Open(t, b.to.Name()), subscriber), Source: b.log(),
+		Config: testkit.EventConfig(), Deps: deps, Subscriptions: handledBy(record),
+		Streams: consumer.NewRedis(func() redis.UniversalClient { return redis.NewClient(b.redis.Options()) }, testkit.Env),
+	})
+	testkit.Run(t, c.Run)
+	b.publish("a", 1, 1)
+	publishAs(t, b, blessed, deposit{"a", 2})
+	publishAs(t, b, blessed, deposit{"b", 1})
+	b.publish("a", 2, 2)
+	b.expect("a", 2)
+	b.taken(4)
+	want := `# HELP event_consumer_events_total Events by what became of them.
+# TYPE event_consumer_events_total counter
+event_consumer_events_total{event="deposit.made",outcome="done"} 2
+event_consumer_events_total{event="other",outcome="passed"} 2
+`
+	testkit.Eventually(t, limit, func() string {
+		if err := testutil.GatherAndCompare(registry, strings.NewReader(want), "event_consumer_events_total"); err != nil {
+			return err.Error()
+		}
+		return ""
+	})
+	b.parked("", 0)
 }
 
 // taken waits until the consumer has come n events far.
