@@ -59,6 +59,9 @@ contracts: ## lint the API documents, and compare APIs and events with the last 
 	@.ci/contracts lint
 	@.ci/contracts release
 
+scan: ## look for secrets, unsafe code and known vulnerabilities
+	@.ci/scan
+
 fmt: ## format all code
 	@gofmt -w $(CODE)
 

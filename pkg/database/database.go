@@ -37,7 +37,7 @@ func Open(ctx context.Context, cfg Config, name string) (*DB, error) {
 	if err != nil {
 		return nil, fmt.Errorf("parse database configuration: %w", err)
 	}
-	pc.MaxConns, pc.MinConns = int32(cfg.PoolMax), int32(cfg.PoolMin)
+	pc.MaxConns, pc.MinConns = int32(cfg.PoolMax), int32(cfg.PoolMin) // #nosec G115 -- validated, at most 1000
 	pc.MaxConnIdleTime = cfg.PoolIdle
 	pc.ConnConfig.ConnectTimeout = connectTimeout
 	pc.ConnConfig.OnPgError = keepConn
