@@ -55,12 +55,12 @@ func (a *app) keys(_ context.Context, args []string) error {
 	return folder.list(a, names)
 }
 
-// keyDir is the folder of keys: STACK_KEYS, or keys in the checkout.
+// keyDir is the folder of keys: STACK_KEYS, or that of stack secrets.
 func (a *app) keyDir() string {
 	if dir := a.Environ.Get("STACK_KEYS"); dir != "" {
 		return dir
 	}
-	return filepath.Join(a.Root, "keys")
+	return filepath.Join(a.Root, "deploy", "secrets")
 }
 
 // signers returns who signs tokens: the services, the gateway and the operator.
@@ -72,18 +72,21 @@ func (a *app) signers() []string {
 	return names
 }
 
+// fileMode lets containers read the files as other users; the folder keeps out those of this machine.
+const fileMode = 0o644
+
 // keyFolder is a folder of keys.
 type keyFolder string
 
 func (f keyFolder) path(name string) string { return filepath.Join(string(f), name+".pem") }
 
-// make makes a key for each name, and overwrites none.
+// make makes a key for each name. It is an error if there is one.
 func (f keyFolder) make(names []string) error {
-	if err := os.MkdirAll(string(f), 0o755); err != nil {
+	if err := os.MkdirAll(string(f), 0o700); err != nil {
 		return err
 	}
 	for _, name := range names {
-		file, err := os.OpenFile(f.path(name), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+		file, err := os.OpenFile(f.path(name), os.O_WRONLY|os.O_CREATE|os.O_EXCL, fileMode)
 		if errors.Is(err, fs.ErrExist) {
 			return fmt.Errorf("%s has a key already; rotate replaces it", name)
 		}
@@ -107,7 +110,7 @@ func (f keyFolder) change(names []string, edit func(string) string) error {
 		}
 		// A new file under the same name: a reader gets the old keys or the new ones.
 		temporary := f.path(name) + ".new"
-		if err := os.WriteFile(temporary, []byte(edit(string(old))), 0o600); err != nil {
+		if err := os.WriteFile(temporary, []byte(edit(string(old))), fileMode); err != nil {
 			return err
 		}
 		if err := os.Rename(temporary, f.path(name)); err != nil {
@@ -134,7 +137,7 @@ func (f keyFolder) publish() error {
 	for _, key := range keys {
 		lines.WriteString(key.String() + "\n")
 	}
-	return os.WriteFile(filepath.Join(string(f), publicKeys), []byte(lines.String()), 0o644)
+	return os.WriteFile(filepath.Join(string(f), publicKeys), []byte(lines.String()), fileMode)
 }
 
 // public returns the public keys of all private keys in the folder.

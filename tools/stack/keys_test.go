@@ -37,9 +37,9 @@ func TestKeys(t *testing.T) {
 		if !strings.Contains(made, name) {
 			t.Errorf("keys make prints nothing about %s: %s", name, made)
 		}
-		if info, err := os.Stat(filepath.Join(dir, name+".pem")); err != nil || info.Mode().Perm() != 0o600 {
-			t.Errorf("private key of %s: %v, %v; want mode 600", name, info, err)
-		}
+	}
+	if info, err := os.Stat(dir); err != nil || info.Mode().Perm() != 0o700 {
+		t.Errorf("the folder: %v, %v; want mode 700", info, err)
 	}
 	if r := drive(t, nil, "keys", "make", "operator", "--dir", dir); r.code != 1 || !strings.Contains(r.err, "has a key already") {
 		t.Errorf("keys make a second time: %+v", r)

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
 
@@ -25,5 +26,20 @@ func (a *app) secrets(_ context.Context, args []string) error {
 	for _, name := range written {
 		fmt.Fprintln(a.out, filepath.Join(*dir, name))
 	}
-	return err
+	if err != nil {
+		return err
+	}
+	folder, missing := keyFolder(*dir), []string(nil)
+	for _, name := range a.signers() {
+		if _, err := os.Stat(folder.path(name)); err != nil {
+			missing = append(missing, name)
+		}
+	}
+	if len(missing) == 0 {
+		return nil
+	}
+	if err := folder.make(missing); err != nil {
+		return err
+	}
+	return folder.list(a, missing)
 }
