@@ -15,11 +15,11 @@ const CodeUserNotFound = "user_not_found"
 // user in the order of their commits.
 var (
 	// UserCreated is published when a user registers.
-	UserCreated = events.NewType(UserService, "user.created", 1, UserChange.key)
+	UserCreated = events.NewType(UserService, "user.created", 1, UserChange.key).Personal()
 	// UserUpdated is published when a user's email or name changes.
-	UserUpdated = events.NewType(UserService, "user.updated", 1, UserChange.key)
+	UserUpdated = events.NewType(UserService, "user.updated", 1, UserChange.key).Personal()
 	// UserDeleted is published when a user is deleted; readers delete the user's data.
-	UserDeleted = events.NewType(UserService, "user.deleted", 1, UserDeletion.key)
+	UserDeleted = events.NewType(UserService, "user.deleted", 1, UserDeletion.key).Erasing()
 )
 
 // User is the response of user-service for one user.

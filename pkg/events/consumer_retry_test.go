@@ -166,13 +166,12 @@ SELECT ?, ?, 'dead', gen_random_uuid(), 'deposit.made', 1, n, n, '{}' FROM gener
 	}
 }
 
-func TestSupersedingEventErasesWhatIsParked(t *testing.T) {
+func TestErasingEventReplacesWhatIsParked(t *testing.T) {
 	b := setup(t)
 	b.relay()
-	closed := events.NewType(publisher, "account.closed", 1, func(d deposit) string { return d.Account })
 	s := events.NewSubscriptions()
 	events.On(s, deposited, func(context.Context, *gorm.DB, deposit) error { return events.Permanent(errors.New("bad data")) })
-	events.On(s, closed, record, events.Supersedes())
+	events.On(s, closed, record)
 	testkit.Consumer(t, subscriber, testkit.Open(t, b.to.Name()), b.redis, b.log(), s)
 	b.publish("a", 1, 3)
 	b.parked("", 3)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	jsonv2 "github.com/go-json-experiment/json"
 	"github.com/google/uuid"
 )
 
@@ -25,7 +26,22 @@ type Record struct {
 	Prev     Mark      `json:"prev,string"`
 	ID       uuid.UUID `json:"id"`
 	Key      string    `json:"key"`
-	Envelope string    `json:"envelope,omitempty"` // as published, in JSON
+	Envelope string    `json:"envelope,omitempty"` // as published, in JSON, or redacted
+	Personal bool      `json:"-"`                  // the envelope contains personal data
+}
+
+// Redact returns the envelope of r without its payload.
+func (r Record) Redact() string {
+	e, err := ParseEnvelope([]byte(r.Envelope))
+	if err != nil { // consumers cannot read it either
+		e = Envelope{Event: "unreadable", ID: r.ID, Key: r.Key, Version: 1}
+	}
+	e.Data, e.Redacted = redactedData, true
+	text, err := jsonv2.Marshal(e)
+	if err != nil {
+		return ""
+	}
+	return string(text)
 }
 
 // Follows reports whether r comes next after p.

@@ -83,7 +83,7 @@ func Publish[T any](ctx context.Context, tx *gorm.DB, t Type[T], payload T) erro
 	if err != nil {
 		return fmt.Errorf("publish %s: %w", t.name, err)
 	}
-	return insert(tx, e)
+	return insert(tx, e, t.personal)
 }
 
 func seal[T any](ctx context.Context, t Type[T], payload T) (Envelope, error) {
@@ -97,7 +97,7 @@ func seal[T any](ctx context.Context, t Type[T], payload T) (Envelope, error) {
 	}
 	e := Envelope{
 		Event: t.name, Data: data, Timestamp: database.Now(), Service: t.source,
-		ID: id, Key: t.key(payload), Version: t.version,
+		ID: id, Key: t.key(payload), Version: t.version, Erases: t.erases,
 	}
 	e.Traceparent, e.Tracestate = tracing.Carrier(ctx)
 	return e, nil
@@ -106,11 +106,11 @@ func seal[T any](ctx context.Context, t Type[T], payload T) (Envelope, error) {
 // The lock is taken before the row's id, and both after the transaction has its
 // number: so ids follow commits per key, and no id is taken before a number.
 const insertOutbox = `
-INSERT INTO event_outbox (event_id, key, hash, envelope)
-SELECT ?, ?, ?, ? FROM (
+INSERT INTO event_outbox (event_id, key, hash, envelope, personal, erases)
+SELECT ?, ?, ?, ?, ?, ? FROM (
 	SELECT pg_current_xact_id(), pg_advisory_xact_lock(hashtextextended(?, 15))) locked`
 
-func insert(tx *gorm.DB, e Envelope) error {
+func insert(tx *gorm.DB, e Envelope, personal bool) error {
 	raw, err := jsonv2.Marshal(e)
 	switch {
 	case err != nil:
@@ -120,7 +120,7 @@ func insert(tx *gorm.DB, e Envelope) error {
 	case len(e.Key) > MaxKey:
 		return fmt.Errorf("%w: the key of %s has %d bytes, at most %d are allowed", ErrTooLarge, e.Event, len(e.Key), MaxKey)
 	}
-	if err := tx.Exec(insertOutbox, e.ID, e.Key, hash(e.Key), string(raw), e.Key).Error; err != nil {
+	if err := tx.Exec(insertOutbox, e.ID, e.Key, hash(e.Key), string(raw), personal, e.Erases, e.Key).Error; err != nil {
 		return fmt.Errorf("publish %s: %w", e.Event, err)
 	}
 	return nil

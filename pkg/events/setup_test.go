@@ -28,7 +28,12 @@ type deposit struct {
 	N       int    `json:"n"`
 }
 
-var deposited = events.NewType(publisher, "deposit.made", 1, func(d deposit) string { return d.Account })
+var (
+	deposited = events.NewType(publisher, "deposit.made", 1, account)
+	closed    = events.NewType(publisher, "account.closed", 1, account).Erasing()
+)
+
+func account(d deposit) string { return d.Account }
 
 // bus is a publishing and a subscribing service, each with its database, and a
 // Redis between them. Neither relay nor consumer runs yet.

@@ -27,7 +27,8 @@ const MaxEntry = 16 << 10
 const (
 	fieldMark     = "m"
 	fieldPrev     = "p"
-	fieldEnvelope = "e" // absent if it is over MaxEntry
+	fieldEnvelope = "e" // absent if it is personal or over MaxEntry
+	fieldHeader   = "h" // the redacted envelope of a personal event
 )
 
 // EntryID returns the id of the entry at a position.
@@ -46,9 +47,13 @@ func ParseEntryID(id string) (int64, bool) {
 
 // EncodeEntry returns the fields of r's entry as XADD takes them.
 func EncodeEntry(r Record) []any {
-	fields := []any{fieldMark, int64(r.Mark), fieldPrev, int64(r.Prev)}
-	if len(r.Envelope) <= MaxEntry {
-		fields = append(fields, fieldEnvelope, r.Envelope)
+	e := NewEntry(r)
+	fields := []any{fieldMark, int64(e.Mark), fieldPrev, int64(e.Prev)}
+	switch {
+	case r.Personal:
+		fields = append(fields, fieldHeader, e.Envelope)
+	case e.Envelope != "":
+		fields = append(fields, fieldEnvelope, e.Envelope)
 	}
 	return fields
 }
@@ -57,7 +62,19 @@ func EncodeEntry(r Record) []any {
 type Entry struct {
 	Position
 	Prev     Mark
-	Envelope string // "" if the entry only announces it
+	Envelope string // redacted or "" if the entry only announces it
+}
+
+// NewEntry returns the entry of r.
+func NewEntry(r Record) Entry {
+	e := Entry{r.Position, r.Prev, r.Envelope}
+	switch {
+	case r.Personal:
+		e.Envelope = r.Redact()
+	case len(r.Envelope) > MaxEntry:
+		e.Envelope = ""
+	}
+	return e
 }
 
 // DecodeEntry reads an entry. The second result is false for one that no relay
@@ -69,7 +86,10 @@ func DecodeEntry(id string, values map[string]any) (Entry, bool) {
 	}
 	mark, okMark := parseMark(values[fieldMark])
 	prev, okPrev := parseMark(values[fieldPrev])
-	envelope, _ := values[fieldEnvelope].(string)
+	envelope, ok := values[fieldEnvelope].(string)
+	if !ok {
+		envelope, _ = values[fieldHeader].(string)
+	}
 	if len(envelope) > MaxEntry {
 		return Entry{}, false
 	}

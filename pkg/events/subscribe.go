@@ -29,8 +29,8 @@ type Subscription struct {
 	TypeName
 	// Version is the newest version of the payload that the handler knows.
 	Version int
-	// Supersedes is set by the option of that name.
-	Supersedes bool
+	// Erases reports that the type is [Type.Erasing].
+	Erases bool
 
 	lifts map[int]lift // by the version that they lift from
 	call  func(ctx context.Context, tx *gorm.DB, data json.RawMessage) error
@@ -77,11 +77,6 @@ func Upcast[Old, New any](from int, f func(Old) (New, error)) Option {
 	}
 }
 
-// Supersedes declares that an event of this type replaces all earlier ones of its key,
-// as a deletion does: parked events of the key are deleted, contents included, and the
-// event is handled instead of waiting behind them.
-func Supersedes() Option { return func(s *Subscription) { s.Supersedes = true } }
-
 // On registers h for every event of type t, those published before the service
 // first ran included, as far as the producer's log reaches. Payload fields that
 // T does not know are ignored. A payload that does not decode is a dead letter.
@@ -93,7 +88,7 @@ func On[T any](s *Subscriptions, t Type[T], h Handler[T], opts ...Option) {
 	if s.types[name] != nil {
 		panic(fmt.Sprintf("events: two handlers for %s", t.name))
 	}
-	registered := &Subscription{TypeName: name, Version: t.version, lifts: map[int]lift{}}
+	registered := &Subscription{TypeName: name, Version: t.version, Erases: t.erases, lifts: map[int]lift{}}
 	for _, o := range opts {
 		o(registered)
 	}

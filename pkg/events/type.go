@@ -21,10 +21,12 @@ const (
 // Type is a type of event: its publisher, name and payload.
 // Publisher and subscribers share one Type value. It is immutable.
 type Type[T any] struct {
-	source  string
-	name    string
-	version int
-	key     func(T) string
+	source   string
+	name     string
+	version  int
+	key      func(T) string
+	personal bool
+	erases   bool
 }
 
 // NewType describes the event name, published by the service source, with a
@@ -32,6 +34,23 @@ type Type[T any] struct {
 // aggregate that the event is about: events with equal keys stay in order.
 func NewType[T any](source, name string, version int, key func(T) string) Type[T] {
 	return Type[T]{source: source, name: name, version: version, key: key}
+}
+
+// Personal returns a type whose payloads contain personal data. They stay in the producer's
+// Postgres: Redis only announces the event, and consumers read it from the log. When an
+// [Type.Erasing] event of the key follows, they are deleted from the log.
+func (t Type[T]) Personal() Type[T] {
+	t.personal = true
+	return t
+}
+
+// Erasing returns a type that ends its key, as a deletion does. Within seconds, the
+// payloads of earlier [Type.Personal] events of the key are deleted from the log; consumers
+// that read these events later skip them. A consumer deletes what it has parked of the key,
+// whether or not it subscribes to the type, and handles the event without waiting for it.
+func (t Type[T]) Erasing() Type[T] {
+	t.erases = true
+	return t
 }
 
 // Name returns the event's name, e.g. "user.created".
@@ -54,7 +73,13 @@ type Envelope struct {
 	Version     int             `json:"version"`
 	Traceparent string          `json:"traceparent,omitempty"`
 	Tracestate  string          `json:"tracestate,omitempty"`
+	Erases      bool            `json:"erases,omitzero"`   // see [Type.Erasing]
+	Redacted    bool            `json:"redacted,omitzero"` // Data is not the payload
 }
+
+// redactedData takes the place of a payload. No handler of a release that does not know
+// Redacted can decode it.
+var redactedData = json.RawMessage(`"redacted"`)
 
 // ParseEnvelope reads an envelope. Unknown fields are ignored; the error names
 // the required field that is missing or malformed.

@@ -181,16 +181,19 @@ func (a *attempt) check() error {
 // take applies an event that is not in the inbox, parks it or ignores it.
 func (a *attempt) take(ctx context.Context, d delivery, alone bool) (string, error) {
 	s, declared := a.c.subscription(d.env)
+	if a.waits[d.Key] && (d.env.Erases || s != nil && s.Erases) {
+		if err := a.tx.Unpark(a.r.key.source, d.Key); err != nil {
+			return "", err
+		}
+		delete(a.waits, d.Key)
+	}
 	switch {
 	case d.bad != nil:
 		return outcomeDead, a.park(d, StateDead, 0, d.bad)
 	case s == nil && !declared:
 		return outcomePassed, nil
-	case a.waits[d.Key] && s != nil && s.Supersedes:
-		if err := a.tx.Unpark(a.r.key.source, d.Key); err != nil {
-			return "", err
-		}
-		delete(a.waits, d.Key)
+	case d.env.Redacted:
+		return outcomeErased, nil
 	case a.waits[d.Key]:
 		return outcomeParked, a.park(d, StateWaiting, 0, nil)
 	case s == nil:

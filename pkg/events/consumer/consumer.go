@@ -206,3 +206,9 @@ func (c *Consumer) subscription(e events.Envelope) (s *events.Subscription, decl
 	_, declared = c.group.Load().Declared[events.TypeName{Source: e.Service, Event: e.Event}]
 	return nil, declared
 }
+
+// handles reports whether any release of the service handles events of e's type.
+func (c *Consumer) handles(e events.Envelope) bool {
+	s, declared := c.subscription(e)
+	return s != nil || declared
+}

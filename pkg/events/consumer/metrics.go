@@ -6,6 +6,7 @@ import "github.com/prometheus/client_golang/prometheus"
 const (
 	outcomeDone   = "done"   // applied
 	outcomePassed = "passed" // skipped: no release of the service handles its type
+	outcomeErased = "erased" // skipped: its payload was deleted with its key
 	outcomeRepeat = "repeat" // taken before
 	outcomeParked = "parked" // waits for its next attempt, or behind one that does
 	outcomeAhead  = "ahead"  // waits for an instance that knows its type

@@ -75,7 +75,7 @@ func (r *reader) fetch(ctx context.Context) (batch, time.Duration, error) {
 	}
 	entries, err := r.stream.Read(ctx, r.at.Pos)
 	if err == nil && len(entries) > 0 {
-		run, gap := next(r.at.Position, decode(r.key.source, entries))
+		run, gap := next(r.at.Position, r.decode(entries))
 		if len(run) > 0 {
 			return batch{r.at.Position, run}, 0, nil
 		}
@@ -174,15 +174,15 @@ func (r *reader) repair(ctx context.Context) error {
 	return nil
 }
 
-// decode reads entries of a stream. An envelope that cannot be read is read from the
-// log instead.
-func decode(source string, entries []events.Entry) []delivery {
+// decode reads entries of a stream. An envelope that cannot be read, or is redacted and
+// needed, is read from the log instead.
+func (r *reader) decode(entries []events.Entry) []delivery {
 	list := make([]delivery, len(entries))
 	for i, e := range entries {
 		d := &list[i]
 		d.Record = events.Record{Position: e.Position, Prev: e.Prev, Envelope: e.Envelope}
 		env, err := events.ParseEnvelope([]byte(e.Envelope))
-		d.stub = e.Envelope == "" || err != nil || env.Service != source
+		d.stub = e.Envelope == "" || err != nil || env.Service != r.key.source || env.Redacted && r.c.handles(env)
 		d.env, d.ID, d.Key = env, env.ID, env.Key
 	}
 	return list

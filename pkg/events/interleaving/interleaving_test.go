@@ -39,7 +39,7 @@ type entry struct {
 var (
 	account = func(e entry) string { return e.Account }
 	made    = events.NewType(producer, "entry.made", 1, account)
-	closed  = events.NewType(producer, "account.closed", 1, account)
+	closed  = events.NewType(producer, "account.closed", 1, account).Erasing()
 )
 
 // instance is one of the consumer, whose steps the test takes. They are, in the
@@ -84,7 +84,7 @@ func setup(t *testing.T) *consumerOf {
 		store := postgres.NewConsumer(i.db, name)
 		subscriptions := events.NewSubscriptions()
 		events.On(subscriptions, made, c.handle)
-		events.On(subscriptions, closed, c.handle, events.Supersedes())
+		events.On(subscriptions, closed, c.handle)
 		if err := store.Declare(t.Context(), subscriptions); err != nil {
 			t.Fatal(err)
 		}

@@ -96,19 +96,20 @@ WITH oldest AS (
 	WHERE bytes <= $6 OR n = 1
 ), taken AS MATERIALIZED (
 	DELETE FROM event_outbox WHERE ctid = ANY (ARRAY(SELECT place FROM fitting))
-	RETURNING id, event_id, key, coalesce(hash, part::bigint) AS hash, envelope, (random() * 9007199254740992)::bigint AS mark
+	RETURNING id, event_id, key, coalesce(hash, part::bigint) AS hash, envelope, personal, erases,
+		(random() * 9007199254740992)::bigint AS mark
 ), placed AS (
 	SELECT t.*, p.part, p.last_pos + row_number() OVER own AS pos, coalesce(lag(t.mark) OVER own, p.last_mark) AS prev_mark
 	FROM taken t CROSS JOIN event_source s JOIN event_parts p ON p.part = s.base + t.hash % s.count
 	WINDOW own AS (PARTITION BY p.part ORDER BY t.id)
 ), logged AS (
-	INSERT INTO event_log (part, pos, mark, prev_mark, event_id, key, envelope)
-	SELECT part, pos, mark, prev_mark, event_id, key, envelope FROM placed
+	INSERT INTO event_log (part, pos, mark, prev_mark, event_id, key, envelope, personal, erases)
+	SELECT part, pos, mark, prev_mark, event_id, key, envelope, personal, erases FROM placed
 ), advanced AS (
 	UPDATE event_parts p SET last_pos = n.pos, last_mark = n.mark
 	FROM (SELECT DISTINCT ON (part) part, pos, mark FROM placed ORDER BY part, pos DESC) n WHERE p.part = n.part
 )
-SELECT part, pos, mark, prev_mark, event_id, key, envelope, id, (SELECT count(*) FROM oldest), ` + lastMove + `,
+SELECT part, pos, mark, prev_mark, event_id, key, envelope, personal, id, (SELECT count(*) FROM oldest), ` + lastMove + `,
 	(SELECT pg_current_xact_id()::text::bigint), (SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint)
 FROM placed ORDER BY part, pos`
 )
@@ -150,7 +151,7 @@ func (l *Log) moved(results pgx.BatchResults) (map[int64][]events.Record, bool, 
 	var event pgtype.UUID
 	var r events.Record
 	n, same := int64(0), false
-	columns := []any{&part, &r.Pos, &r.Mark, &r.Prev, &event, &r.Key, &r.Envelope, &id, &found, &same, &xact, &xmin}
+	columns := []any{&part, &r.Pos, &r.Mark, &r.Prev, &event, &r.Key, &r.Envelope, &r.Personal, &id, &found, &same, &xact, &xmin}
 	_, err = pgx.ForEachRow(rows, columns, func() error {
 		r.ID = uuid.UUID(event.Bytes)
 		moved[part] = append(moved[part], r)
@@ -225,10 +226,10 @@ func (l *Log) Ask(ctx context.Context, questions []events.Question) ([]events.Pa
 // One statement, and so one moment: a head that is newer than the rows would read
 // as rows that were deleted.
 const readPage = `
-SELECT p.last_pos, p.last_mark, pg_is_in_recovery(), l.pos, l.mark, l.prev_mark, l.event_id, l.key, l.envelope
+SELECT p.last_pos, p.last_mark, pg_is_in_recovery(), l.pos, l.mark, l.prev_mark, l.event_id, l.key, l.envelope, l.personal
 FROM event_parts p LEFT JOIN LATERAL (
 	SELECT * FROM (
-		SELECT pos, mark, prev_mark, event_id, key, envelope,
+		SELECT pos, mark, prev_mark, event_id, key, envelope, personal,
 			sum(octet_length(envelope)) OVER (ORDER BY pos) AS bytes, row_number() OVER (ORDER BY pos) AS n
 		FROM (SELECT * FROM event_log WHERE part = $1 AND pos > $2 ORDER BY pos LIMIT $3) oldest) sized
 	WHERE bytes <= $4 OR n = 1) l ON true
@@ -245,7 +246,8 @@ func (l *Log) Page(ctx context.Context, part, pos int64) (events.Page, error) {
 	var at, mark, prev *int64
 	var event pgtype.UUID
 	var key, envelope *string
-	columns := []any{&page.Head.Pos, &page.Head.Mark, &standby, &at, &mark, &prev, &event, &key, &envelope}
+	var personal *bool
+	columns := []any{&page.Head.Pos, &page.Head.Mark, &standby, &at, &mark, &prev, &event, &key, &envelope, &personal}
 	_, err = pgx.ForEachRow(rows, columns, func() error {
 		page.Known = true
 		if standby {
@@ -254,7 +256,7 @@ func (l *Log) Page(ctx context.Context, part, pos int64) (events.Page, error) {
 		if at != nil {
 			page.Records = append(page.Records, events.Record{
 				Position: events.Position{Pos: *at, Mark: events.Mark(*mark)}, Prev: events.Mark(*prev),
-				ID: uuid.UUID(event.Bytes), Key: *key, Envelope: *envelope,
+				ID: uuid.UUID(event.Bytes), Key: *key, Envelope: *envelope, Personal: *personal,
 			})
 		}
 		return nil

@@ -14,10 +14,11 @@ type housekeep struct {
 	trouble backoff.Backoff
 }
 
-// HousekeepStep measures the outbox, in every instance, and in the leading one deletes
-// the oldest events of the log. Moving and appending do not wait for it.
+// HousekeepStep measures the outbox, in every instance, and in the leading one redacts
+// erased events and deletes the oldest events of the log. Moving and appending do not wait
+// for it.
 func (r *Relay) HousekeepStep(ctx context.Context) time.Duration {
-	if err := errors.Join(r.measure(ctx), r.retain(ctx)); err != nil {
+	if err := errors.Join(r.measure(ctx), r.erase(ctx), r.retain(ctx)); err != nil {
 		r.housekeep.trouble.Failed(ctx, r.log, err)
 	} else {
 		r.housekeep.trouble.Succeeded(ctx, r.log)
@@ -32,6 +33,19 @@ func (r *Relay) measure(ctx context.Context) error {
 		r.metrics.oldest.Set(age.Seconds())
 	}
 	return err
+}
+
+// erase redacts what is to be erased. What it does not finish is found again in the rows.
+func (r *Relay) erase(ctx context.Context) error {
+	for more := r.appender.fresh.leading(); more; {
+		n, left, err := r.db.Erase(ctx)
+		if err != nil {
+			return err
+		}
+		r.metrics.redacted.Add(float64(n))
+		more = left && ctx.Err() == nil
+	}
+	return nil
 }
 
 func (r *Relay) retain(ctx context.Context) error {

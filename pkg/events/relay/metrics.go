@@ -3,9 +3,9 @@ package relay
 import "github.com/prometheus/client_golang/prometheus"
 
 type relayMetrics struct {
-	leading, backlog, oldest                       prometheus.Gauge
-	moved, appended, appendErrors, resets, trimmed prometheus.Counter
-	appendSeconds                                  prometheus.Histogram
+	leading, backlog, oldest                                 prometheus.Gauge
+	moved, appended, appendErrors, resets, trimmed, redacted prometheus.Counter
+	appendSeconds                                            prometheus.Histogram
 }
 
 // newMetrics registers the relay's metrics; with nil they are kept and not shown.
@@ -19,13 +19,14 @@ func newMetrics(reg prometheus.Registerer) *relayMetrics {
 		appendErrors: counter("event_relay_append_errors_total", "Times Redis could not be read or appended to."),
 		resets:       counter("event_relay_resets_total", "Times a stream did not match the log and was filled again."),
 		trimmed:      counter("event_log_trimmed_total", "Events that retention deleted from the log."),
+		redacted:     counter("event_log_redacted_total", "Events whose payload was deleted from the log with their key."),
 		appendSeconds: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: "event_relay_append_seconds", Help: "Duration of one append to Redis.",
 			Buckets: prometheus.ExponentialBuckets(0.0002, 2.5, 10),
 		}),
 	}
 	if reg != nil {
-		reg.MustRegister(m.leading, m.backlog, m.oldest, m.moved, m.appended, m.appendErrors, m.resets, m.trimmed, m.appendSeconds)
+		reg.MustRegister(m.leading, m.backlog, m.oldest, m.moved, m.appended, m.appendErrors, m.resets, m.trimmed, m.redacted, m.appendSeconds)
 	}
 	return m
 }

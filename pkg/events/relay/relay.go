@@ -40,6 +40,9 @@ type Database interface {
 	// Trim deletes at most n of a part's oldest events, those older than age, and
 	// returns how many.
 	Trim(ctx context.Context, part, n int64, age time.Duration) (int64, error)
+	// Erase redacts personal events that an erasing one of their key follows, some of
+	// them, and returns how many. more reports that some may be left.
+	Erase(ctx context.Context) (n int64, more bool, err error)
 }
 
 // Streams is the relay's side of Redis. It is safe for concurrent use.
@@ -102,7 +105,7 @@ func New(o Options) *Relay {
 		r: r, fresh: fresh, tails: map[int64]*tail{},
 		trouble: backoff.Backoff{What: "appending to Redis streams"},
 	}
-	r.housekeep.trouble.What = "retention of the event log"
+	r.housekeep.trouble.What = "housekeeping of the event log"
 	return r
 }
 

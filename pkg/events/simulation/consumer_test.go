@@ -109,7 +109,10 @@ const lockTime = 2 * time.Second
 const liveTime = 1500 * time.Millisecond
 
 // declared is what migrate has recorded of the newest release.
-var declared = map[events.TypeName]int{{Source: source, Event: made.Name()}: 1, {Source: source, Event: sent.Name()}: 1}
+var declared = map[events.TypeName]int{
+	{Source: source, Event: made.Name()}: 1, {Source: source, Event: private.Name()}: 1,
+	{Source: source, Event: sent.Name()}: 1, {Source: source, Event: ended.Name()}: 1,
+}
 
 // Beat implements consumer.Database.
 func (c consumerDB) Beat(_ context.Context, me int64) (g consumer.Group, err error) {

@@ -4,7 +4,7 @@
 // freeze, commits are done and not answered, either database is put back to an earlier
 // commit or begins anew, the producer fails over and the old primary goes on answering,
 // Redis loses its tail, entries, everything, or is full, somebody forges entries, clocks
-// step by days, retention is early, handlers fail, two releases of a consumer run at
+// step by days, keys are erased, retention is early, handlers fail, two releases of a consumer run at
 // once, the number of parts changes, an operator replays. At the end everything is
 // quiet, and then each event that the producer's history holds must have taken effect
 // once, in the order of its key.
@@ -12,8 +12,9 @@
 // It holds tests only. make simulate runs a million histories, and plants faults in
 // the code to see that they are found.
 //
-// Two things are excused, and only for the events concerned: what retention deleted
-// before it was read may be missing or late, and an event that was applied, lay on no
+// Three things are excused, and only for the events concerned: what retention deleted
+// before it was read may be missing or late, an event that an erasing one of its key
+// follows may be missing, and an event that was applied, lay on no
 // history while a replay undid others, and came back with an older backup, stays before
 // them.
 //

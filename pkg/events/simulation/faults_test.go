@@ -47,6 +47,7 @@ var faults = []func(*system){
 	func(w *system) { w.repartition(1 + w.random.Int64N(4)) },
 	upgradeConsumer,
 	replay, replay,
+	endKey,
 }
 
 func (w *system) short() time.Duration { return time.Duration(w.random.Int64N(int64(3 * time.Second))) }
@@ -94,7 +95,7 @@ func forge(w *system) {
 	if len(s.entries) > 0 {
 		last = s.entries[len(s.entries)-1].Position
 	}
-	n := w.event(w.random.IntN(keys))
+	n := w.event(w.random.IntN(keys), w.anyType())
 	e := events.Entry{Position: events.Position{Pos: s.generated + 1, Mark: 7}, Prev: last.Mark, Envelope: w.events[n].envelope}
 	switch w.random.IntN(4) {
 	case 0:
@@ -183,6 +184,17 @@ func poisonNext(w *system) {
 	n := int32(len(w.events) + w.random.IntN(3))
 	w.poison[n] = poison{permanent: w.random.IntN(3) == 0}
 	w.note("%d is poison", n)
+}
+
+// endKey publishes an event that erases the earlier ones of its key.
+func endKey(w *system) {
+	key := w.random.IntN(keys)
+	for n, e := range w.events {
+		if e.key == key {
+			w.erased[int32(n)] = true
+		}
+	}
+	w.publish(key, ended.Name())
 }
 
 // upgradeConsumer replaces an instance in order.

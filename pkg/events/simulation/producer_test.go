@@ -32,8 +32,10 @@ type logPart struct {
 
 type logRow struct {
 	events.Position
-	prev  events.Mark
-	event int32
+	prev     events.Mark
+	event    int32
+	redacted bool
+	erases   bool // and what it erases is not redacted yet
 }
 
 // producer is the producer's Postgres.
@@ -65,8 +67,8 @@ func (p *producer) copied() producerState {
 }
 
 // publish is a transaction of the service.
-func (w *system) publish(key int) {
-	n := w.event(key)
+func (w *system) publish(key int, name string) {
+	n := w.event(key, name)
 	s := w.producer.state
 	s.published, s.outbox = append(s.published, n), append(s.outbox, n)
 	w.producer.commit(s)
@@ -168,7 +170,9 @@ func (s *producerState) place(number int32, e event, mark events.Mark) (events.R
 		if p.Number != part {
 			continue
 		}
-		row := logRow{events.Position{Pos: p.Head.Pos + 1, Mark: mark}, p.Head.Mark, number}
+		row := logRow{
+			Position: events.Position{Pos: p.Head.Pos + 1, Mark: mark}, prev: p.Head.Mark, event: number, erases: e.name == ended.Name(),
+		}
 		p.rows = append(p.rows, row)
 		p.Head = row.Position
 		return e.record(row), part
@@ -245,6 +249,46 @@ func (r relayDB) Backlog(context.Context) (int64, time.Duration, error) { return
 // Trim implements relay.Database. What the relay may delete is a matter of days:
 // see retention.
 func (r relayDB) Trim(context.Context, int64, int64, time.Duration) (int64, error) { return 0, nil }
+
+// Erase implements relay.Database: one erasing event at a time.
+func (r relayDB) Erase(context.Context) (n int64, more bool, err error) {
+	err = r.exchange(r.process, &r.producer.server, func() {
+		s := r.producer.copied()
+		if n = s.erase(r.events); n > 0 {
+			r.producer.commit(s)
+			r.note("%d rows redacted", n-1)
+		}
+	})
+	return n, n > 0, err
+}
+
+// erase redacts what the first erasing event erases. It returns 0 if there is none.
+func (s *producerState) erase(all []event) (n int64) {
+	for i := range s.parts {
+		part := &s.parts[i]
+		at := slices.IndexFunc(part.rows, func(r logRow) bool { return r.erases })
+		if at < 0 {
+			continue
+		}
+		last := part.rows[at]
+		for j := range s.parts {
+			p := &s.parts[j]
+			p.rows = slices.Clone(p.rows)
+			for k := range p.rows {
+				row := &p.rows[k]
+				e := all[row.event]
+				before := p.Layout < part.Layout || i == j && row.Pos < last.Pos
+				if before && e.personal() && e.key == all[last.event].key && !row.redacted {
+					row.redacted = true
+					n++
+				}
+			}
+		}
+		part.rows[at].erases = false
+		return n + 1
+	}
+	return 0
+}
 
 // logSource is the producer's log as a consumer of the process asks it.
 type logSource struct {

@@ -1,6 +1,7 @@
 package simulation
 
 import (
+	"cmp"
 	"flag"
 	"fmt"
 	"runtime/debug"
@@ -51,7 +52,7 @@ func history(seed uint64, trace *strings.Builder) (fault string, steps int64) {
 	w.calm()
 	for end := w.now + limit; ; {
 		if fault = w.rest(); fault == "" {
-			return w.check(), w.steps
+			return cmp.Or(w.check(), w.checkErased()), w.steps
 		}
 		if w.now > end {
 			return "stands still: " + fault, w.steps
@@ -79,7 +80,7 @@ func (w *system) plan() {
 	w.faulty = true
 	for n := 4 + w.random.IntN(30); n > 0; n-- {
 		key := w.random.IntN(keys)
-		w.after(w.self, w.moment(), func() { w.publish(key) })
+		w.after(w.self, w.moment(), func() { w.publish(key, w.anyType()) })
 	}
 	// Few kinds of faults, often: what goes wrong does so when they meet (Groce et al.,
 	// Swarm Testing, 2012).
@@ -114,6 +115,9 @@ func (w *system) unsettled() string {
 		if o := c.offset(p.Number); o == nil || o.Position != p.Head {
 			return fmt.Sprintf("offset of part %d is %+v, the log's head %+v", p.Number, o, p.Head)
 		}
+		if slices.ContainsFunc(p.rows, func(r logRow) bool { return r.erases }) {
+			return "an erasure is due"
+		}
 		st := w.redis.byPart[p.Number]
 		if !p.Closed && p.Len() > 0 && (st == nil || st.foreign || len(st.entries) == 0 || st.entries[len(st.entries)-1].Position != p.Head) {
 			return fmt.Sprintf("stream of part %d does not end with the log's head", p.Number)
@@ -135,7 +139,7 @@ func (w *system) check() string {
 		e := w.events[n]
 		at := slices.Index(applied, n)
 		switch {
-		case !e.handled, w.trimmed[n]:
+		case !e.handled(), w.trimmed[n], at < 0 && w.erased[n]:
 			continue
 		case at < 0:
 			return fmt.Sprintf("%d was not applied: %v", n, applied)
@@ -145,6 +149,24 @@ func (w *system) check() string {
 			return fmt.Sprintf("%d was applied after a later one of its key: %v", n, applied)
 		}
 		last[e.key] = at + 1
+	}
+	return ""
+}
+
+// checkErased looks for personal data in front of an event that ended its key.
+func (w *system) checkErased() string {
+	over := map[int]bool{} // keys that a later event ends
+	parts := slices.SortedFunc(slices.Values(w.producer.state.parts), func(a, b logPart) int {
+		return cmp.Compare(b.Layout, a.Layout)
+	})
+	for _, p := range parts {
+		for _, row := range slices.Backward(p.rows) {
+			e := w.events[row.event]
+			if over[e.key] && e.personal() && !row.redacted {
+				return fmt.Sprintf("%d is not redacted", row.event)
+			}
+			over[e.key] = over[e.key] || e.name == ended.Name()
+		}
 	}
 	return ""
 }

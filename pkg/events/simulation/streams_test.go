@@ -113,7 +113,7 @@ func (s *streams) add(part int64, records []events.Record, limit int64) bool {
 			all = false
 			continue
 		}
-		st.entries = append(st.entries, events.Entry{Position: rec.Position, Prev: rec.Prev, Envelope: rec.Envelope})
+		st.entries = append(st.entries, events.NewEntry(rec))
 		st.generated = rec.Pos
 	}
 	st.entries = st.entries[max(int64(len(st.entries))-limit, 0):]

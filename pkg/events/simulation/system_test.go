@@ -37,6 +37,7 @@ type system struct {
 	trimmed  map[int32]bool // deleted by retention, whether read or not
 	forgiven map[int32]bool // deleted from the inbox when no log that is likely to come back has it
 	stayed   map[int32]bool // applied, not on the history when others were replayed
+	erased   map[int32]bool // published before an event that ended the key
 	old      *producerState // a former primary that still answers
 	oldUntil time.Duration
 	pages    int
@@ -60,9 +61,14 @@ type server struct {
 // event is what was published, or forged.
 type event struct {
 	key      int
+	name     string
 	envelope string
-	handled  bool // of a type that the consumer handles
 }
+
+// handled reports whether the consumer handles events of e's type.
+func (e event) handled() bool { return e.name != "ignored" }
+
+func (e event) personal() bool { return e.name == private.Name() }
 
 // poison is an event whose handler fails.
 type poison struct{ permanent bool }
@@ -77,13 +83,17 @@ type payload struct {
 }
 
 var (
-	made = newType("made")
-	sent = newType("sent") // of a newer release
+	made    = newType("made")
+	private = newType("private").Personal()
+	sent    = newType("sent")            // of a newer release
+	ended   = newType("ended").Erasing() // of a newer release, too
 
 	newest, olderOnes *events.Subscriptions
 )
 
-func init() { newest, olderOnes = subscriptions(made, sent), subscriptions(made) }
+func init() {
+	newest, olderOnes = subscriptions(made, private, sent, ended), subscriptions(made, private)
+}
 
 func newType(name string) events.Type[payload] {
 	return events.NewType(source, name, 1, func(p payload) string { return keyName(p.Key) })
@@ -117,19 +127,25 @@ func (t *transaction) apply(n int32) error {
 	return nil
 }
 
-// event returns the number of a new one.
-func (w *system) event(key int) int32 {
-	n := int32(len(w.events))
-	name := made.Name()
+// anyType returns the name of a type of events.
+func (w *system) anyType() string {
 	switch w.random.IntN(16) {
 	case 0:
-		name = "ignored"
+		return "ignored"
 	case 1, 2:
-		name = sent.Name()
+		return sent.Name()
+	case 3, 4, 5:
+		return private.Name()
 	}
-	w.events = append(w.events, event{key, fmt.Sprintf(
-		`{"event":%q,"data":{"n":%d,"k":%d},"timestamp":"2026-01-01T00:00:00Z","service":%q,"id":%q,"key":%q,"version":1}`,
-		name, n, key, source, idOf(n), keyName(key)), name != "ignored"})
+	return made.Name()
+}
+
+// event returns the number of a new one.
+func (w *system) event(key int, name string) int32 {
+	n := int32(len(w.events))
+	w.events = append(w.events, event{key, name, fmt.Sprintf(
+		`{"event":%q,"data":{"n":%d,"k":%d},"timestamp":"2026-01-01T00:00:00Z","service":%q,"id":%q,"key":%q,"version":1,"erases":%t}`,
+		name, n, key, source, idOf(n), keyName(key), name == ended.Name())})
 	return n
 }
 
@@ -138,7 +154,12 @@ func idOf(n int32) uuid.UUID {
 }
 
 func (e event) record(row logRow) events.Record {
-	return events.Record{Position: row.Position, Prev: row.prev, ID: idOf(row.event), Key: keyName(e.key), Envelope: e.envelope}
+	r := events.Record{Position: row.Position, Prev: row.prev, ID: idOf(row.event), Key: keyName(e.key), Envelope: e.envelope}
+	if row.redacted {
+		r.Envelope = r.Redact()
+	}
+	r.Personal = e.personal() && !row.redacted
+	return r
 }
 
 var (
@@ -219,7 +240,7 @@ func (t tracer) Write(p []byte) (int, error) {
 func newWorld(seed uint64, trace *strings.Builder) *system {
 	w := &system{
 		scheduler: scheduler{random: rand.New(rand.NewPCG(seed, seed))}, self: &process{}, trace: trace,
-		wakers: map[*process]waker{}, stops: map[*process]func(){}, trimmed: map[int32]bool{}, forgiven: map[int32]bool{}, stayed: map[int32]bool{}, poison: map[int32]poison{},
+		wakers: map[*process]waker{}, stops: map[*process]func(){}, trimmed: map[int32]bool{}, forgiven: map[int32]bool{}, stayed: map[int32]bool{}, erased: map[int32]bool{}, poison: map[int32]poison{},
 		redis: streams{byPart: map[int64]*stream{}},
 	}
 	w.producer.state = w.newLayout(producerState{until: -1 << 62}, 1+w.random.Int64N(3))

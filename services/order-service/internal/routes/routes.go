@@ -35,6 +35,6 @@ func Wire(ch *chassis.Chassis, cfg config.Config) error {
 // Events returns the subscriptions of the service.
 func Events(orders *services.Orders) *events.Subscriptions {
 	s := events.NewSubscriptions()
-	events.On(s, contracts.UserDeleted, orders.OnUserDeleted, events.Supersedes())
+	events.On(s, contracts.UserDeleted, orders.OnUserDeleted)
 	return s
 }

@@ -32,7 +32,7 @@ func Events(profiles *services.Profiles) *events.Subscriptions {
 	s := events.NewSubscriptions()
 	events.On(s, contracts.UserCreated, profiles.OnUserChanged)
 	events.On(s, contracts.UserUpdated, profiles.OnUserChanged)
-	events.On(s, contracts.UserDeleted, profiles.OnUserDeleted, events.Supersedes())
+	events.On(s, contracts.UserDeleted, profiles.OnUserDeleted)
 	events.On(s, contracts.OrderCompleted, profiles.OnOrderCompleted)
 	return s
 }

@@ -1,0 +1,152 @@
+package events_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+
+	"gorm.io/gorm"
+
+	"github.com/go-troika/troika/pkg/events"
+	"github.com/go-troika/troika/pkg/events/postgres"
+	"github.com/go-troika/troika/pkg/testkit"
+)
+
+// signature is a payload with personal data.
+type signature struct {
+	Account string `json:"account"`
+	Name    string `json:"name"`
+}
+
+var signed = events.NewType(publisher, "account.signed", 1, func(s signature) string { return s.Account }).Personal()
+
+// named is the handler of signed.
+func named(_ context.Context, tx *gorm.DB, s signature) error {
+	return tx.Exec(`INSERT INTO effects (account, n) VALUES (?, ?)`, s.Account+" "+s.Name, 1).Error
+}
+
+// inRedis returns the text of all entries of the publisher's streams.
+func (b *bus) inRedis() string {
+	b.t.Helper()
+	var all strings.Builder
+	for _, key := range b.streams() {
+		entries, err := b.redis.XRange(b.t.Context(), key, "-", "+").Result()
+		if err != nil {
+			b.t.Fatal(err)
+		}
+		fmt.Fprintln(&all, entries)
+	}
+	return all.String()
+}
+
+// rowsWith counts the rows of a database's event tables that contain a text.
+func (b *bus) rowsWith(text string) int64 {
+	b.t.Helper()
+	return scan[int64](b, b.from, `SELECT (SELECT count(*) FROM event_outbox o WHERE o::text LIKE '%' || ? || '%')
+		+ (SELECT count(*) FROM event_log l WHERE l::text LIKE '%' || ? || '%')`, text, text)
+}
+
+func TestPersonalDataIsNotInRedis(t *testing.T) {
+	b := setup(t)
+	b.relay()
+	s := handledBy(record)
+	events.On(s, signed, named)
+	testkit.Consumer(t, subscriber, testkit.Open(t, b.to.Name()), b.redis, b.log(), s)
+	b.publish("plain", 1, 1)
+	publishAs(t, b, signed, signature{"a", "Xanthippe"})
+	b.expect("plain", 1)
+	b.expect("a Xanthippe", 1)
+	testkit.Eventually(t, limit, func() string {
+		if got := b.inRedis(); !strings.Contains(got, "deposit.made") || !strings.Contains(got, "account.signed") {
+			return "the streams lack an event"
+		}
+		return ""
+	})
+	if strings.Contains(b.inRedis(), "Xanthippe") {
+		t.Error("Redis has personal data")
+	}
+}
+
+// noPages is a producer whose log cannot be read.
+type noPages struct{ testkit.Logs }
+
+// Read implements events.Source.
+func (noPages) Read(context.Context, string, int64, int64) (events.Page, error) {
+	return events.Page{}, errors.New("no pages")
+}
+
+// A consumer that does not handle a personal event needs nothing but Redis to pass it.
+func TestPersonalEventOfAnotherTypePassesBy(t *testing.T) {
+	b := setup(t)
+	b.relay()
+	testkit.Consumer(t, subscriber, testkit.Open(t, b.to.Name()), b.redis, noPages{b.log()}, handledBy(record))
+	for n := 1; n <= 5; n++ {
+		publishAs(t, b, signed, signature{"a", "Xanthippe"})
+		b.publish("a", n, n)
+	}
+	b.expect("a", 5)
+}
+
+// The log's history stays whole: a consumer that comes later reads it to its end.
+func TestErasedKey(t *testing.T) {
+	b := setup(t)
+	stop := b.relay()
+	publishAs(t, b, signed, signature{"a", "Xanthippe"})
+	b.publish("a", 1, 1)
+	testkit.Eventually(t, limit, func() string {
+		if n := scan[int64](b, b.from, `SELECT count(*) FROM event_outbox`); n > 0 {
+			return fmt.Sprintf("%d events wait", n)
+		}
+		return ""
+	})
+	if _, err := postgres.NewLog(b.from.Pool()).Repartition(t.Context(), 3); err != nil {
+		t.Fatal(err)
+	}
+	for range 120 { // more than one transaction redacts
+		publishAs(t, b, signed, signature{"a", "Xanthippe"})
+	}
+	publishAs(t, b, signed, signature{"b", "Theano"})
+	stop() // another relay continues
+	publishAs(t, b, closed, deposit{"a", 2})
+	publishAs(t, b, signed, signature{"a", "Ypatia"}) // after the erasure
+	b.relay()
+
+	testkit.Eventually(t, limit, func() string {
+		if n := b.rowsWith("Xanthippe"); n > 0 {
+			return fmt.Sprintf("%d rows have the erased data", n)
+		}
+		return ""
+	})
+	if b.rowsWith("Theano") != 1 || b.rowsWith("Ypatia") != 1 {
+		t.Error("data of another key, or published after the erasure, was erased")
+	}
+	s := handledBy(record)
+	events.On(s, signed, named)
+	events.On(s, closed, record)
+	testkit.Consumer(t, subscriber, testkit.Open(t, b.to.Name()), b.redis, b.log(), s)
+	b.taken(125)
+	b.expect("a", 2)
+	b.expect("b Theano", 1)
+	b.expect("a Ypatia", 1)
+	b.expect("a Xanthippe", 0)
+	b.parked("", 0)
+}
+
+// A consumer may have parked personal data without subscribing to what erases it.
+func TestErasureReachesParkedEventsOfConsumersWithoutHandler(t *testing.T) {
+	b := setup(t)
+	b.relay()
+	s := handledBy(record)
+	events.On(s, signed, func(context.Context, *gorm.DB, signature) error { return events.Permanent(errors.New("no such field")) })
+	testkit.Consumer(t, subscriber, testkit.Open(t, b.to.Name()), b.redis, b.log(), s)
+	publishAs(t, b, signed, signature{"a", "Xanthippe"})
+	publishAs(t, b, signed, signature{"b", "Theano"})
+	b.parked("dead", 2)
+	publishAs(t, b, closed, deposit{"a", 1})
+	b.taken(3)
+	if left := b.parked("dead", 1)[0]; left.Key != "b" {
+		t.Errorf("%s is parked, want only b", left.Key)
+	}
+}
