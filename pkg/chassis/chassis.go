@@ -104,7 +104,7 @@ func (c *Chassis) openKeys(context.Context) error {
 	if err != nil {
 		return err
 	}
-	if keys.Shared() && !c.Config.isDemo() {
+	if keys.Shared() && !c.Config.IsDemo() {
 		c.Log.Warn("service tokens are signed with a shared secret: each service can sign as any other; set SERVICE_KEY")
 	}
 	c.Signer = serviceauth.NewSigner(keys, c.Config.Service)

@@ -70,7 +70,7 @@ func (c Config) Validate() error {
 	if _, err := c.redisOptions(); err != nil {
 		errs = append(errs, err)
 	}
-	if !c.isDemo() && c.Database.Password.Reveal() == database.DemoPassword {
+	if !c.IsDemo() && c.Database.Password.Reveal() == database.DemoPassword {
 		errs = append(errs, env.Invalid("DB_PASSWORD", "is the demo's, which is public"))
 	}
 	url, noAddress := c.advertised("")
@@ -81,7 +81,7 @@ func (c Config) Validate() error {
 	return errors.Join(append(errs, noAddress, badKeys)...)
 }
 
-// isDemo reports whether the public demo credentials are accepted.
-func (c Config) isDemo() bool { return c.Env == "development" || c.Env == "test" }
+// IsDemo reports whether the public demo credentials are accepted.
+func (c Config) IsDemo() bool { return c.Env == "development" || c.Env == "test" }
 
 func (c Config) adminAddr() string { return net.JoinHostPort(c.HTTP.Host, strconv.Itoa(c.AdminPort)) }

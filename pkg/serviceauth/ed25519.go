@@ -88,7 +88,18 @@ func parsePairs(cfg Config, service string) (Keys, error) {
 var errNoKeys = errors.New("contains no key")
 
 func parsePrivate(service, text string) ([]key, error) {
-	var keys []key
+	private, err := PrivateKeys(text)
+	keys := make([]key, len(private))
+	for i, k := range private {
+		keys[i] = newKey(service, k.Public().(ed25519.PublicKey), string(k.Seed()))
+	}
+	return keys, err
+}
+
+// PrivateKeys reads Ed25519 keys as [NewPrivateKey] returns them, at least one. Its error
+// does not quote text.
+func PrivateKeys(text string) ([]ed25519.PrivateKey, error) {
+	var keys []ed25519.PrivateKey
 	rest := []byte(text)
 	for len(bytes.TrimSpace(rest)) > 0 {
 		block, after := pem.Decode(rest)
@@ -100,7 +111,7 @@ func parsePrivate(service, text string) ([]key, error) {
 		if err != nil || !ok {
 			return nil, fmt.Errorf("key %d is not an Ed25519 key in PKCS #8", len(keys)+1)
 		}
-		keys = append(keys, newKey(service, private.Public().(ed25519.PublicKey), string(private.Seed())))
+		keys = append(keys, private)
 		rest = after
 	}
 	if len(keys) == 0 {

@@ -21,13 +21,13 @@ func setup(t *testing.T) bundle {
 	t.Helper()
 	t.Parallel()
 	app := chassis.App[config.Config]{Defaults: config.Defaults, Schema: models.Schema, Wire: routes.Wire}
-	s := apitest.Start(t, app, "../../openapi.yaml")
+	s := apitest.Start(t, app, "../../openapi.yaml", "USER_TOKEN_KEY="+apitest.UserKey(t))
 	t.Cleanup(func() { contractstest.Check(t, testkit.Published(t, s.Data)...) })
 	return bundle{s}
 }
 
 // register adds a user through the API.
-func (b bundle) register(t *testing.T, email, name string) contracts.User {
+func (b bundle) register(t testing.TB, email, name string) contracts.User {
 	t.Helper()
 	body := fmt.Sprintf(`{"email": %q, "name": %q}`, email, name)
 	return apitest.Decode[contracts.User](t, b.Call(t, contracts.Gateway, "POST", "/users", body), http.StatusCreated)

@@ -24,8 +24,8 @@ var (
 	ErrEmailTaken   = fault.New(fault.Conflict, "email_taken", "Email already taken")
 )
 
-// Users manages users. To a person only that person's own user exists. Every change publishes its event in the same transaction. It is
-// safe for concurrent use.
+// Users manages users. To a person only that person's own user exists. Every change
+// publishes its event in the same transaction. It is safe for concurrent use.
 type Users struct {
 	db *gorm.DB
 }
@@ -40,6 +40,13 @@ func NewUsers(db *gorm.DB) *Users {
 // another user has the email, with idempotency.ErrKeyReused, or with ErrUserNotFound if
 // the user of the key has been deleted.
 func (s *Users) Register(ctx context.Context, email, name string) (models.User, error) {
+	return s.register(ctx, email, name, func(*gorm.DB, uuid.UUID) error { return nil })
+}
+
+// register is Register, with what also does in the same transaction.
+func (s *Users) register(
+	ctx context.Context, email, name string, also func(*gorm.DB, uuid.UUID) error,
+) (models.User, error) {
 	id, err := uuid.NewV7()
 	if err != nil {
 		return models.User{}, fmt.Errorf("make user id: %w", err)
@@ -48,6 +55,9 @@ func (s *Users) Register(ctx context.Context, email, name string) (models.User, 
 	user := models.User{ID: id, Email: email, Name: name, Revision: 1, CreatedAt: now, UpdatedAt: now}
 	made, err := idempotency.Once(ctx, s.db, fmt.Sprintf("%q %q", email, name), id, func(tx *gorm.DB) error {
 		if err := models.InsertUser(tx, &user); err != nil {
+			return err
+		}
+		if err := also(tx, id); err != nil {
 			return err
 		}
 		return events.Publish(ctx, tx, contracts.UserCreated, change(user))
@@ -136,6 +146,9 @@ func (s *Users) Delete(ctx context.Context, id uuid.UUID) error {
 			ID: id, Revision: user.Revision + 1, CreatedAt: user.CreatedAt, UpdatedAt: now, DeletedAt: &now,
 		}
 		if err := models.UpdateUser(tx, &erased); err != nil {
+			return err
+		}
+		if err := models.DeleteCredentials(tx, id); err != nil {
 			return err
 		}
 		return events.Publish(ctx, tx, contracts.UserDeleted, contracts.UserDeletion{UserID: id})

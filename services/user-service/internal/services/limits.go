@@ -1,0 +1,73 @@
+package services
+
+import (
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"net/netip"
+	"time"
+
+	"gorm.io/gorm"
+
+	"github.com/go-troika/troika/pkg/fault"
+	"github.com/go-troika/troika/services/user-service/internal/models"
+)
+
+// ErrTooManyAttempts is the error of an attempt over a limit. It says when the limit resets.
+var ErrTooManyAttempts = fault.New(fault.TooMany, "too_many_attempts", "Too many attempts")
+
+// limit allows so many attempts in a window, which begins with the first of them. Attempts
+// over the limit do not prolong it.
+type limit struct {
+	name   string
+	most   int64
+	window time.Duration
+}
+
+// The limits. Logins that succeed do not count, and reset that of the account.
+var (
+	loginOfAccount = limit{"login account", 10, 15 * time.Minute}
+	loginOfAddress = limit{"login address", 100, 15 * time.Minute}
+	registration   = limit{"registration address", 60, time.Hour}
+)
+
+// limits counts attempts where all instances see them.
+type limits struct{ db *gorm.DB }
+
+// take counts an attempt of the subject before it is made, so that attempts at the same time
+// all count. It returns the subject's key, or ErrTooManyAttempts.
+func (l limits) take(ctx context.Context, to limit, subject string) ([]byte, error) {
+	sum := sha256.Sum256([]byte(to.name + " " + subject))
+	count, ends, err := models.CountAttempt(l.db.WithContext(ctx), sum[:], to.window)
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("count attempt: %w", err)
+	case count > to.most:
+		return nil, ErrTooManyAttempts.WithRetryAfter(max(ends, time.Second))
+	}
+	return sum[:], nil
+}
+
+// succeeded takes the attempt of a login that succeeded back, and all failures of its account.
+func (l limits) succeeded(ctx context.Context, account, address []byte) error {
+	db := l.db.WithContext(ctx)
+	err := models.DeleteAttempts(db, account)
+	if err == nil {
+		err = models.UncountAttempt(db, address)
+	}
+	if err != nil {
+		return fmt.Errorf("uncount attempts: %w", err)
+	}
+	return nil
+}
+
+// address returns the subject of a client's address: of IPv6 the /64, which is one
+// subscriber's.
+func address(client netip.Addr) string {
+	if client.Is6() {
+		if network, err := client.Prefix(64); err == nil {
+			return network.String()
+		}
+	}
+	return client.String()
+}
