@@ -18,6 +18,10 @@ import (
 // SERVICE_PUBLIC_KEYS_FILE reads it. The private ones are in NAME.pem, for SERVICE_KEY_FILE.
 const publicKeys = "public-keys"
 
+// accessTokens is the file of a folder of keys that USER_TOKEN_KEY_FILE of user-service reads.
+// It is no .pem, because its key signs no service tokens.
+const accessTokens = "access-tokens.key"
+
 var keyVerbs = []string{"make", "list", "rotate", "prune"}
 
 // keys makes, lists and changes the keys that services sign tokens with.
@@ -86,19 +90,29 @@ func (f keyFolder) make(names []string) error {
 		return err
 	}
 	for _, name := range names {
-		file, err := os.OpenFile(f.path(name), os.O_WRONLY|os.O_CREATE|os.O_EXCL, fileMode)
+		err := create(f.path(name))
 		if errors.Is(err, fs.ErrExist) {
 			return fmt.Errorf("%s has a key already; rotate replaces it", name)
 		}
 		if err != nil {
 			return err
 		}
-		_, err = file.Write(serviceauth.NewPrivateKey())
-		if err = errors.Join(err, file.Close()); err != nil {
-			return err
-		}
+	}
+	err := create(filepath.Join(string(f), accessTokens))
+	if err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
 	}
 	return f.publish()
+}
+
+// create writes a new key into a new file.
+func create(path string) error {
+	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, fileMode)
+	if err != nil {
+		return err
+	}
+	_, err = file.Write(serviceauth.NewPrivateKey())
+	return errors.Join(err, file.Close())
 }
 
 // change replaces the private keys of each name by what edit makes of them.

@@ -116,6 +116,7 @@ func (c *Cluster) environ(s side, service *Service) []string {
 		"DB_HOST=" + db.Host, fmt.Sprintf("DB_PORT=%d", db.Port), "DB_SSLMODE=" + db.SSLMode,
 		"DB_USER=" + db.User, "DB_PASSWORD=" + db.Password.Reveal(),
 		"REDIS_URL=" + c.servers.RedisURL, "SERVICE_SECRET=" + c.secret,
+		"USER_TOKEN_KEY=" + string(serviceauth.NewPrivateKey()), // of user-service
 	}
 	for name, peer := range s {
 		environ = append(environ, strings.ToUpper(strings.ReplaceAll(name, "-", "_"))+"_URL=http://"+peer.Addr)

@@ -22,7 +22,8 @@ func TestKeys(t *testing.T) {
 		"A=1": demo, "SERVICE_SECRET=": demo, "SERVICE_SECRETS_FILE=": demo, "SERVICE_SECRET_NAME=x": demo,
 		"SERVICE_SECRET=x": nil, "SERVICE_SECRETS=k:x": nil, "SERVICE_KEY=x": nil,
 		"SERVICE_SECRET_FILE=/x": nil, "SERVICE_SECRETS_FILE=/x": nil, "SERVICE_KEY_FILE=/x": nil,
-		"STACK_KEYS=/k": {"SERVICE_KEY_FILE=/k/user-service.pem", "SERVICE_PUBLIC_KEYS_FILE=/k/public-keys"},
+		"STACK_KEYS=/k": {"SERVICE_KEY_FILE=/k/user-service.pem", "SERVICE_PUBLIC_KEYS_FILE=/k/public-keys",
+			"USER_TOKEN_KEY_FILE=/k/access-tokens.key"},
 	} {
 		if diff := cmp.Diff(want, local.Keys([]string{entry}, "user-service")); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", entry, diff)

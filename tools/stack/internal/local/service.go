@@ -126,10 +126,14 @@ func Keys(environ machine.Environ, service string) []string {
 	if absolute, err := filepath.Abs(dir); err == nil {
 		dir = absolute // services run in another folder
 	}
-	return []string{
+	keys := []string{
 		"SERVICE_KEY_FILE=" + filepath.Join(dir, service+".pem"),
 		"SERVICE_PUBLIC_KEYS_FILE=" + filepath.Join(dir, "public-keys"),
 	}
+	if service == "user-service" && environ.Get("USER_TOKEN_KEY") == "" {
+		keys = append(keys, "USER_TOKEN_KEY_FILE="+filepath.Join(dir, "access-tokens.key"))
+	}
+	return keys
 }
 
 func (s *Stack) appEnv() string { return cmp.Or(s.Environ.Get("APP_ENV"), "development") }
