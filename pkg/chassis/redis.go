@@ -55,7 +55,7 @@ func (c Config) redisOptions() (*redis.UniversalOptions, error) {
 		return nil, env.Invalid("REDIS_PASSWORD", "is set, and REDIS_URL has a password, too")
 	case password != "":
 		one.Password = password
-	case one.Password == "" && !c.isDemo():
+	case one.Password == "" && !c.IsDemo():
 		return nil, env.Invalid("REDIS_PASSWORD", "is required outside development and test")
 	}
 	return &redis.UniversalOptions{

@@ -35,10 +35,7 @@ func (a *app) secrets(_ context.Context, args []string) error {
 			missing = append(missing, name)
 		}
 	}
-	if len(missing) == 0 {
-		return nil
-	}
-	if err := folder.make(missing); err != nil {
+	if err := folder.make(missing); err != nil || len(missing) == 0 {
 		return err
 	}
 	return folder.list(a, missing)
