@@ -84,7 +84,7 @@ func TestAsyncAPIOperations(t *testing.T) {
 
 	var coded []string
 	types := map[string]string{} // channel and message by variable
-	for _, variable := range find(t, `(\w+) += events\.NewType\(\w+, "([\w.]+)", (\d+)`, "*.go") {
+	for _, variable := range find(t, `(\w+) += events\.NewType`, `\(\w+, "([\w.]+)", (\d+)`, "*.go") {
 		name, version := variable[2], variable[3]
 		i := slices.IndexFunc(published, func(p publication) bool { return p.Name() == name && fmt.Sprint(p.Version()) == version })
 		if i < 0 {
@@ -93,7 +93,7 @@ func TestAsyncAPIOperations(t *testing.T) {
 		types[variable[1]] = published[i].Source() + " " + name + "." + version
 		coded = append(coded, published[i].Source()+" send "+types[variable[1]])
 	}
-	for _, subscription := range find(t, `events\.On\(\w+, contracts\.(\w+)`, "../services/*/internal/routes/*.go") {
+	for _, subscription := range find(t, `events\.On\(`, `\w+, contracts\.(\w+)`, "../services/*/internal/routes/*.go") {
 		service := strings.Split(filepath.ToSlash(subscription[0]), "/")[2]
 		coded = append(coded, service+" receive "+types[subscription[1]])
 	}
@@ -104,8 +104,9 @@ func TestAsyncAPIOperations(t *testing.T) {
 	}
 }
 
-// find returns the groups of each match of pattern in files, and the file before them.
-func find(t *testing.T, pattern, files string) [][]string {
+// find returns the file and the groups of each call in files, which must have arguments as
+// in the second pattern.
+func find(t *testing.T, call, arguments, files string) [][]string {
 	t.Helper()
 	names, err := filepath.Glob(files)
 	if err != nil {
@@ -120,12 +121,16 @@ func find(t *testing.T, pattern, files string) [][]string {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, match := range regexp.MustCompile(pattern).FindAllStringSubmatch(string(text), -1) {
+		matches := regexp.MustCompile(call+arguments).FindAllStringSubmatch(string(text), -1)
+		if calls := regexp.MustCompile(call).FindAll(text, -1); len(calls) != len(matches) {
+			t.Errorf("%s: %d calls match %s, but %d have arguments like %s", name, len(calls), call, len(matches), arguments)
+		}
+		for _, match := range matches {
 			found = append(found, append([]string{name}, match[1:]...))
 		}
 	}
 	if len(found) == 0 {
-		t.Fatalf("nothing in %s matches %s", files, pattern)
+		t.Fatalf("nothing in %s matches %s", files, call)
 	}
 	return found
 }
