@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/gin-gonic/gin"
+	"github.com/google/uuid"
 
 	"github.com/go-troika/troika/pkg/fault"
 	"github.com/go-troika/troika/pkg/serviceauth"
@@ -61,7 +62,8 @@ func (s *Server) admit(a Access) gin.HandlerFunc {
 // flight. It is not the name of a service.
 const userCaller = "(user)"
 
-// authenticate returns the name of the caller, "" for a public route.
+// authenticate returns the name of the caller, "" for a public route. A service that calls
+// on behalf of a person may do what both may.
 func (s *Server) authenticate(c *gin.Context, a Access) (caller string, err error) {
 	h := c.Request.Header
 	_, service := h[serviceauth.Header]
@@ -76,11 +78,16 @@ func (s *Server) authenticate(c *gin.Context, a Access) (caller string, err erro
 	case !service && a.users:
 		return "", serviceauth.ErrRequired.WithDetail("or a person's access token, as Authorization: Bearer")
 	}
-	if caller, err = s.deps.Verifier.Verify(h); err != nil {
+	caller, onBehalfOf, err := s.deps.Verifier.Identify(h)
+	if err != nil {
 		return "", err
 	}
-	c.Request = c.Request.WithContext(serviceauth.WithCaller(c.Request.Context(), caller))
-	if !a.Allows(caller) {
+	ctx := serviceauth.WithCaller(c.Request.Context(), caller)
+	if onBehalfOf != uuid.Nil {
+		ctx = userauth.WithUser(ctx, onBehalfOf)
+	}
+	c.Request = c.Request.WithContext(ctx)
+	if !a.Allows(caller) || onBehalfOf != uuid.Nil && !a.users {
 		return "", serviceauth.ErrForbidden
 	}
 	return caller, nil

@@ -4,6 +4,8 @@ import (
 	"crypto/sha256"
 	"sync"
 	"time"
+
+	"github.com/google/uuid"
 )
 
 // maxCached is far above the number of callers times their instances.
@@ -22,14 +24,15 @@ type digest [sha256.Size]byte
 
 type verified struct {
 	service string
+	user    uuid.UUID
 	expires time.Time
 }
 
-func (c *tokenCache) find(d digest) (service string, ok bool) {
+func (c *tokenCache) find(d digest) (v verified, ok bool) {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
-	v, ok := c.tokens[d]
-	return v.service, ok && time.Now().Before(v.expires)
+	v, ok = c.tokens[d]
+	return v, ok && time.Now().Before(v.expires)
 }
 
 func (c *tokenCache) add(d digest, v verified) {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/go-json-experiment/json"
 	"github.com/golang-jwt/jwt/v5"
+	"github.com/google/uuid"
 
 	"github.com/go-troika/troika/pkg/env"
 )
@@ -22,6 +23,7 @@ const (
 type claims struct {
 	jwt.RegisteredClaims
 	Service string
+	user    uuid.UUID // on whose behalf the service acts, uuid.Nil for none
 }
 
 // UnmarshalJSON is strict where encoding/json is not: names match in case and occur
@@ -34,6 +36,8 @@ func (c *claims) UnmarshalJSON(data []byte) error {
 		IssuedAt  *float64 `json:"iat"` // NumericDate of RFC 7519, which may have a fraction
 		ExpiresAt *float64 `json:"exp"`
 		NotBefore *float64 `json:"nbf"`
+		Subject   string   `json:"sub"`
+		Actor     *actor   `json:"act"`
 	}
 	if err := json.Unmarshal(data, &payload); err != nil {
 		return err
@@ -53,10 +57,22 @@ func (c *claims) UnmarshalJSON(data []byte) error {
 	}
 	c.Service, c.Issuer, c.Audience = payload.Service, payload.Issuer, jwt.ClaimStrings(payload.Audience)
 	c.IssuedAt, c.ExpiresAt = date(*issued), date(*expires)
+	if payload.Actor != nil {
+		user, err := uuid.Parse(payload.Subject)
+		if err != nil || user == uuid.Nil || user.String() != payload.Subject || payload.Actor.Subject != payload.Service {
+			return errors.New("sub and act are not a user and the service")
+		}
+		c.user = user
+	}
 	if payload.NotBefore != nil {
 		c.NotBefore = date(*payload.NotBefore)
 	}
 	return nil
+}
+
+// actor is the service that acts on behalf of the subject (RFC 8693, 4.1).
+type actor struct {
+	Subject string `json:"sub"`
 }
 
 func date(seconds float64) *jwt.NumericDate {

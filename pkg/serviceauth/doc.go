@@ -7,6 +7,7 @@
 //	iss      the same
 //	aud      the name of the service called, so that no service can pass a token on
 //	iat, exp at most one hour apart
+//	sub, act the user and the service, in calls on behalf of a user
 //
 // The [Signer] of a caller makes it, the [Verifier] of the service called accepts exactly
 // that and nothing else (RFC 8725 is the list of what others accepted to their regret).

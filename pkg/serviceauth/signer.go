@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
+	"github.com/google/uuid"
 
 	"github.com/go-troika/troika/pkg/env"
 )
@@ -18,7 +19,14 @@ type Signer struct {
 	service string
 
 	mu     sync.RWMutex
-	issued map[string]issued // by audience
+	issued map[purpose]issued
+}
+
+// purpose is what a token is good for: calls to a service, on behalf of a user or, with
+// uuid.Nil, of the caller itself.
+type purpose struct {
+	audience string
+	user     uuid.UUID
 }
 
 type issued struct {
@@ -30,18 +38,26 @@ type issued struct {
 // fallbackTime is how long a token under another than the first key is used.
 const fallbackTime = time.Minute
 
+// userLife is how long a token for calls on behalf of a user lasts.
+const userLife = 5 * time.Minute
+
 // NewSigner returns the signer of the named service.
 func NewSigner(k Keys, service string) *Signer {
-	return &Signer{keys: k, service: service, issued: map[string]issued{}}
+	return &Signer{keys: k, service: service, issued: map[purpose]issued{}}
 }
 
 // Token returns a token for calls to the service called audience. Tokens live for an
 // hour and are reused for 80 % of it, so most calls cost a map lookup. It fails when
 // one of the names is not a service name (lower-case letters, digits and hyphens) or
 // when there are no keys.
-func (s *Signer) Token(audience string) (string, error) {
+func (s *Signer) Token(audience string) (string, error) { return s.TokenFor(audience, uuid.Nil) }
+
+// TokenFor is Token for calls on behalf of a user: the token has the user as sub and the
+// service in act (RFC 8693, 4.1), and lives for five minutes. uuid.Nil is no user.
+func (s *Signer) TokenFor(audience string, user uuid.UUID) (string, error) {
+	p := purpose{audience, user}
 	s.mu.RLock()
-	last, ok := s.issued[audience]
+	last, ok := s.issued[p]
 	s.mu.RUnlock()
 	now := time.Now()
 	if ok && now.Before(last.renew) {
@@ -50,43 +66,59 @@ func (s *Signer) Token(audience string) (string, error) {
 	// Callers who arrive together may each sign a token; all are valid.
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.issue(audience, 0, now, life*8/10)
+	return s.issue(p, 0, now, p.life()*8/10)
 }
 
-// Refused reports whether there is another token to try after audience refused token. An
+// Refused reports whether there is another token to try after audience refused token, which
+// TokenFor returned for user. An
 // instance that started before a change of keys does not know the newest one: for a
-// minute, Token then returns a token under the next key.
-func (s *Signer) Refused(audience, token string) bool {
+// minute, TokenFor then returns a token under the next key.
+func (s *Signer) Refused(audience string, user uuid.UUID, token string) bool {
+	p := purpose{audience, user}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	last := s.issued[audience]
+	last := s.issued[p]
 	if last.token != token || len(s.keys.sign) < 2 {
 		return last.token != token // true if another call has changed the key meanwhile
 	}
-	_, err := s.issue(audience, (last.key+1)%len(s.keys.sign), time.Now(), fallbackTime)
+	_, err := s.issue(p, (last.key+1)%len(s.keys.sign), time.Now(), fallbackTime)
 	return err == nil
 }
 
 // issue signs a token and keeps it for the given time. The lock is held.
-func (s *Signer) issue(audience string, key int, now time.Time, keep time.Duration) (string, error) {
-	token, err := s.sign(audience, key, now)
+func (s *Signer) issue(p purpose, key int, now time.Time, keep time.Duration) (string, error) {
+	token, err := s.sign(p, key, now)
 	if err != nil {
-		return "", fmt.Errorf("sign token for %q: %w", audience, err)
+		return "", fmt.Errorf("sign token for %q: %w", p.audience, err)
 	}
-	s.issued[audience] = issued{token: token, key: key, renew: now.Add(keep)}
+	if len(s.issued) >= maxCached {
+		clear(s.issued)
+	}
+	s.issued[p] = issued{token: token, key: key, renew: now.Add(keep)}
 	return token, nil
 }
 
-func (s *Signer) sign(audience string, key int, now time.Time) (string, error) {
+func (p purpose) life() time.Duration {
+	if p.user != uuid.Nil {
+		return userLife
+	}
+	return life
+}
+
+func (s *Signer) sign(p purpose, key int, now time.Time) (string, error) {
 	if len(s.keys.sign) == 0 {
 		return "", errors.New("no key")
 	}
-	if !env.IsServiceName(s.service) || !env.IsServiceName(audience) {
+	if !env.IsServiceName(s.service) || !env.IsServiceName(p.audience) {
 		return "", fmt.Errorf("%q or the audience is not a service name", s.service)
 	}
-	token := jwt.NewWithClaims(s.keys.method, jwt.MapClaims{
-		"service": s.service, "iss": s.service, "aud": audience, "iat": now.Unix(), "exp": now.Add(life).Unix(),
-	})
+	claims := jwt.MapClaims{
+		"service": s.service, "iss": s.service, "aud": p.audience, "iat": now.Unix(), "exp": now.Add(p.life()).Unix(),
+	}
+	if p.user != uuid.Nil {
+		claims["sub"], claims["act"] = p.user.String(), map[string]string{"sub": s.service}
+	}
+	token := jwt.NewWithClaims(s.keys.method, claims)
 	k := s.keys.sign[key]
 	if k.public != nil || len(s.keys.sign) > 1 && key == 0 { // SERVICE_SECRET, which it falls back to, has no id
 		token.Header["kid"] = k.id

@@ -10,6 +10,7 @@ import (
 
 	"github.com/golang-jwt/jwt/v5"
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/uuid"
 
 	"github.com/go-troika/troika/pkg/env"
 	"github.com/go-troika/troika/pkg/serviceauth"
@@ -147,7 +148,7 @@ func call(t *testing.T, signer *serviceauth.Signer, verifier *serviceauth.Verifi
 	for range 2 {
 		signed := token(t, signer, callee)
 		_, err := verifier.Verify(header(signed))
-		if err == nil || !signer.Refused(callee, signed) {
+		if err == nil || !signer.Refused(callee, uuid.Nil, signed) {
 			return err
 		}
 	}
@@ -163,7 +164,7 @@ func TestRefusedTokenIsReplaced(t *testing.T) {
 		}), caller)
 		first := token(t, signer, callee)
 		for range 2 { // two calls sent it
-			if !signer.Refused(callee, first) {
+			if !signer.Refused(callee, uuid.Nil, first) {
 				t.Error("no other token")
 			}
 		}
@@ -179,7 +180,7 @@ func TestRefusedTokenIsReplaced(t *testing.T) {
 		if token(t, signer, callee) == other {
 			t.Error("the first key is not tried again")
 		}
-		if one := serviceauth.NewSigner(oneKey(t, secret), caller); one.Refused(callee, token(t, one, callee)) {
+		if one := serviceauth.NewSigner(oneKey(t, secret), caller); one.Refused(callee, uuid.Nil, token(t, one, callee)) {
 			t.Error("one key has no other")
 		}
 	})

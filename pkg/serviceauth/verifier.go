@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
+	"github.com/google/uuid"
 )
 
 const (
@@ -53,37 +54,45 @@ func NewVerifier(k Keys, service string) *Verifier {
 // a map lookup. Without a token in h the error is [ErrRequired]; with one that is not exactly
 // as it should be it is [ErrInvalid], whose cause is the reason and never quotes the token.
 func (v *Verifier) Verify(h http.Header) (caller string, err error) {
+	caller, _, err = v.Identify(h)
+	return caller, err
+}
+
+// Identify is Verify; it also returns the id of the user on whose behalf the service calls,
+// uuid.Nil if it calls for itself.
+func (v *Verifier) Identify(h http.Header) (caller string, user uuid.UUID, err error) {
 	lines := h.Values(Header)
 	switch {
 	case len(lines) == 0 || len(lines) == 1 && lines[0] == "":
-		return "", ErrRequired
+		return "", uuid.Nil, ErrRequired
 	case len(lines) > 1:
-		return "", ErrInvalid.With(errors.New("several tokens"))
+		return "", uuid.Nil, ErrInvalid.With(errors.New("several tokens"))
 	}
-	caller, err = v.check(lines[0])
+	genuine, err := v.check(lines[0])
 	if err != nil {
-		return "", ErrInvalid.With(err)
+		return "", uuid.Nil, ErrInvalid.With(err)
 	}
-	return caller, nil
+	return genuine.service, genuine.user, nil
 }
 
-func (v *Verifier) check(token string) (string, error) {
+func (v *Verifier) check(token string) (verified, error) {
 	if len(token) > maxToken {
-		return "", fmt.Errorf("token of %d bytes", len(token))
+		return verified{}, fmt.Errorf("token of %d bytes", len(token))
 	}
 	seen := digest(sha256.Sum256([]byte(token)))
-	if service, ok := v.cache.find(seen); ok {
-		return service, nil
+	if genuine, ok := v.cache.find(seen); ok {
+		return genuine, nil
 	}
 	if !compact.MatchString(token) {
-		return "", errors.New("token with foreign characters")
+		return verified{}, errors.New("token with foreign characters")
 	}
 	var c claims
 	if _, err := v.parser.ParseWithClaims(token, &c, v.key); err != nil {
-		return "", err
+		return verified{}, err
 	}
-	v.cache.add(seen, verified{service: c.Service, expires: c.ExpiresAt.Time})
-	return c.Service, nil
+	genuine := verified{service: c.Service, user: c.user, expires: c.ExpiresAt.Time}
+	v.cache.add(seen, genuine)
+	return genuine, nil
 }
 
 // key chooses the key for a token by its header, of which nothing is trusted yet.

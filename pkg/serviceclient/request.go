@@ -13,6 +13,7 @@ import (
 
 	"github.com/go-troika/troika/pkg/serviceauth"
 	"github.com/go-troika/troika/pkg/tracing"
+	"github.com/go-troika/troika/pkg/userauth"
 )
 
 // headerIdempotencyKey is not in canonical form: with that, net/http would send a request again although the server
@@ -40,9 +41,10 @@ type call struct {
 	key        string // Idempotency-Key, or ""
 	repeatable bool   // safe to send twice
 	deadline   time.Time
-	tried      []string // URLs, one for each attempt
-	token      string   // of the last attempt
-	resigned   bool     // its token was replaced after a refusal
+	tried      []string  // URLs, one for each attempt
+	token      string    // of the last attempt
+	user       uuid.UUID // on whose behalf token is
+	resigned   bool      // its token was replaced after a refusal
 }
 
 func newCall(method, target string, out any, opts []Option) *call {
@@ -95,7 +97,8 @@ func (c *Client) request(ctx context.Context, call *call, base string, left time
 	if c.deps.Signer == nil {
 		return req, nil
 	}
-	token, err := c.deps.Signer.Token(c.target)
+	call.user, _ = userauth.User(ctx)
+	token, err := c.deps.Signer.TokenFor(c.target, call.user)
 	if err != nil {
 		return nil, err
 	}

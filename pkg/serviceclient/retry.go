@@ -52,7 +52,8 @@ func (c *Client) plan(ctx context.Context, call *call, e *Error) plan {
 // resign reports whether to repeat a call whose token was refused under another key, once: nothing was done, and the
 // instance may not know the newest key yet.
 func (c *Client) resign(call *call, e *Error) bool {
-	if e.Code != serviceauth.CodeInvalid || call.resigned || c.deps.Signer == nil || !c.deps.Signer.Refused(c.target, call.token) {
+	if e.Code != serviceauth.CodeInvalid || call.resigned || c.deps.Signer == nil ||
+		!c.deps.Signer.Refused(c.target, call.user, call.token) {
 		return false
 	}
 	call.resigned = true

@@ -23,8 +23,14 @@ func TestPeopleHaveTheirOwnOrders(t *testing.T) {
 	b := setup(t)
 	ada, bob := b.users.known, uuid.New()
 	b.place(t)
+	if got := b.users.onBehalfOf.Load(); got != uuid.Nil {
+		t.Errorf("user-service was called on behalf of %s by a service's request", got)
+	}
 	const body = `{"items": [{"sku": "ice-axe", "quantity": 1, "unitPrice": 1999}]}`
 	placed := apitest.Decode[order](t, b.CallAs(t, ada, "POST", "/orders", body), http.StatusCreated)
+	if got := b.users.onBehalfOf.Load(); got != ada {
+		t.Errorf("user-service was called on behalf of %s, want %s", got, ada)
+	}
 	if placed.UserID != ada {
 		t.Errorf("the order is of %s, want %s", placed.UserID, ada)
 	}

@@ -117,6 +117,8 @@ type userService struct {
 	proxied  atomic.Bool // a proxy responds
 	confused atomic.Bool // returns another user
 	asked    atomic.Int64
+	// onBehalfOf is the user of the last request's token.
+	onBehalfOf atomic.Value
 }
 
 func startUserService(t *testing.T) *userService {
@@ -129,7 +131,9 @@ func startUserService(t *testing.T) *userService {
 			return
 		}
 		u.asked.Add(1)
-		switch caller, err := verifier.Verify(r.Header); {
+		caller, user, err := verifier.Identify(r.Header)
+		u.onBehalfOf.Store(user)
+		switch {
 		case err != nil || caller != contracts.OrderService:
 			w.WriteHeader(http.StatusUnauthorized)
 		case u.broken.Load():
