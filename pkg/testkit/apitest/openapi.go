@@ -118,7 +118,7 @@ func (a *API) Call(t testing.TB, h http.Handler, r *http.Request) Answer {
 // malformed are the statuses of requests that need not be as the document describes them.
 var malformed = []int{
 	http.StatusBadRequest, http.StatusUnauthorized, http.StatusForbidden,
-	http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType,
+	http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType, http.StatusPreconditionRequired,
 }
 
 // Check returns an error unless the document describes the response to r, which was sent
@@ -147,6 +147,10 @@ func (a *API) Check(r *http.Request, body []byte, answer Answer) error {
 	}
 	if err := openapi3filter.ValidateResponse(r.Context(), response.SetBodyBytes([]byte(answer.Body))); err != nil {
 		return fmt.Errorf("answered, but not described: %w", err)
+	}
+	described := route.Operation.Responses.Status(answer.Status)
+	if described != nil && len(described.Value.Content) == 0 && answer.Body != "" {
+		return fmt.Errorf("answered, but not described: a body with status %d", answer.Status)
 	}
 	return nil
 }

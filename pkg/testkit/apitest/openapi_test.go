@@ -88,6 +88,8 @@ func TestCall(t *testing.T) {
 		"missing field":    {"/things/" + id, 200, `{}`, "answered, but not described"},
 		"field too many":   {"/things/" + id, 200, `{"name":"a","size":1}`, "answered, but not described"},
 		"another status":   {"/things/" + id, 201, `{"name":"a"}`, "answered, but not described"},
+		"no body":          {"/things/" + id, 202, "", ""},
+		"body too many":    {"/things/" + id, 202, `{"name":"a"}`, "answered, but not described"},
 		"another path":     {"/thing", 200, `{"name":"a"}`, "GET /thing: "},
 		"bad query":        {"/things/" + id + "?big=maybe", 200, `{"name":"a"}`, "accepted, but not described"},
 		"bad id":           {"/things/1", 200, `{"name":"a"}`, "accepted, but not described"},
