@@ -112,6 +112,16 @@ func Once(
 	return made, nil
 }
 
+// Erase deletes, in the transaction tx, the hash of the request that made the resource id:
+// who has the hash can confirm a guess of what the request contained. The key stays, so
+// that a repetition does not make the resource again; any request with it gets id.
+func Erase(tx *gorm.DB, id uuid.UUID) error {
+	if err := tx.Exec(`UPDATE idempotency_keys SET request_hash = '' WHERE resource_id = ?`, id).Error; err != nil {
+		return fmt.Errorf("erase request hash: %w", err)
+	}
+	return nil
+}
+
 func (k Key) replayed() {
 	if k.OnReplay != nil {
 		k.OnReplay()
@@ -150,7 +160,7 @@ func find(tx *gorm.DB, key Key, hash []byte) (uuid.UUID, error) {
 		return uuid.Nil, nil
 	case err != nil:
 		return uuid.Nil, fmt.Errorf("find idempotency key: %w", err)
-	case !bytes.Equal(kept.RequestHash, hash):
+	case len(kept.RequestHash) > 0 && !bytes.Equal(kept.RequestHash, hash):
 		return uuid.Nil, ErrKeyReused
 	}
 	return kept.ResourceID, nil

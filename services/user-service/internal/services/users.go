@@ -151,6 +151,9 @@ func (s *Users) Delete(ctx context.Context, id uuid.UUID) error {
 		if err := models.DeleteCredentials(tx, id); err != nil {
 			return err
 		}
+		if err := idempotency.Erase(tx, id); err != nil {
+			return err
+		}
 		return events.Publish(ctx, tx, contracts.UserDeleted, contracts.UserDeletion{UserID: id})
 	})
 	if err != nil {
