@@ -177,7 +177,8 @@ func TestEveryServiceIsDeployed(t *testing.T) {
 		for file, wants := range map[string][]string{
 			"../deploy/docker-compose.yml": {"../services/" + name + "/docker-compose.yml", "behind-load-balancer/" + name + ".yml"},
 			"../deploy/load-balancer/haproxy.cfg": {
-				"listen " + name, " " + name + ":" + string(port[1]), "nbsrv(" + name + ")",
+				"use_backend " + name + " if { dst_port " + string(port[1]) + " }", "bind :" + string(port[1]),
+				"backend " + name, " " + name + ":" + string(port[1]), "nbsrv(" + name + ")",
 			},
 		} {
 			text, err := os.ReadFile(file)

@@ -88,6 +88,18 @@ func TestOperatorsRoutesAreOnTheAdminPort(t *testing.T) {
 		if status, body := admin.send(route.Method, path, "", "{}"); status != want {
 			t.Errorf("%s %s on the admin port without a token: %d %s", route.Method, path, status, body)
 		}
+		if !strings.HasPrefix(path, "/events/") {
+			continue
+		}
+		for _, caller := range []string{"gateway", "user-service", s.name} {
+			if status, body := admin.send(route.Method, path, s.token(caller), "{}"); status != http.StatusForbidden {
+				t.Errorf("%s %s on the admin port by %s: %d %s", route.Method, path, caller, status, body)
+			}
+		}
+		_, body := admin.send(route.Method, path, s.token(serviceauth.Operator), "{}")
+		if strings.Contains(body, "caller_not_allowed") || strings.Contains(body, "service_token") {
+			t.Errorf("%s %s on the admin port by the operator: %s", route.Method, path, body)
+		}
 	}
 }
 

@@ -35,6 +35,8 @@ func commands() []command {
 			"show, redrive, discard, replay or pause the events that a service consumes; set the number of its own partitions", (*app).events},
 		{"secrets", "[--dir DIR]", "make the passwords and the certificate of Redis for deploy/production.yml", (*app).secrets},
 		{"token", "--service CALLER --audience CALLEE", "print a service token", (*app).token},
+		{"login", "--email EMAIL [--url URL]", "print the access token of a person; asks for the password, or reads it from standard input",
+			(*app).login},
 		{"keys", strings.Join(keyVerbs, "|") + " [SERVICE]… [--dir DIR]",
 			"make, list, rotate or prune the keys that services sign tokens with; without a name those of all", (*app).keys},
 		{"infra", "[--detach]", "run Postgres and Redis alone, for go test by hand", (*app).infra},
