@@ -206,10 +206,14 @@ func TestFiveMistakesInTheConfiguration(t *testing.T) {
 			})
 			b.must(err)
 			lines := strings.Split(strings.TrimSpace(text), "\n")
-			if code != 2 || len(lines) != 5 {
-				b.Errorf("%s: exit code %d and %d lines, want 2 and 5:\n%s", service, code, len(lines), text)
+			want := []string{"PORT", "DB_POOL_MAX", "LOG_LEVEL", "REGISTRY", "SERVICE_SECRET"}
+			if service == environment.User {
+				want = append(want, "USER_TOKEN_KEY") // has no default in production
 			}
-			for _, variable := range []string{"PORT", "DB_POOL_MAX", "LOG_LEVEL", "REGISTRY", "SERVICE_SECRET"} {
+			if code != 2 || len(lines) != len(want) {
+				b.Errorf("%s: exit code %d and %d lines, want 2 and %d:\n%s", service, code, len(lines), len(want), text)
+			}
+			for _, variable := range want {
 				if !strings.Contains("\n"+text, "\n"+variable+":") {
 					b.Errorf("%s: no line begins with %s:\n%s", service, variable, text)
 				}
