@@ -95,7 +95,7 @@ func TestKinds(t *testing.T) {
 	want := map[fault.Kind]int{
 		fault.Internal: 500, fault.Malformed: 400, fault.Unauthenticated: 401, fault.Forbidden: 403,
 		fault.NotFound: 404, fault.MethodNotAllowed: 405, fault.Conflict: 409, fault.TooLarge: 413,
-		fault.UnsupportedMedia: 415, fault.Unprocessable: 422, fault.TooMany: 429, fault.Unavailable: 503, fault.Timeout: 504,
+		fault.UnsupportedMedia: 415, fault.PreconditionFailed: 412, fault.PreconditionRequired: 428, fault.Unprocessable: 422, fault.TooMany: 429, fault.Unavailable: 503, fault.Timeout: 504,
 		fault.Kind(200): 500,
 	}
 	got := map[fault.Kind]int{}

@@ -20,6 +20,9 @@ const (
 	TooMany          Kind = http.StatusTooManyRequests     // the caller is over its limit; try again later
 	Unavailable      Kind = http.StatusServiceUnavailable  // try again later
 	Timeout          Kind = http.StatusGatewayTimeout      // the deadline passed
+
+	PreconditionFailed   Kind = http.StatusPreconditionFailed   // the resource has changed meanwhile
+	PreconditionRequired Kind = http.StatusPreconditionRequired // the request must name the version it changes
 )
 
 // Status returns the HTTP status code of k (RFC 9110); 500 unless it is one of an error.

@@ -48,15 +48,20 @@ func parseUUID(s string) (uuid.UUID, bool) {
 // JSON responds with v as application/json. It fails, without a response, if v has no
 // JSON form or the request's deadline has passed.
 func JSON(c *gin.Context, status int, v any) error {
-	if err := c.Request.Context().Err(); err != nil {
-		return err
-	}
-	body, err := json.Marshal(v)
+	body, err := encode(c, v)
 	if err != nil {
 		return err
 	}
 	write(c, status, mediaJSON, body)
 	return nil
+}
+
+// encode returns v in JSON, unless the request's deadline has passed.
+func encode(c *gin.Context, v any) ([]byte, error) {
+	if err := c.Request.Context().Err(); err != nil {
+		return nil, err
+	}
+	return json.Marshal(v)
 }
 
 // NoContent responds with 204, under the conditions of [JSON].

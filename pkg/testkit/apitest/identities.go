@@ -24,7 +24,8 @@ type Fixture func(t testing.TB) (owner uuid.UUID, params map[string]string)
 // named services, as a service of no route, as the owner of the resource, as another
 // person, and with the tokens of both a service and the owner. It fails t unless each
 // response is the one that the route's declared access calls for, and unless the OpenAPI
-// document names the same kinds of tokens. Bodies are the examples of the document.
+// document names the same kinds of tokens. Bodies and required headers are the examples of
+// the document.
 func (s *Service) Identities(t *testing.T, fixture Fixture, services ...string) {
 	t.Helper()
 	m := matrix{s, fixture, append(services, serviceauth.Operator, "a-stranger")}
@@ -79,9 +80,9 @@ func (m matrix) cell(t *testing.T, r httpserver.Route, op *openapi3.Operation, i
 	for name, value := range params {
 		path = strings.ReplaceAll(path, ":"+name, value)
 	}
-	var header []string
+	header := requiredHeaders(op)
 	if person != nil {
-		header = []string{userauth.Header, Person(t, person(user))}
+		header = append(header, userauth.Header, Person(t, person(user)))
 	}
 	got := m.Call(t, caller, r.Method, path, example(t, op), header...)
 	code := ""
@@ -156,6 +157,16 @@ func requiresQuery(op *openapi3.Operation) bool {
 	return slices.ContainsFunc(op.Parameters, func(p *openapi3.ParameterRef) bool {
 		return p.Value.In == openapi3.ParameterInQuery && p.Value.Required
 	})
+}
+
+// requiredHeaders returns the names and examples of the operation's required headers in turn.
+func requiredHeaders(op *openapi3.Operation) (header []string) {
+	for _, p := range op.Parameters {
+		if example, ok := p.Value.Example.(string); ok && p.Value.In == openapi3.ParameterInHeader && p.Value.Required {
+			header = append(header, p.Value.Name, example)
+		}
+	}
+	return header
 }
 
 // success returns the lowest status of a success.

@@ -40,22 +40,30 @@ func (ctl *Orders) Create(c *gin.Context) error {
 		return err
 	}
 	c.Header("Location", "/orders/"+order.ID.String())
-	return httpserver.JSON(c, http.StatusCreated, view(order))
+	return httpserver.Resource(c, http.StatusCreated, view(order))
 }
 
 // Show handles GET /orders/:id.
 func (ctl *Orders) Show(c *gin.Context) error {
-	return ctl.one(c, ctl.orders.Get)
+	id, err := httpserver.PathUUID(c, "id")
+	if err != nil {
+		return err
+	}
+	order, err := ctl.orders.Get(c.Request.Context(), id)
+	if err != nil {
+		return err
+	}
+	return httpserver.Resource(c, http.StatusOK, view(order))
 }
 
 // Complete handles POST /orders/:id/complete and returns the completed order.
 func (ctl *Orders) Complete(c *gin.Context) error {
-	return ctl.one(c, ctl.orders.Complete)
+	return ctl.settle(c, ctl.orders.Complete)
 }
 
 // Cancel handles POST /orders/:id/cancel and returns the cancelled order.
 func (ctl *Orders) Cancel(c *gin.Context) error {
-	return ctl.one(c, ctl.orders.Cancel)
+	return ctl.settle(c, ctl.orders.Cancel)
 }
 
 // List handles GET /orders: one page, ordered by id.
@@ -76,17 +84,24 @@ func (ctl *Orders) List(c *gin.Context) error {
 	return httpserver.JSON(c, http.StatusOK, httpserver.NewList(views, page.Limit, orderID))
 }
 
-// one calls do with the id in the path and responds with the order.
-func (ctl *Orders) one(c *gin.Context, do func(context.Context, uuid.UUID) (models.Order, error)) error {
+// settlement is Complete or Cancel of the service.
+type settlement func(ctx context.Context, id uuid.UUID, check func(models.Order) error) (models.Order, error)
+
+// settle calls do with the id in the path and responds with the order.
+func (ctl *Orders) settle(c *gin.Context, do settlement) error {
 	id, err := httpserver.PathUUID(c, "id")
 	if err != nil {
 		return err
 	}
-	order, err := do(c.Request.Context(), id)
+	unchanged, err := httpserver.IfMatch(c, view)
 	if err != nil {
 		return err
 	}
-	return httpserver.JSON(c, http.StatusOK, view(order))
+	order, err := do(c.Request.Context(), id, unchanged)
+	if err != nil {
+		return err
+	}
+	return httpserver.Resource(c, http.StatusOK, view(order))
 }
 
 // createOrder is the body of POST /orders. Money is in minor units.

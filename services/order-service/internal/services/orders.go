@@ -119,19 +119,22 @@ func (s *Orders) List(ctx context.Context, f models.Filter, after uuid.UUID, lim
 }
 
 // Complete completes a pending order and publishes order.completed. A completed order
-// stays as it is; a cancelled one is ErrOrderNotPending.
-func (s *Orders) Complete(ctx context.Context, id uuid.UUID) (models.Order, error) {
-	return s.changeStatus(ctx, id, models.Completed, contracts.OrderCompleted)
+// stays as it is; a cancelled one is ErrOrderNotPending. Before a change it calls check with
+// the order, and fails with its error.
+func (s *Orders) Complete(ctx context.Context, id uuid.UUID, check func(models.Order) error) (models.Order, error) {
+	return s.changeStatus(ctx, id, models.Completed, contracts.OrderCompleted, check)
 }
 
 // Cancel cancels a pending order and publishes order.cancelled. A cancelled order stays
-// as it is; a completed one is ErrOrderNotPending.
-func (s *Orders) Cancel(ctx context.Context, id uuid.UUID) (models.Order, error) {
-	return s.changeStatus(ctx, id, models.Cancelled, contracts.OrderCancelled)
+// as it is; a completed one is ErrOrderNotPending. Before a change it calls check with the
+// order, and fails with its error.
+func (s *Orders) Cancel(ctx context.Context, id uuid.UUID, check func(models.Order) error) (models.Order, error) {
+	return s.changeStatus(ctx, id, models.Cancelled, contracts.OrderCancelled, check)
 }
 
 func (s *Orders) changeStatus(
 	ctx context.Context, id uuid.UUID, status string, event events.Type[contracts.OrderChange],
+	check func(models.Order) error,
 ) (models.Order, error) {
 	var order models.Order
 	err := database.Transaction(ctx, s.db, func(tx *gorm.DB) (err error) {
@@ -145,6 +148,9 @@ func (s *Orders) changeStatus(
 			return nil
 		case order.Status != models.Pending:
 			return ErrOrderNotPending.WithDetail("it is " + order.Status)
+		}
+		if err := check(order); err != nil {
+			return err
 		}
 		order.Status, order.UpdatedAt = status, database.Now()
 		if err := models.UpdateStatus(tx, &order); err != nil {

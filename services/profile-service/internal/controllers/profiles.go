@@ -39,7 +39,7 @@ func (ctl *Profiles) Show(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	return httpserver.JSON(c, http.StatusOK, view(p))
+	return httpserver.Resource(c, http.StatusOK, view(p))
 }
 
 // List handles GET /profiles: one page, ordered by user id.
@@ -72,13 +72,17 @@ func (ctl *Profiles) Update(c *gin.Context) error {
 	if in == (updateProfile{}) {
 		return errNothingToChange
 	}
-	p, err := ctl.profiles.Update(c.Request.Context(), id, services.Change{
-		DisplayName: (*string)(in.DisplayName), Bio: (*string)(in.Bio), AvatarURL: (*string)(in.AvatarURL),
-	})
+	unchanged, err := httpserver.IfMatch(c, view)
 	if err != nil {
 		return err
 	}
-	return httpserver.JSON(c, http.StatusOK, view(p))
+	p, err := ctl.profiles.Update(c.Request.Context(), id, services.Change{
+		DisplayName: (*string)(in.DisplayName), Bio: (*string)(in.Bio), AvatarURL: (*string)(in.AvatarURL),
+	}, unchanged)
+	if err != nil {
+		return err
+	}
+	return httpserver.Resource(c, http.StatusOK, view(p))
 }
 
 // updateProfile is the body of PATCH /profiles/:userId; nil leaves a field unchanged.

@@ -22,7 +22,7 @@ type Profile struct {
 	UpdatedAt   time.Time  `gorm:"autoUpdateTime:false"`
 	DeletedAt   *time.Time // nil unless deleted
 
-	// Totals is filled by FindProfile and FindProfiles.
+	// Totals is not a column; functions that read profiles fill it.
 	Totals []OrderTotal `gorm:"foreignKey:UserID;references:UserID"`
 }
 
@@ -43,11 +43,11 @@ func FindProfiles(tx *gorm.DB, after uuid.UUID, limit int) ([]Profile, error) {
 	return profiles, err
 }
 
-// LockProfile reads a profile that is not deleted, without its totals, and locks its row
+// LockProfile reads a profile that is not deleted, with its totals, and locks its row
 // until the transaction ends. The error is gorm.ErrRecordNotFound if there is none.
 func LockProfile(tx *gorm.DB, userID uuid.UUID) (Profile, error) {
 	var p Profile
-	err := tx.Clauses(clause.Locking{Strength: clause.LockingStrengthUpdate}).
+	err := withTotals(tx).Clauses(clause.Locking{Strength: clause.LockingStrengthUpdate}).
 		Take(&p, "user_id = ? AND deleted_at IS NULL", userID).Error
 	return p, err
 }

@@ -59,20 +59,25 @@ type Change struct {
 	AvatarURL   *string
 }
 
-// Update applies c, or fails with ErrProfileNotFound. Once a display name is set, the
-// profile no longer follows the user's name. Equal values change nothing, not even
-// UpdatedAt.
-func (s *Profiles) Update(ctx context.Context, userID uuid.UUID, c Change) (models.Profile, error) {
+// Update applies c, or fails with ErrProfileNotFound or the error of check, which it calls
+// with the profile before the change. Once a display name is set, the profile no longer
+// follows the user's name. Equal values change nothing, not even UpdatedAt.
+func (s *Profiles) Update(
+	ctx context.Context, userID uuid.UUID, c Change, check func(models.Profile) error,
+) (p models.Profile, err error) {
 	if !userauth.Allows(ctx, userID) {
 		return models.Profile{}, ErrProfileNotFound
 	}
-	err := database.Transaction(ctx, s.db, func(tx *gorm.DB) error {
-		p, err := models.LockProfile(tx, userID)
+	err = database.Transaction(ctx, s.db, func(tx *gorm.DB) error {
+		current, err := models.LockProfile(tx, userID)
 		if err != nil {
 			return err
 		}
-		if !c.apply(&p) {
+		if p = current; !c.apply(&p) {
 			return nil
+		}
+		if err := check(current); err != nil {
+			return err
 		}
 		p.UpdatedAt = database.Now()
 		return models.UpdateProfile(tx, &p)
@@ -80,7 +85,7 @@ func (s *Profiles) Update(ctx context.Context, userID uuid.UUID, c Change) (mode
 	if err != nil {
 		return models.Profile{}, mapped(err, "update profile")
 	}
-	return s.Get(ctx, userID)
+	return p, nil
 }
 
 // apply sets the values in p and reports whether anything changed.

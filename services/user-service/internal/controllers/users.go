@@ -46,7 +46,7 @@ func (ctl *Users) Create(c *gin.Context) error {
 		return err
 	}
 	c.Header("Location", "/users/"+user.ID.String())
-	return httpserver.JSON(c, http.StatusCreated, view(user))
+	return httpserver.Resource(c, http.StatusCreated, view(user))
 }
 
 // Show handles GET /users/:id.
@@ -59,7 +59,7 @@ func (ctl *Users) Show(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	return httpserver.JSON(c, http.StatusOK, view(user))
+	return httpserver.Resource(c, http.StatusOK, view(user))
 }
 
 // List handles GET /users: one page, ordered by id.
@@ -97,11 +97,15 @@ func (ctl *Users) Update(c *gin.Context) error {
 	if in.Email == nil && in.Name == nil {
 		return errNothingToChange
 	}
-	user, err := ctl.users.Update(c.Request.Context(), id, (*string)(in.Email), (*string)(in.Name))
+	unchanged, err := httpserver.IfMatch(c, view)
 	if err != nil {
 		return err
 	}
-	return httpserver.JSON(c, http.StatusOK, view(user))
+	user, err := ctl.users.Update(c.Request.Context(), id, (*string)(in.Email), (*string)(in.Name), unchanged)
+	if err != nil {
+		return err
+	}
+	return httpserver.Resource(c, http.StatusOK, view(user))
 }
 
 // Delete handles DELETE /users/:id: 204, also if the user was deleted before.
@@ -110,7 +114,11 @@ func (ctl *Users) Delete(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := ctl.users.Delete(c.Request.Context(), id); err != nil {
+	unchanged, err := httpserver.IfMatch(c, view)
+	if err != nil {
+		return err
+	}
+	if err := ctl.users.Delete(c.Request.Context(), id, unchanged); err != nil {
 		return err
 	}
 	return httpserver.NoContent(c)

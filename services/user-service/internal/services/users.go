@@ -93,8 +93,11 @@ func (s *Users) List(ctx context.Context, after uuid.UUID, limit int) ([]models.
 }
 
 // Update sets the values that are not nil and publishes user.updated, unless nothing
-// changes. It fails with ErrUserNotFound or ErrEmailTaken.
-func (s *Users) Update(ctx context.Context, id uuid.UUID, email, name *string) (models.User, error) {
+// changes. It fails with ErrUserNotFound, ErrEmailTaken or the error of check, which it
+// calls with the user as it is before the change.
+func (s *Users) Update(
+	ctx context.Context, id uuid.UUID, email, name *string, check func(models.User) error,
+) (models.User, error) {
 	if !userauth.Allows(ctx, id) {
 		return models.User{}, ErrUserNotFound
 	}
@@ -117,6 +120,9 @@ func (s *Users) Update(ctx context.Context, id uuid.UUID, email, name *string) (
 		if user == locked {
 			return nil
 		}
+		if err := check(locked); err != nil {
+			return err
+		}
 		user.Revision, user.UpdatedAt = locked.Revision+1, database.Now()
 		if err := models.UpdateUser(tx, &user); err != nil {
 			return err
@@ -131,14 +137,17 @@ func (s *Users) Update(ctx context.Context, id uuid.UUID, email, name *string) (
 
 // Delete erases a user's data, keeps the row so that the id is not used again, and
 // publishes user.deleted. Deleting a deleted user does nothing. It fails with
-// ErrUserNotFound.
-func (s *Users) Delete(ctx context.Context, id uuid.UUID) error {
+// ErrUserNotFound or the error of check, which it calls with the user before the deletion.
+func (s *Users) Delete(ctx context.Context, id uuid.UUID, check func(models.User) error) error {
 	if !userauth.Allows(ctx, id) {
 		return ErrUserNotFound
 	}
 	err := database.Transaction(ctx, s.db, func(tx *gorm.DB) error {
 		user, err := models.LockUser(tx, id)
 		if err != nil || user.DeletedAt != nil {
+			return err
+		}
+		if err := check(user); err != nil {
 			return err
 		}
 		now := database.Now()
