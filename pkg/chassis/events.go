@@ -18,7 +18,7 @@ import (
 // Connections to Postgres besides those for requests, so that events and requests do
 // not starve each other.
 const (
-	relayPool    = 4
+	relayPool    = 6 // the readers of the log leave two to the relay
 	consumerPool = 8
 )
 

@@ -18,7 +18,8 @@ const (
 	pagePath = "/events/log"
 	seekPath = "/events/log/position"
 
-	logReaders = 4       // requests for the log in progress in one instance
+	logReaders = 4 // requests for the log in progress in one instance
+	placeWait  = 100 * time.Millisecond
 	maxPage    = 8 << 20 // bytes of a page as JSON, in which escaped characters are longer
 )
 
@@ -31,7 +32,7 @@ var (
 )
 
 // ServeLog adds the routes by which any service reads the log of this one. They have
-// a separate limit: at most 4 requests at a time, others get 503.
+// a separate limit: at most 4 requests at a time; others wait for 100 ms and get 503.
 func ServeLog(s *httpserver.Server, log *postgres.Log) {
 	r, anyone := s.Router(), httpserver.Callers(httpserver.AnyCaller).Unlimited()
 	places := make(chan struct{}, logReaders)
@@ -41,7 +42,7 @@ func ServeLog(s *httpserver.Server, log *postgres.Log) {
 			case places <- struct{}{}:
 				defer func() { <-places }()
 				return h(g)
-			default:
+			case <-time.After(placeWait):
 				return ErrLogBusy
 			}
 		})
