@@ -55,6 +55,15 @@ func TestUsers(t *testing.T) {
 	if w := b.do(http.MethodGet, "/public", "", two...); w.Code != http.StatusOK || w.Body.String() != nobody+`""]` {
 		t.Errorf("a public route: %d %s, want tokens ignored", w.Code, w.Body)
 	}
+	onBehalf, err := serviceauth.NewSigner(b.keys, "gateway").TokenFor("user-service", user)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := b.do(http.MethodGet, "/both", "", serviceauth.Header, onBehalf)
+	if w.Code != http.StatusOK || w.Body.String() != `["`+user.String()+`","gateway"]` {
+		t.Errorf("a service on behalf of a person: %d %s", w.Code, w.Body)
+	}
+	problem(t, b.do(http.MethodGet, "/service", "", serviceauth.Header, onBehalf), http.StatusForbidden, "caller_not_allowed")
 	problem(t, b.do(http.MethodGet, "/both", "", two...), http.StatusBadRequest, "two_identities")
 	problem(t, b.do(http.MethodGet, "/service", "", person...), http.StatusForbidden, "caller_not_allowed")
 	for _, line := range []string{signed, "Basic YTpi", "Bearer " + b.token(t, "gateway")} {

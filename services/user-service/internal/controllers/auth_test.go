@@ -13,6 +13,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/go-troika/troika/contracts"
+	"github.com/go-troika/troika/pkg/serviceauth"
 	"github.com/go-troika/troika/pkg/testkit/apitest"
 	"github.com/go-troika/troika/pkg/userauth"
 )
@@ -93,6 +94,22 @@ func TestLogin(t *testing.T) {
 		t.Run(name, func(t *testing.T) { isProblem(t, a, http.StatusUnauthorized, "invalid_credentials") })
 	}
 	isProblem(t, b.tryLogin(t, "ada@example.com", ""), http.StatusBadRequest, "validation_failed")
+}
+
+// What order-service does on behalf of a person is limited to that person.
+func TestCallsOnBehalfOfPeople(t *testing.T) {
+	b := setup(t)
+	ada, bob := b.register(t, "ada@example.com", "Ada"), b.register(t, "bob@example.com", "Bob")
+	signer := serviceauth.NewSigner(apitest.Keys(t), contracts.OrderService)
+	for user, want := range map[uuid.UUID]int{ada.ID: http.StatusOK, bob.ID: http.StatusNotFound, uuid.Nil: http.StatusOK} {
+		token, err := signer.TokenFor(contracts.UserService, user)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := b.Call(t, "", "GET", "/users/"+ada.ID.String(), "", serviceauth.Header, token); got.Status != want {
+			t.Errorf("on behalf of %s: %d, want %d", user, got.Status, want)
+		}
+	}
 }
 
 // All spellings of a password are one.
