@@ -179,7 +179,7 @@ func useRedis(t *testing.T, operator, client *redis.Client, service string) {
 
 	if slices.Contains(producers, service) {
 		streams := relay.NewRedis(client, "test", service)
-		records := map[int64][]events.Record{1: {{Position: events.Position{Pos: 1, Mark: 1}, Envelope: "{}"}}}
+		records := []relay.Batch{{Part: events.Part{Number: 1}, Records: []events.Record{{Position: events.Position{Pos: 1, Mark: 1}}}}}
 		_, err := streams.Append(ctx, records, 100)
 		must(err)
 		_, err = streams.Ends(ctx, []int64{1})
@@ -194,7 +194,7 @@ func useRedis(t *testing.T, operator, client *redis.Client, service string) {
 	for _, source := range subscriptions[service] {
 		must(operator.XAdd(ctx, &redis.XAddArgs{Stream: events.StreamName("test", source, 1), ID: "0-1", Values: []string{"m", "1"}}).Err())
 		reader := consumer.NewRedis(func() redis.UniversalClient { return client }, "test").Open(source, 1)
-		_, err := reader.Read(ctx, 0)
+		_, err := reader.Read(ctx, events.Part{}, 0)
 		must(err)
 		must(operator.Del(ctx, events.StreamName("test", source, 1)).Err())
 	}
@@ -255,7 +255,7 @@ func TestRedisRefusesAStranger(t *testing.T) {
 		t.Fatal(err) // a Redis that refuses is logged
 	}
 	if _, err := relay.NewRedis(stranger, "test", environment.User).Append(ctx,
-		map[int64][]events.Record{1: {{Position: events.Position{Pos: 2, Mark: 2}}}}, 100); err == nil {
+		[]relay.Batch{{Part: events.Part{Number: 1}, Records: []events.Record{{Position: events.Position{Pos: 2, Mark: 2}}}}}, 100); err == nil {
 		t.Error("the stranger's relay appends")
 	}
 	if err := relay.NewRedis(stranger, "test", environment.User).Delete(ctx, []int64{1}); err == nil {

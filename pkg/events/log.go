@@ -56,6 +56,9 @@ type Part struct {
 	Closed bool     `json:"closed"` // nothing is appended any more
 	Head   Position `json:"head"`   // the last event
 	Base   Position `json:"base"`   // the place before the first event that the log still holds
+	// StreamKey seals the entries of the part's stream. It is known to the producer and to services with a token, and
+	// not to Redis.
+	StreamKey []byte `json:"streamKey"`
 	// Known is the highest of the places asked about that is on this history.
 	Known    Position `json:"known"`
 	HasKnown bool     `json:"hasKnown"`

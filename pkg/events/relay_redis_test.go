@@ -6,9 +6,13 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/uuid"
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/redis/go-redis/v9"
 
 	"github.com/go-troika/troika/pkg/events"
+	"github.com/go-troika/troika/pkg/events/consumer"
+	"github.com/go-troika/troika/pkg/events/postgres"
 	"github.com/go-troika/troika/pkg/testkit"
 )
 
@@ -105,6 +109,74 @@ func TestForeignEntriesAreIgnored(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A program that can read and write the stream continues the chain: at the right position,
+// after the right mark, also with the id of an event that is still to come. The forged event
+// is not applied, it is counted, and the genuine ones arrive.
+func TestForgedEntryThatContinuesTheChain(t *testing.T) {
+	b := setup(t)
+	b.onePart()
+	b.relay()
+	deps, exposed := testkit.EventDeps(t), prometheus.NewRegistry()
+	deps.Metrics = exposed
+	c := consumer.New(consumer.Options{
+		Instance: 7, DB: postgres.NewConsumer(b.to, subscriber), Source: b.log(), Config: testkit.EventConfig(), Deps: deps,
+		Streams:       consumer.NewRedis(func() redis.UniversalClient { return redis.NewClient(b.redis.Options()) }, testkit.Env),
+		Subscriptions: handledBy(record),
+	})
+	testkit.Run(t, c.Run)
+	b.publish("a", 1, 5)
+	b.expect("a", 5)
+	if n := counter(t, exposed, "event_consumer_forged_entries_total"); n != 0 {
+		t.Errorf("%v genuine entries count as forged", n)
+	}
+	for name, sealed := range map[string]bool{"without a seal": false, "with the seal of another entry": true} {
+		n, counted := len(b.effects("a")), counter(t, exposed, "event_consumer_forged_entries_total")
+		last, err := b.redis.XRevRangeN(t.Context(), b.stream(), "+", "-", 1).Result()
+		if err != nil {
+			t.Fatal(err)
+		}
+		forged := map[string]any{"m": "1", "p": last[0].Values["m"], "e": fmt.Sprintf(
+			`{"event":"deposit.made","data":{"account":"forged","n":1},"timestamp":"2026-01-01T00:00:00Z","service":%q,"id":%q,"key":"a","version":1}`,
+			publisher, uuid.New())}
+		if sealed {
+			forged["s"] = last[0].Values["s"]
+		}
+		if err := b.redis.XAdd(t.Context(), &redis.XAddArgs{Stream: b.stream(), ID: fmt.Sprint("0-", n+1), Values: forged}).Err(); err != nil {
+			t.Fatal(name, err)
+		}
+		testkit.Eventually(t, limit, func() string {
+			if forged := b.effects("forged"); len(forged) > 0 {
+				t.Fatalf("%s: the forged event took effect", name)
+			}
+			if counter(t, exposed, "event_consumer_forged_entries_total") == counted {
+				return name + ": not counted"
+			}
+			return ""
+		})
+		b.publish("a", n+1, n+5)
+		b.expect("a", n+5)
+		b.streamed(n + 5)
+	}
+	if forged := b.effects("forged"); len(forged) > 0 {
+		t.Error("a forged event took effect")
+	}
+}
+
+// counter returns the value of a counter.
+func counter(t *testing.T, reg *prometheus.Registry, name string) float64 {
+	t.Helper()
+	families, err := reg.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range families {
+		if f.GetName() == name {
+			return f.GetMetric()[0].GetCounter().GetValue()
+		}
+	}
+	return 0
 }
 
 // Two environments on one Redis do not feed each other.

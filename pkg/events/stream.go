@@ -29,6 +29,7 @@ const (
 	fieldPrev     = "p"
 	fieldEnvelope = "e" // absent if it is personal or over MaxEntry
 	fieldHeader   = "h" // the redacted envelope of a personal event
+	fieldSeal     = "s"
 )
 
 // EntryID returns the id of the entry at a position.
@@ -46,9 +47,9 @@ func ParseEntryID(id string) (int64, bool) {
 }
 
 // EncodeEntry returns the fields of r's entry as XADD takes them.
-func EncodeEntry(r Record) []any {
+func EncodeEntry(s *Sealer, r Record) []any {
 	e := NewEntry(r)
-	fields := []any{fieldMark, int64(e.Mark), fieldPrev, int64(e.Prev)}
+	fields := []any{fieldMark, int64(e.Mark), fieldPrev, int64(e.Prev), fieldSeal, s.seal(e)}
 	switch {
 	case r.Personal:
 		fields = append(fields, fieldHeader, e.Envelope)
@@ -58,16 +59,17 @@ func EncodeEntry(r Record) []any {
 	return fields
 }
 
-// Entry is a stream entry as it was read. Nothing in it is proved.
+// Entry is a stream entry as it was read. Nothing in it is proved but by its seal.
 type Entry struct {
 	Position
 	Prev     Mark
 	Envelope string // redacted or "" if the entry only announces it
+	Seal     string // of the [Sealer]
 }
 
-// NewEntry returns the entry of r.
+// NewEntry returns the entry of r, without its seal.
 func NewEntry(r Record) Entry {
-	e := Entry{r.Position, r.Prev, r.Envelope}
+	e := Entry{Position: r.Position, Prev: r.Prev, Envelope: r.Envelope}
 	switch {
 	case r.Personal:
 		e.Envelope = r.Redact()
@@ -93,7 +95,8 @@ func DecodeEntry(id string, values map[string]any) (Entry, bool) {
 	if len(envelope) > MaxEntry {
 		return Entry{}, false
 	}
-	return Entry{Position{pos, mark}, prev, envelope}, okMark && okPrev
+	seal, _ := values[fieldSeal].(string)
+	return Entry{Position{pos, mark}, prev, envelope, seal}, okMark && okPrev
 }
 
 func parseMark(v any) (Mark, bool) {

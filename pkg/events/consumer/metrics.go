@@ -14,11 +14,11 @@ const (
 )
 
 type consumerMetrics struct {
-	events                             *prometheus.CounterVec
-	duration                           *prometheus.HistogramVec
-	parked, lag                        *prometheus.GaugeVec
-	owned                              prometheus.Gauge
-	pages, lost, repairs, unknownParts prometheus.Counter
+	events                                     *prometheus.CounterVec
+	duration                                   *prometheus.HistogramVec
+	parked, lag                                *prometheus.GaugeVec
+	owned                                      prometheus.Gauge
+	pages, forged, lost, repairs, unknownParts prometheus.Counter
 }
 
 // newMetrics registers the consumer's metrics; with nil they are kept and not shown.
@@ -39,12 +39,13 @@ func newMetrics(reg prometheus.Registerer) *consumerMetrics {
 		}, []string{"source"}),
 		owned:        prometheus.NewGauge(prometheus.GaugeOpts{Name: "event_consumer_parts", Help: "Parts that this instance reads."}),
 		pages:        counter("event_consumer_pages_total", "Pages read from producers' logs because a stream lacked them."),
+		forged:       counter("event_consumer_forged_entries_total", "Stream entries set aside because no relay wrote them."),
 		lost:         counter("event_consumer_lost_total", "Events deleted from a producer's log before this consumer read them."),
 		repairs:      counter("event_consumer_repairs_total", "Times a producer's history had changed and the consumer went back."),
 		unknownParts: counter("event_consumer_unknown_parts_total", "Times a producer did not know a part that this consumer has read."),
 	}
 	if reg != nil {
-		reg.MustRegister(m.events, m.duration, m.parked, m.lag, m.owned, m.pages, m.lost, m.repairs, m.unknownParts)
+		reg.MustRegister(m.events, m.duration, m.parked, m.lag, m.owned, m.pages, m.forged, m.lost, m.repairs, m.unknownParts)
 	}
 	return m
 }

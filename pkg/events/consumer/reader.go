@@ -26,6 +26,7 @@ type reader struct {
 	logUntil int64         // read the log, not the stream, up to here
 	askAgain time.Duration // no page of the log before
 	behind   bool          // the stream lacks what comes next
+	warned   time.Duration // of forged entries
 	failures int           // keys that failed one after the other
 	rests    int           // waits because of that
 	setAside map[int64]error
@@ -73,8 +74,9 @@ func (r *reader) fetch(ctx context.Context) (batch, time.Duration, error) {
 	case part.Closed || r.at.Pos < r.logUntil || r.behind:
 		return r.fromLog(ctx)
 	}
-	entries, err := r.stream.Read(ctx, r.at.Pos)
+	entries, err := r.stream.Read(ctx, *part, r.at.Pos)
 	if err == nil && len(entries) > 0 {
+		r.countForged(ctx, entries)
 		run, gap := next(r.at.Position, r.decode(entries))
 		if len(run) > 0 {
 			return batch{r.at.Position, run}, 0, nil
@@ -89,6 +91,21 @@ func (r *reader) fetch(ctx context.Context) (batch, time.Duration, error) {
 		return batch{start: r.at.Position}, pageRest / 4, nil
 	}
 	return batch{start: r.at.Position}, 0, nil
+}
+
+// countForged counts entries that no relay wrote; at most once a minute it logs them.
+func (r *reader) countForged(ctx context.Context, entries []events.Entry) {
+	n := 0
+	for _, e := range entries {
+		if e.Pos == Forged {
+			n++
+		}
+	}
+	r.c.metrics.forged.Add(float64(n))
+	if now := r.c.now(); n > 0 && (r.warned == 0 || now-r.warned >= time.Minute) {
+		r.warned = now
+		r.c.log.WarnContext(ctx, "forged entries in a stream; reading the log", "source", r.at.Source, "part", r.at.Part, "entries", n)
+	}
 }
 
 // refresh takes over a row that a replay or a restored database has changed.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -37,9 +36,8 @@ type streamReader struct {
 	stream string
 }
 
-// Read implements [StreamReader]. An entry that no relay writes reads as one that
-// does not follow. A key that is not a stream reads as an error.
-func (r *streamReader) Read(ctx context.Context, pos int64) ([]events.Entry, error) {
+// Read implements [StreamReader]. A key that is not a stream reads as an error.
+func (r *streamReader) Read(ctx context.Context, part events.Part, pos int64) ([]events.Entry, error) {
 	// The client does not give up a blocked read when its context ends.
 	defer context.AfterFunc(ctx, func() { r.client.Close() })()
 	bounded, cancel := context.WithTimeout(ctx, 10*readBlock)
@@ -53,11 +51,12 @@ func (r *streamReader) Read(ctx context.Context, pos int64) ([]events.Entry, err
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", r.stream, err)
 	}
+	sealer := events.NewSealer(part)
 	var entries []events.Entry
 	for _, m := range streams[0].Messages {
 		e, ok := events.DecodeEntry(m.ID, m.Values)
-		if !ok {
-			e = events.Entry{Position: events.Position{Pos: math.MaxInt64}}
+		if !ok || !sealer.Verify(e) {
+			e = events.Entry{Position: events.Position{Pos: Forged}}
 		}
 		entries = append(entries, e)
 	}

@@ -3,6 +3,7 @@ package consumer
 import (
 	"context"
 	"errors"
+	"math"
 	"time"
 
 	"github.com/google/uuid"
@@ -140,11 +141,15 @@ type Streams interface {
 	Open(source string, part int64) StreamReader
 }
 
+// Forged is the position of an entry that no relay wrote. It follows none.
+const Forged = math.MaxInt64
+
 // StreamReader reads one stream. It serves one goroutine.
 type StreamReader interface {
 	// Read returns entries above pos: some of them, in order. With none it waits
-	// for half a second, or until ctx is done.
-	Read(ctx context.Context, pos int64) ([]events.Entry, error)
+	// for half a second, or until ctx is done. An entry that no relay writes has the
+	// position [Forged].
+	Read(ctx context.Context, part events.Part, pos int64) ([]events.Entry, error)
 	// Close frees what the reader holds.
 	Close() error
 }

@@ -86,7 +86,7 @@ func (h *history) Open(string, int64) consumer.StreamReader { return stream{h} }
 type stream struct{ *history }
 
 // Read implements consumer.StreamReader; it does not wait.
-func (s stream) Read(_ context.Context, pos int64) ([]events.Entry, error) {
+func (s stream) Read(_ context.Context, _ events.Part, pos int64) ([]events.Entry, error) {
 	var entries []events.Entry
 	for _, r := range s.above(pos) {
 		entries = append(entries, events.Entry{Position: r.Position, Prev: r.Prev, Envelope: r.Envelope})

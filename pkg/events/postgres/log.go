@@ -177,7 +177,7 @@ var errStandby = database.ErrUnavailable.With(errors.New("this server is a stand
 // known by that event's prev_mark.
 const askLog = `
 SELECT p.part, p.layout, p.closed, p.last_pos, p.last_mark, coalesce(f.pos - 1, p.last_pos), coalesce(f.prev_mark, p.last_mark),
-	k.pos, k.mark, coalesce(k.n, 0), pg_is_in_recovery()
+	p.stream_key, k.pos, k.mark, coalesce(k.n, 0), pg_is_in_recovery()
 FROM event_parts p
 LEFT JOIN LATERAL (SELECT pos, prev_mark FROM event_log l WHERE l.part = p.part ORDER BY pos LIMIT 1) f ON true
 LEFT JOIN LATERAL (
@@ -207,7 +207,7 @@ func (l *Log) Ask(ctx context.Context, questions []events.Question) ([]events.Pa
 		var known int64
 		var standby bool
 		err = row.Scan(&a.Number, &a.Layout, &a.Closed, &a.Head.Pos, &a.Head.Mark, &a.Base.Pos, &a.Base.Mark,
-			&pos, &mark, &known, &standby)
+			&a.StreamKey, &pos, &mark, &known, &standby)
 		a.KnowsAll = known == asked[a.Number]
 		if err == nil && standby {
 			err = errStandby

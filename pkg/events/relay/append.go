@@ -195,7 +195,7 @@ func (a *appender) refill(ctx context.Context, now time.Duration, parts []int64)
 // is checked at again in the next step.
 func (a *appender) append(ctx context.Context, fresh map[int64][]events.Record) error {
 	for {
-		batch := map[int64][]events.Record{}
+		var batches []Batch
 		for _, p := range a.parts {
 			t := a.tails[p.Number]
 			if t == nil || !t.known || t.has >= p.Head.Pos {
@@ -206,13 +206,13 @@ func (a *appender) append(ctx context.Context, fresh map[int64][]events.Record) 
 				return err
 			}
 			if len(records) > 0 {
-				batch[p.Number] = records
+				batches = append(batches, Batch{p, records})
 			}
 		}
-		if len(batch) == 0 {
+		if len(batches) == 0 {
 			return nil
 		}
-		if err := a.send(ctx, batch); err != nil {
+		if err := a.send(ctx, batches); err != nil {
 			return err
 		}
 	}
@@ -232,17 +232,17 @@ func (a *appender) next(ctx context.Context, p events.Part, t *tail, fresh []eve
 	return page.Records, err
 }
 
-func (a *appender) send(ctx context.Context, batch map[int64][]events.Record) error {
+func (a *appender) send(ctx context.Context, batches []Batch) error {
 	began := a.r.now()
-	refused, err := a.r.streams.Append(ctx, batch, a.r.config.StreamCap)
+	refused, err := a.r.streams.Append(ctx, batches, a.r.config.StreamCap)
 	if err != nil {
 		return a.redisFailed(err)
 	}
 	a.r.metrics.appendSeconds.Observe((a.r.now() - began).Seconds())
-	for part, records := range batch {
-		t := a.tails[part]
-		t.has, t.proved = records[len(records)-1].Pos, a.r.now()
-		a.r.metrics.appended.Add(float64(len(records)))
+	for _, b := range batches {
+		t := a.tails[b.Part.Number]
+		t.has, t.proved = b.Records[len(b.Records)-1].Pos, a.r.now()
+		a.r.metrics.appended.Add(float64(len(b.Records)))
 	}
 	for _, part := range refused {
 		a.tails[part].known = false

@@ -83,15 +83,16 @@ func endOf(cmd *redis.XInfoStreamCmd) (End, error) {
 
 // Append implements [Streams]. Redis refuses an id that is not above the last,
 // which makes a repeated append harmless.
-func (r *Redis) Append(ctx context.Context, records map[int64][]events.Record, limit int64) (refused []int64, err error) {
+func (r *Redis) Append(ctx context.Context, batches []Batch, limit int64) (refused []int64, err error) {
 	ctx, cancel := context.WithTimeout(ctx, redisTime)
 	defer cancel()
 	added := map[int64][]*redis.StringCmd{}
 	pipe := r.client.Pipeline()
-	for part, list := range records {
-		for _, rec := range list {
+	for _, b := range batches {
+		part, sealer := b.Part.Number, events.NewSealer(b.Part)
+		for _, rec := range b.Records {
 			added[part] = append(added[part], pipe.XAdd(ctx, &redis.XAddArgs{
-				Stream: r.stream(part), ID: events.EntryID(rec.Pos), Values: events.EncodeEntry(rec), MaxLen: limit, Approx: true,
+				Stream: r.stream(part), ID: events.EntryID(rec.Pos), Values: events.EncodeEntry(sealer, rec), MaxLen: limit, Approx: true,
 			}))
 		}
 	}

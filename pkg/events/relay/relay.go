@@ -45,6 +45,12 @@ type Database interface {
 	Erase(ctx context.Context) (n int64, more bool, err error)
 }
 
+// Batch is what comes next in the stream of a part.
+type Batch struct {
+	Part    events.Part
+	Records []events.Record
+}
+
 // Streams is the relay's side of Redis. It is safe for concurrent use.
 type Streams interface {
 	// Ends returns what the streams of parts end with.
@@ -52,7 +58,7 @@ type Streams interface {
 	// Append adds records to streams, each stream's at once, and trims them to
 	// about limit entries. It returns the parts whose stream refused one: its last
 	// id is not below.
-	Append(ctx context.Context, records map[int64][]events.Record, limit int64) (refused []int64, err error)
+	Append(ctx context.Context, batches []Batch, limit int64) (refused []int64, err error)
 	// Delete removes the streams of parts.
 	Delete(ctx context.Context, parts []int64) error
 }

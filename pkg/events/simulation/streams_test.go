@@ -75,14 +75,14 @@ func (r relayStreams) Ends(_ context.Context, parts []int64) (ends []relay.End, 
 
 // Append implements relay.Streams. Streams are appended to one after the other, and
 // so a crash may come between.
-func (r relayStreams) Append(_ context.Context, records map[int64][]events.Record, limit int64) (refused []int64, err error) {
-	for _, part := range slices.Sorted(maps.Keys(records)) {
-		full := false
+func (r relayStreams) Append(_ context.Context, batches []relay.Batch, limit int64) (refused []int64, err error) {
+	for _, b := range batches {
+		part, full := b.Part.Number, false
 		err := r.exchange(r.process, &r.redis.server, func() {
 			if full = r.redis.full; full {
 				return
 			}
-			if !r.redis.add(part, records[part], limit) {
+			if !r.redis.add(part, b.Records, limit) {
 				refused = append(refused, part)
 			}
 			r.notify(part)
@@ -151,7 +151,7 @@ const (
 )
 
 // Read implements consumer.StreamReader.
-func (r streamReader) Read(_ context.Context, pos int64) (entries []events.Entry, err error) {
+func (r streamReader) Read(_ context.Context, _ events.Part, pos int64) (entries []events.Entry, err error) {
 	read := func() {
 		s := r.redis.byPart[r.part]
 		if s == nil {
