@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
+	"errors"
 	"net"
 	"net/http/httptest"
 	"os"
@@ -153,6 +154,12 @@ func useRedis(t *testing.T, operator, client *redis.Client, service string) {
 	}
 	ctx := t.Context()
 	must(client.Ping(ctx).Err()) // of the connection that waits for hints
+	owner := "test:owner:{" + service + "}" // as the chassis does
+	_, err := client.SetArgs(ctx, owner, "x", redis.SetArgs{Mode: "NX", Get: true, TTL: time.Minute}).Result()
+	if !errors.Is(err, redis.Nil) {
+		must(err)
+	}
+	must(client.PExpire(ctx, owner, time.Minute).Err())
 
 	reg, err := registry.New(registry.Config{Kind: registry.KindRedis, Env: "test"}, registry.Deps{Redis: client})
 	must(err)
@@ -237,6 +244,7 @@ func TestRedisRefusesAStranger(t *testing.T) {
 		{"subscribe", events.WakeChannel("test", environment.User)}, {"psubscribe", "*"},
 		{"xread", "streams", events.StreamName("production", environment.User, 1), "0"},
 		{"hgetall", "production:registry:{user-service}"}, {"hset", "production:registry:{profile-service}", "a", "b"},
+		{"set", "test:owner:{user-service}", "x"}, {"set", "production:owner:{profile-service}", "x"},
 		{"flushall"}, {"flushdb"}, {"swapdb", "0", "1"}, {"select", "1"}, {"keys", "*"}, {"scan", "0"}, {"randomkey"}, {"dbsize"},
 		{"config", "get", "*"}, {"acl", "list"}, {"acl", "setuser", "x"}, {"acl", "whoami"}, {"monitor"}, {"client", "list"}, {"client", "kill", "type", "normal"},
 		{"client", "pause", "1"}, {"shutdown"}, {"save"}, {"bgsave"}, {"replicaof", "127.0.0.1", "1"}, {"sync"},

@@ -47,6 +47,7 @@ type Chassis struct {
 	schemas  []database.Schema
 	db       *database.DB
 	redis    redis.UniversalClient
+	claim    *claim
 	outbox   *events.Outbox
 	mu       sync.Mutex
 	clients  map[string]*serviceclient.Client

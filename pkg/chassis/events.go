@@ -94,5 +94,5 @@ func (c *Chassis) dialRedis() redis.UniversalClient {
 		panic(err) // openRedis has parsed it
 	}
 	opts.PoolSize, opts.MaxIdleConns = 1, 1
-	return redis.NewUniversalClient(opts)
+	return c.newRedis(opts)
 }

@@ -22,9 +22,21 @@ func (c *Chassis) openRedis(context.Context) error {
 		return err
 	}
 	redis.SetLogger(redisLog{c.Log})
-	c.redis = redis.NewUniversalClient(opts)
-	c.onClose("redis", func(context.Context) error { return c.redis.Close() })
+	claiming := *opts
+	claiming.PoolSize = 1
+	unhooked := redis.NewUniversalClient(&claiming)
+	c.claim = newClaim(c.Config, c.DB, unhooked, c.Log)
+	c.redis = c.newRedis(opts)
+	c.onClose("redis", func(context.Context) error { return errors.Join(c.redis.Close(), unhooked.Close()) })
 	return nil
+}
+
+// newRedis returns a client that uses only a Redis that has no other owner.
+func (c *Chassis) newRedis(opts *redis.UniversalOptions) redis.UniversalClient {
+	opts.OnConnect = c.claim.OnConnect
+	client := redis.NewUniversalClient(opts)
+	client.AddHook(c.claim)
+	return client
 }
 
 var errRedisURL = errors.New("is not a Redis URL (redis[s]://[user:password@]host:port[/db]" +

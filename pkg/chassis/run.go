@@ -43,6 +43,9 @@ func (c *Chassis) Background(name string, run func(context.Context) error) {
 // are still sent. It returns all errors of all steps, within 25 s of ctx's end. If a
 // part fails, Run stops the others and returns its error too.
 func (c *Chassis) Run(ctx context.Context) error {
+	if err := c.claim.renew(ctx); errors.Is(err, errForeign) {
+		return errors.Join(err, c.Close())
+	}
 	if err := errors.Join(c.HTTP.Listen(), c.admin.Listen()); err != nil {
 		return errors.Join(err, c.Close())
 	}
@@ -92,6 +95,7 @@ func (c *Chassis) AdminAddr() string { return c.admin.Addr() }
 func (c *Chassis) parts() []*part {
 	parts := []*part{
 		{name: "admin", run: c.admin.Run, time: shortTime},
+		{name: "redis claim", run: c.claim.Run, time: shortTime},
 		{name: "registry", run: c.Registry.Run, time: shortTime},
 		{name: "idempotency", run: idempotency.Purge{DB: c.DB, Config: c.Config.Keys, Log: c.Log}.Run, time: shortTime},
 	}

@@ -67,6 +67,7 @@ type instance struct {
 	t    *testing.T
 	url  string
 	api  *apitest.API // describes what url serves, if it is not nil
+	log  *journal
 	stop func()
 }
 
@@ -91,7 +92,7 @@ func start(t *testing.T, environ []string, wire func(*chassis.Chassis)) *instanc
 	if err != nil {
 		t.Fatal(err)
 	}
-	i := &instance{Chassis: ch, t: t, stop: testkit.Run(t, ch.Run)}
+	i := &instance{Chassis: ch, t: t, log: log, stop: testkit.Run(t, ch.Run)}
 	if err := ch.HTTP.Listen(); err != nil {
 		t.Fatal(err)
 	}
@@ -191,6 +192,8 @@ func (j *journal) String() string {
 	defer j.mu.Unlock()
 	return j.lines.String()
 }
+
+func (j *journal) count(s string) int { return strings.Count(j.String(), s) }
 
 func (j *journal) contains(s string) bool {
 	return strings.Contains(j.String(), s)
