@@ -153,7 +153,7 @@ func useRedis(t *testing.T, operator, client *redis.Client, service string) {
 		}
 	}
 	ctx := t.Context()
-	must(client.Ping(ctx).Err()) // of the connection that waits for hints
+	must(client.Ping(ctx).Err())            // of the connection that waits for hints
 	owner := "test:owner:{" + service + "}" // as the chassis does
 	_, err := client.SetArgs(ctx, owner, "x", redis.SetArgs{Mode: "NX", Get: true, TTL: time.Minute}).Result()
 	if !errors.Is(err, redis.Nil) {

@@ -21,8 +21,8 @@ const (
 )
 
 var (
-	errNotClaimed = errors.New("Redis is not used yet: its owner was not compared")
-	errForeign    = errors.New("Redis belongs to another system with the same APP_ENV: another database of this service uses it")
+	errNotClaimed = errors.New("not using Redis yet: its owner was not compared")
+	errForeign    = errors.New("this Redis belongs to another system with the same APP_ENV: another database of this service uses it")
 )
 
 // claim keeps systems with the same APP_ENV apart. The keys of a service in Redis belong to one

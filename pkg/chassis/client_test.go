@@ -131,7 +131,8 @@ func TestDefaultsAreStrict(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "SERVICE_SECRET: ") {
 		t.Errorf("the demo's secret without an environment: %v", err)
 	}
-	cfg, err := env.Load[chassis.Config]([]string{"SERVICE_NAME=x", "DB_USER=x", "DB_PASSWORD=x", "SERVICE_SECRET=" + strings.Repeat("s3cr3t-", 6)})
+	cfg, err := env.Load[chassis.Config]([]string{"SERVICE_NAME=x", "DB_USER=x", "DB_PASSWORD=x", "REDIS_PASSWORD=x",
+		"SERVICE_SECRET=" + strings.Repeat("s3cr3t-", 6)})
 	if err != nil || cfg.HTTP.Host != "127.0.0.1" {
 		t.Errorf("listens on %q, %v", cfg.HTTP.Host, err)
 	}

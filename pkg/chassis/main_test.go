@@ -31,6 +31,7 @@ func TestFiveMistakesAreFiveLines(t *testing.T) {
 	t.Parallel()
 	_, stderr, code := command(t, []string{
 		"PORT=many", "DB_POOL_MAX=0", "REGISTRY=carrier-pigeon", "LOG_LEVEL=loud", "DB_USER=x", "SERVICE_SECRET=short", "APP_ENV=production",
+		"REDIS_PASSWORD=x",
 	})
 	lines := strings.Split(strings.TrimSpace(stderr), "\n")
 	if code != 2 || len(lines) != 5 {
