@@ -54,6 +54,11 @@ func (s *Server) admit(a Access) gin.HandlerFunc {
 		s.deps.Metrics.InFlight(1)
 		defer s.deps.Metrics.InFlight(-1)
 		c.Next()
+		if last := c.Errors.Last(); last != nil { // such as a wrong password
+			if kind := fault.From(last.Err).Kind(); kind == fault.Unauthenticated || kind == fault.TooMany {
+				s.countDenial(c, last.Err)
+			}
+		}
 		return nil
 	})
 }

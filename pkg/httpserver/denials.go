@@ -27,17 +27,11 @@ const (
 // deny counts a request whose caller is unknown or not allowed, logs it, and delays the
 // response to an address that repeatedly fails to authenticate.
 func (s *Server) deny(c *gin.Context, err error) {
-	s.deps.Metrics.Refused(fault.From(err).Code())
-	now, address := time.Now(), s.ClientAddr(c.Request)
-	if skipped, ok := s.denials.log(now); ok {
-		s.deps.Log.LogAttrs(c.Request.Context(), slog.LevelWarn, "request denied",
-			slog.String("error", err.Error()), slog.String("client_address", address.String()),
-			slog.String("route", c.FullPath()), slog.Int("not_logged", skipped))
-	}
+	s.countDenial(c, err)
 	if errors.Is(err, serviceauth.ErrForbidden) {
 		return
 	}
-	delay := s.denials.delay(address, now)
+	delay := s.denials.delay(s.ClientAddr(c.Request), time.Now())
 	if delay == 0 {
 		return
 	}
@@ -48,6 +42,16 @@ func (s *Server) deny(c *gin.Context, err error) {
 	case <-timer.C:
 	case <-c.Request.Context().Done():
 	case <-s.draining.Done():
+	}
+}
+
+// countDenial counts and logs a denial.
+func (s *Server) countDenial(c *gin.Context, err error) {
+	s.deps.Metrics.Refused(fault.From(err).Code())
+	if skipped, ok := s.denials.log(time.Now()); ok {
+		s.deps.Log.LogAttrs(c.Request.Context(), slog.LevelWarn, "request denied",
+			slog.String("error", err.Error()), slog.String("client_address", s.ClientAddr(c.Request).String()),
+			slog.String("route", c.FullPath()), slog.Int("not_logged", skipped))
 	}
 }
 

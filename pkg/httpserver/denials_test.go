@@ -10,6 +10,9 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/gin-gonic/gin"
+
+	"github.com/go-troika/troika/pkg/fault"
 	"github.com/go-troika/troika/pkg/httpserver"
 	"github.com/go-troika/troika/pkg/serviceauth"
 )
@@ -110,3 +113,19 @@ func scrape(b *bundle) string {
 
 // pass lets d pass on the clock of a synctest bubble.
 func pass(d time.Duration) { <-time.After(d) }
+
+// A wrong password, which the handler finds, is counted and logged like a wrong token.
+func TestDenialsByHandlersAreCounted(t *testing.T) {
+	t.Parallel()
+	b := setup(t, httpserver.Config{})
+	wrong := fault.New(fault.Unauthenticated, "invalid_credentials", "Email or password is wrong")
+	b.handle(http.MethodPost, "/login", func(*gin.Context) error { return wrong })
+	w := b.do(http.MethodPost, "/login", "")
+	problem(t, w, http.StatusUnauthorized, "invalid_credentials")
+	if got := w.Header().Get("WWW-Authenticate"); got != "Bearer" {
+		t.Errorf("WWW-Authenticate %q", got)
+	}
+	if lines := b.log.lines(t, slog.LevelWarn); len(lines) != 1 || lines[0]["msg"] != "request denied" || lines[0]["route"] != "/login" {
+		t.Errorf("log %v", lines)
+	}
+}

@@ -68,6 +68,9 @@ func (v *Verifier) Verify(ctx context.Context, h http.Header) (uuid.UUID, error)
 	if user, ok := v.cache.find(seen); ok {
 		return user, nil
 	}
+	if !compact.MatchString(token) {
+		return uuid.Nil, ErrInvalid.With(errors.New("token with foreign characters"))
+	}
 	var c claims
 	_, err = v.parser.ParseWithClaims(token, &c, func(t *jwt.Token) (any, error) { return v.key(ctx, t) })
 	switch {
@@ -93,9 +96,6 @@ func bearer(h http.Header) (string, error) {
 	token := line[len(scheme):]
 	if len(token) > maxToken {
 		return "", fmt.Errorf("token of %d bytes", len(token))
-	}
-	if !compact.MatchString(token) {
-		return "", errors.New("token with foreign characters")
 	}
 	return token, nil
 }

@@ -1,6 +1,7 @@
 package controllers_test
 
 import (
+	"crypto/ed25519"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -8,14 +9,17 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
 
 	"github.com/go-troika/troika/contracts"
 	"github.com/go-troika/troika/pkg/serviceauth"
+	"github.com/go-troika/troika/pkg/testkit"
 	"github.com/go-troika/troika/pkg/testkit/apitest"
 	"github.com/go-troika/troika/pkg/userauth"
+	"github.com/go-troika/troika/services/user-service/internal/services"
 )
 
 const goodPassword = "three plain words"
@@ -308,6 +312,54 @@ func (b bundle) exec(t testing.TB, statement string) {
 	if result := b.Data.Gorm.Exec(statement); result.Error != nil || result.RowsAffected != 1 {
 		t.Fatalf("%s: %d rows, %v", statement, result.RowsAffected, result.Error)
 	}
+}
+
+// Passwords are hashed a few at a time; a flood of logins is refused, and fails in no other way.
+func TestManyLoginsAtOnce(t *testing.T) {
+	b := setup(t)
+	b.registerPerson(t, "ada@example.com")
+	var wg sync.WaitGroup
+	for i := range 40 {
+		wg.Go(func() {
+			a := b.tryLogin(t, fmt.Sprintf("eve%d@example.com", i), goodPassword)
+			switch a.Status {
+			case http.StatusUnauthorized, http.StatusGatewayTimeout:
+			case http.StatusServiceUnavailable:
+				if a.Header.Get("Retry-After") == "" {
+					t.Errorf("no Retry-After: %s", a.Body)
+				}
+			default:
+				t.Errorf("got %d %s", a.Status, a.Body)
+			}
+		})
+	}
+	wg.Wait()
+	b.login(t, "ada@example.com")
+}
+
+// Sessions and attempts that have expired are removed, the others stay.
+func TestExpiredSessionsArePurged(t *testing.T) {
+	b := setup(t)
+	b.registerPerson(t, "ada@example.com")
+	old := b.login(t, "ada@example.com")
+	if err := b.Data.Gorm.Exec("UPDATE refresh_tokens SET expires_at = now()").Error; err != nil {
+		t.Fatal(err)
+	}
+	b.windowsEnd(t)
+	fresh := b.login(t, "ada@example.com")
+	key := ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize))
+	accounts := services.NewAccounts(b.DB, services.NewUsers(b.DB), contracts.UserService, key, b.Log)
+	stop := testkit.Run(t, accounts.Run)
+	testkit.Eventually(t, 10*time.Second, func() string {
+		// The attempt of the second login has a window that has not ended.
+		if tokens, attempts := b.count(t, "refresh_tokens"), b.count(t, "auth_attempts"); tokens != 1 || attempts != 1 {
+			return fmt.Sprintf("%d tokens and %d attempts, want one each", tokens, attempts)
+		}
+		return ""
+	})
+	stop()
+	isProblem(t, b.send(t, "/auth/refresh", old.RefreshToken), http.StatusUnauthorized, "invalid_refresh_token")
+	apitest.Decode[session](t, b.send(t, "/auth/refresh", fresh.RefreshToken), http.StatusOK)
 }
 
 // windowsEnd lets the windows of all limits end, on the database's clock.
