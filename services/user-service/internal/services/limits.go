@@ -13,7 +13,7 @@ import (
 	"github.com/go-troika/troika/services/user-service/internal/models"
 )
 
-// ErrTooManyAttempts is the error of an attempt over a limit. It says when the limit resets.
+// ErrTooManyAttempts is the error of an attempt over a limit. Its RetryAfter is when the limit resets.
 var ErrTooManyAttempts = fault.New(fault.TooMany, "too_many_attempts", "Too many attempts")
 
 // limit allows so many attempts in a window, which begins with the first of them. Attempts
