@@ -14,7 +14,7 @@ import (
 	"github.com/go-troika/troika/services/order-service/internal/config"
 )
 
-var needed = []string{"DB_PASSWORD=one-of-ours", "SERVICE_SECRET=a-secret-of-thirty-two-bytes-or-more"}
+var needed = []string{"DB_PASSWORD=one-of-ours", "SERVICE_SECRET=a-secret-of-thirty-two-bytes-or-more", "REDIS_PASSWORD=one-of-ours"}
 
 func TestBreaker(t *testing.T) {
 	t.Parallel()
@@ -40,7 +40,7 @@ func TestBreaker(t *testing.T) {
 
 func TestEveryProblemIsReported(t *testing.T) {
 	t.Parallel()
-	environ := append([]string{"BREAKER_FAILURES=0", "BREAKER_COOLDOWN=1ms", "IDEMPOTENCY_RETENTION=1s", "PORT=http", "SERVICE_NAME=Order", "USER_SERVICE_URL=ftp://x"}, needed[0])
+	environ := append([]string{"BREAKER_FAILURES=0", "BREAKER_COOLDOWN=1ms", "IDEMPOTENCY_RETENTION=1s", "PORT=http", "SERVICE_NAME=Order", "USER_SERVICE_URL=ftp://x"}, needed[0], needed[2])
 	_, err := env.Load[config.Config](environ, config.Defaults...)
 	var problems *env.Error
 	if !errors.As(err, &problems) {
