@@ -1,10 +1,26 @@
 package httpserver
 
 import (
+	"fmt"
 	"net/http"
 	"net/netip"
 	"strings"
 )
+
+// Networks is a comma list of networks in CIDR notation.
+type Networks []netip.Prefix
+
+// UnmarshalText implements [encoding.TextUnmarshaler].
+func (n *Networks) UnmarshalText(list []byte) error {
+	for entry := range strings.SplitSeq(string(list), ",") {
+		network, err := netip.ParsePrefix(strings.TrimSpace(entry))
+		if err != nil {
+			return fmt.Errorf("%.40q is not a network such as 10.0.0.0/8", entry)
+		}
+		*n = append(*n, network)
+	}
+	return nil
+}
 
 const headerForwardedFor = "X-Forwarded-For"
 

@@ -9,6 +9,19 @@ import (
 	"github.com/go-troika/troika/pkg/httpserver"
 )
 
+func TestNetworks(t *testing.T) {
+	t.Parallel()
+	var got httpserver.Networks
+	if err := got.UnmarshalText([]byte("10.0.0.0/8, fd00::/8")); err != nil || len(got) != 2 {
+		t.Errorf("got %v, %v", got, err)
+	}
+	for _, bad := range []string{"", "10.0.0.1", "10.0.0.0/8,", "10.0.0.0/33", "proxy"} {
+		if err := new(httpserver.Networks).UnmarshalText([]byte(bad)); err == nil {
+			t.Errorf("%q: accepted", bad)
+		}
+	}
+}
+
 func TestClientAddr(t *testing.T) {
 	t.Parallel()
 	proxies := []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("fd00::/8")}

@@ -2,7 +2,6 @@ package httpserver
 
 import (
 	"log/slog"
-	"net/netip"
 	"time"
 
 	"github.com/go-troika/troika/pkg/metrics"
@@ -19,7 +18,7 @@ type Config struct {
 	Port int `env:"PORT" validate:"min=0,max=65535"`
 	// TrustedProxies are the networks (CIDR) of the load balancers whose X-Forwarded-For
 	// counts; none by default.
-	TrustedProxies []netip.Prefix `env:"TRUSTED_PROXIES"`
+	TrustedProxies Networks `env:"TRUSTED_PROXIES"`
 
 	// HandlerTimeout is the longest time a handler may take; 0 means 10 s. A caller
 	// shortens it with X-Request-Timeout-Ms.
