@@ -1,6 +1,7 @@
 package chassis_test
 
 import (
+	"context"
 	"io"
 	"strings"
 	"sync/atomic"
@@ -29,7 +30,9 @@ func TestRedisOfAnotherSystemIsRefused(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := ch.Run(t.Context()); err == nil || !strings.Contains(err.Error(), "belongs to another system") {
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute) // in which a service that starts does not stop
+	defer cancel()
+	if err := ch.Run(ctx); err == nil || !strings.Contains(err.Error(), "belongs to another system") {
 		t.Errorf("Run: %v", err)
 	}
 	if keys := rdb.Keys(t.Context(), "*").Val(); len(keys) != 1 {
