@@ -39,7 +39,7 @@ func (s *Sealer) seal(e Entry) []byte {
 	}
 	s.plain = s.plain[:0]
 	for _, n := range []int64{s.part, e.Pos, int64(e.Mark), int64(e.Prev)} {
-		s.plain = binary.BigEndian.AppendUint64(s.plain, uint64(n))
+		s.plain = binary.BigEndian.AppendUint64(s.plain, uint64(n)) // #nosec G115 -- the same 64 bits
 	}
 	s.plain = append(s.plain, e.Envelope...)
 	s.mac.Reset()
