@@ -12,7 +12,7 @@ func TestTiers(t *testing.T) {
 	t.Parallel()
 	archtest.Check(t, ".",
 		archtest.Tiers(
-			[]string{"env", "fault", "openapi", "text", "tracing", "breaker", "metrics"},
+			[]string{"env", "fault", "openapi", "jws", "text", "tracing", "breaker", "metrics"},
 			[]string{"logging", "database", "serviceauth", "userauth", "registry"},
 			[]string{"events", "idempotency"},
 			[]string{"events/relay", "events/consumer", "events/admin"},

@@ -12,6 +12,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/go-troika/troika/pkg/httpserver"
+	"github.com/go-troika/troika/pkg/jws"
 	"github.com/go-troika/troika/pkg/serviceauth"
 	"github.com/go-troika/troika/pkg/userauth"
 )
@@ -27,7 +28,7 @@ func TestUsers(t *testing.T) {
 		"iss": "user-service", "aud": userauth.Audience, "sub": user.String(),
 		"iat": time.Now().Unix(), "exp": time.Now().Add(time.Minute).Unix(),
 	})
-	token.Header["typ"], token.Header["kid"] = userauth.Type, userauth.Thumbprint(public)
+	token.Header["typ"], token.Header["kid"] = userauth.Type, jws.Thumbprint(public)
 	signed, err := token.SignedString(private)
 	if err != nil {
 		t.Fatal(err)

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"crypto/ed25519"
 	"crypto/rand"
-	"crypto/sha256"
 	"crypto/x509"
 	"encoding/base64"
 	"encoding/pem"
@@ -16,6 +15,7 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 
 	"github.com/go-troika/troika/pkg/env"
+	"github.com/go-troika/troika/pkg/jws"
 )
 
 const pemType = "PRIVATE KEY"
@@ -34,20 +34,20 @@ func NewPrivateKey() []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: pemType, Bytes: der})
 }
 
-// PublicKey is the public half of a key: what SERVICE_PUBLIC_KEYS lists.
+// PublicKey is the public half of a service's key.
 type PublicKey struct {
 	Service string
-	X       string // base64url, as x of a JSON Web Key (RFC 8037)
+	Key     ed25519.PublicKey
 }
 
-// String returns an entry of SERVICE_PUBLIC_KEYS.
-func (p PublicKey) String() string { return p.Service + ":" + p.X }
+// String returns an entry of SERVICE_PUBLIC_KEYS: the service, and the key in base64url as x
+// of a JSON Web Key (RFC 8037).
+func (p PublicKey) String() string {
+	return p.Service + ":" + base64.RawURLEncoding.EncodeToString(p.Key)
+}
 
 // ID returns the key's id in tokens: its JWK thumbprint (RFC 7638).
-func (p PublicKey) ID() string {
-	sum := sha256.Sum256([]byte(`{"crv":"Ed25519","kty":"OKP","x":"` + p.X + `"}`))
-	return base64.RawURLEncoding.EncodeToString(sum[:])
-}
+func (p PublicKey) ID() string { return jws.Thumbprint(p.Key) }
 
 // PublicKeys returns the public halves of the private keys in text, a value of SERVICE_KEY
 // for the named service.
@@ -58,7 +58,7 @@ func PublicKeys(service, text string) ([]PublicKey, error) {
 	}
 	list := make([]PublicKey, len(keys))
 	for i, k := range keys {
-		list[i] = PublicKey{service, base64.RawURLEncoding.EncodeToString(k.public)}
+		list[i] = PublicKey{service, k.public}
 	}
 	return list, nil
 }
@@ -149,6 +149,5 @@ func parsePublic(list string) ([]key, error) {
 }
 
 func newKey(service string, public ed25519.PublicKey, seed string) key {
-	id := PublicKey{service, base64.RawURLEncoding.EncodeToString(public)}.ID()
-	return key{id: id, owner: service, public: public, secret: env.NewSecret(seed)}
+	return key{id: jws.Thumbprint(public), owner: service, public: public, secret: env.NewSecret(seed)}
 }

@@ -1,4 +1,6 @@
 package serviceauth
 
+import "github.com/go-troika/troika/pkg/jws"
+
 // Forget empties the cache of verified tokens.
-func (v *Verifier) Forget() { v.cache.tokens = nil }
+func (v *Verifier) Forget() { v.cache = jws.NewCache[identity](maxCached) }

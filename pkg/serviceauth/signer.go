@@ -18,8 +18,9 @@ type Signer struct {
 	keys    Keys
 	service string
 
-	mu     sync.RWMutex
-	issued map[purpose]issued
+	mu        sync.RWMutex
+	issued    map[purpose]issued
+	fallbacks map[string]fallback // by audience
 }
 
 // purpose is what a token is good for: calls to a service, on behalf of a user or, with
@@ -35,7 +36,12 @@ type issued struct {
 	renew time.Time
 }
 
-// fallbackTime is how long a token under another than the first key is used.
+// fallback is another than the first key, for an audience that refused that one.
+type fallback struct {
+	key   int
+	until time.Time
+}
+
 const fallbackTime = time.Minute
 
 // userLife is how long a token for calls on behalf of a user lasts.
@@ -43,7 +49,7 @@ const userLife = 5 * time.Minute
 
 // NewSigner returns the signer of the named service.
 func NewSigner(k Keys, service string) *Signer {
-	return &Signer{keys: k, service: service, issued: map[purpose]issued{}}
+	return &Signer{keys: k, service: service, issued: map[purpose]issued{}, fallbacks: map[string]fallback{}}
 }
 
 // Token returns a token for calls to the service called audience. Tokens live for an
@@ -55,47 +61,51 @@ func (s *Signer) Token(audience string) (string, error) { return s.TokenFor(audi
 // TokenFor is Token for calls on behalf of a user: the token has the user as sub and the
 // service in act (RFC 8693, 4.1), and lives for five minutes. uuid.Nil is no user.
 func (s *Signer) TokenFor(audience string, user uuid.UUID) (string, error) {
-	p := purpose{audience, user}
+	p, now := purpose{audience, user}, time.Now()
 	s.mu.RLock()
-	last, ok := s.issued[p]
+	last, key := s.issued[p], s.key(audience, now)
 	s.mu.RUnlock()
-	now := time.Now()
-	if ok && now.Before(last.renew) {
+	if last.key == key && now.Before(last.renew) {
 		return last.token, nil
 	}
 	// Callers who arrive together may each sign a token; all are valid.
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.issue(p, 0, now, p.life()*8/10)
-}
-
-// Refused reports whether there is another token to try after audience refused token, which
-// TokenFor returned for user. An
-// instance that started before a change of keys does not know the newest one: for a
-// minute, TokenFor then returns a token under the next key.
-func (s *Signer) Refused(audience string, user uuid.UUID, token string) bool {
-	p := purpose{audience, user}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	last := s.issued[p]
-	if last.token != token || len(s.keys.sign) < 2 {
-		return last.token != token // true if another call has changed the key meanwhile
-	}
-	_, err := s.issue(p, (last.key+1)%len(s.keys.sign), time.Now(), fallbackTime)
-	return err == nil
-}
-
-// issue signs a token and keeps it for the given time. The lock is held.
-func (s *Signer) issue(p purpose, key int, now time.Time, keep time.Duration) (string, error) {
-	token, err := s.sign(p, key, now)
+	signed, err := s.sign(p, key, now)
 	if err != nil {
-		return "", fmt.Errorf("sign token for %q: %w", p.audience, err)
+		return "", fmt.Errorf("sign token for %q: %w", audience, err)
 	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	if len(s.issued) >= maxCached {
 		clear(s.issued)
 	}
-	s.issued[p] = issued{token: token, key: key, renew: now.Add(keep)}
-	return token, nil
+	s.issued[p] = issued{token: signed, key: key, renew: now.Add(p.life() * 8 / 10)}
+	return signed, nil
+}
+
+// Refused reports whether there is another token to try after audience refused one that
+// TokenFor returned for user. An instance that started before a change of keys does not know
+// the newest one: for a minute, all tokens for audience are then under the next key.
+func (s *Signer) Refused(audience string, user uuid.UUID, token string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	last, now := s.issued[purpose{audience, user}], time.Now()
+	key := s.key(audience, now)
+	if last.token != token || last.key != key {
+		return true // another call has changed the key meanwhile
+	}
+	if len(s.keys.sign) < 2 {
+		return false
+	}
+	s.fallbacks[audience] = fallback{(key + 1) % len(s.keys.sign), now.Add(fallbackTime)}
+	return true
+}
+
+// key returns the index of the key that signs for audience. A lock is held.
+func (s *Signer) key(audience string, now time.Time) int {
+	if f := s.fallbacks[audience]; now.Before(f.until) {
+		return f.key
+	}
+	return 0
 }
 
 func (p purpose) life() time.Duration {

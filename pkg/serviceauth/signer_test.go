@@ -172,6 +172,9 @@ func TestRefusedTokenIsReplaced(t *testing.T) {
 		if other == first || token(t, signer, "billing-service") == other {
 			t.Error("the refused token is still used, or the audiences are mixed up")
 		}
+		if kid := kidOf(t, tokenFor(t, signer, callee, uuid.New())); kid != "" {
+			t.Errorf("a token for calls on behalf of a user has kid %q, want none: that of the other key", kid)
+		}
 		pass(time.Minute - time.Second)
 		if token(t, signer, callee) != other {
 			t.Error("the other key is used for less than a minute")
@@ -236,6 +239,26 @@ func BenchmarkToken(b *testing.B) {
 			b.Fatal(err)
 		}
 	}
+}
+
+func tokenFor(t *testing.T, signer *serviceauth.Signer, audience string, user uuid.UUID) string {
+	t.Helper()
+	signed, err := signer.TokenFor(audience, user)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return signed
+}
+
+// kidOf returns the kid in a token's header, "" if there is none.
+func kidOf(t *testing.T, signed string) string {
+	t.Helper()
+	parsed, _, err := jwt.NewParser().ParseUnverified(signed, jwt.MapClaims{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	kid, _ := parsed.Header["kid"].(string)
+	return kid
 }
 
 func token(t *testing.T, signer *serviceauth.Signer, audience string) string {

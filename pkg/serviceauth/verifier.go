@@ -1,44 +1,43 @@
 package serviceauth
 
 import (
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"net/http"
-	"regexp"
-	"time"
 
 	"github.com/golang-jwt/jwt/v5"
 	"github.com/google/uuid"
+
+	"github.com/go-troika/troika/pkg/jws"
 )
 
-const (
-	maxToken = 4 << 10 // bytes; a genuine token has about 300
-	leeway   = 30 * time.Second
-)
-
-// compact has only characters of the JWS compact serialization. The base64 decoder skips
-// line ends, which would give one token several spellings.
-var compact = regexp.MustCompile(`^[A-Za-z0-9_.-]*$`)
+// maxCached is far above the number of callers times their instances.
+const maxCached = 1000
 
 // Verifier checks the tokens of calls to one service. It is safe for concurrent use.
 type Verifier struct {
 	parser *jwt.Parser
 	byID   map[string]key
 	shared jwt.VerificationKeySet // for tokens without kid
-	cache  tokenCache
+	cache  *jws.Cache[identity]
+}
+
+// identity is what a genuine token says.
+type identity struct {
+	service string
+	user    uuid.UUID // uuid.Nil if the service calls for itself
 }
 
 // NewVerifier returns the verifier of the named service: the audience it insists on.
 func NewVerifier(k Keys, service string) *Verifier {
-	v := &Verifier{byID: map[string]key{}}
+	v := &Verifier{byID: map[string]key{}, cache: jws.NewCache[identity](maxCached)}
 	methods := []string{} // none at all; nil would be any
 	if k.method != nil {
 		methods = append(methods, k.method.Alg())
 	}
 	v.parser = jwt.NewParser(jwt.WithValidMethods(methods),
 		jwt.WithAudience(service), jwt.WithExpirationRequired(), jwt.WithIssuedAt(),
-		jwt.WithLeeway(leeway), jwt.WithStrictDecoding())
+		jwt.WithLeeway(jws.Leeway), jwt.WithStrictDecoding())
 	for _, key := range k.verify {
 		if key.public == nil {
 			v.shared.Keys = append(v.shared.Keys, key.verification())
@@ -75,23 +74,22 @@ func (v *Verifier) Identify(h http.Header) (caller string, user uuid.UUID, err e
 	return genuine.service, genuine.user, nil
 }
 
-func (v *Verifier) check(token string) (verified, error) {
-	if len(token) > maxToken {
-		return verified{}, fmt.Errorf("token of %d bytes", len(token))
+func (v *Verifier) check(line string) (identity, error) {
+	if len(line) > jws.MaxSize {
+		return identity{}, fmt.Errorf("token of %d bytes", len(line))
 	}
-	seen := digest(sha256.Sum256([]byte(token)))
-	if genuine, ok := v.cache.find(seen); ok {
+	if genuine, ok := v.cache.Get(line); ok {
 		return genuine, nil
 	}
-	if !compact.MatchString(token) {
-		return verified{}, errors.New("token with foreign characters")
+	if !jws.IsCompact(line) {
+		return identity{}, errors.New("token with foreign characters")
 	}
 	var c claims
-	if _, err := v.parser.ParseWithClaims(token, &c, v.key); err != nil {
-		return verified{}, err
+	if _, err := v.parser.ParseWithClaims(line, &c, v.key); err != nil {
+		return identity{}, err
 	}
-	genuine := verified{service: c.Service, user: c.user, expires: c.ExpiresAt.Time}
-	v.cache.add(seen, genuine)
+	genuine := identity{c.Service, c.user}
+	v.cache.Add(line, genuine, c.ExpiresAt.Time)
 	return genuine, nil
 }
 

@@ -10,6 +10,7 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 	"github.com/google/uuid"
 
+	"github.com/go-troika/troika/pkg/jws"
 	"github.com/go-troika/troika/pkg/userauth"
 )
 
@@ -23,7 +24,7 @@ func Example() {
 		"iss": "user-service", "aud": userauth.Audience, "sub": ada.String(),
 		"iat": time.Now().Unix(), "exp": time.Now().Add(userauth.Life).Unix(),
 	})
-	token.Header["typ"], token.Header["kid"] = userauth.Type, userauth.Thumbprint(public)
+	token.Header["typ"], token.Header["kid"] = userauth.Type, jws.Thumbprint(public)
 	signed, err := token.SignedString(private)
 	if err != nil {
 		fmt.Println(err)

@@ -3,11 +3,12 @@ package userauth
 import (
 	"context"
 	"crypto/ed25519"
-	"crypto/sha256"
 	"encoding/base64"
 	"errors"
 	"maps"
 	"slices"
+
+	"github.com/go-troika/troika/pkg/jws"
 )
 
 // Keys finds the public key of a kid. It is safe for concurrent use. The error is nil, an
@@ -23,7 +24,7 @@ type KeySet map[string]ed25519.PublicKey
 func NewKeySet(keys ...ed25519.PublicKey) KeySet {
 	s := KeySet{}
 	for _, k := range keys {
-		s[Thumbprint(k)] = k
+		s[jws.Thumbprint(k)] = k
 	}
 	return s
 }
@@ -36,12 +37,6 @@ func (s KeySet) Key(_ context.Context, kid string) (ed25519.PublicKey, error) {
 		return key, nil
 	}
 	return nil, errUnknownKey
-}
-
-// Thumbprint returns the kid of a key: its JWK thumbprint (RFC 7638, RFC 8037 appendix A.3).
-func Thumbprint(key ed25519.PublicKey) string {
-	sum := sha256.Sum256([]byte(`{"crv":"Ed25519","kty":"OKP","x":"` + encode(key) + `"}`))
-	return encode(sum[:])
 }
 
 func encode(b []byte) string { return base64.RawURLEncoding.EncodeToString(b) }
@@ -78,7 +73,7 @@ func (j JWKS) KeySet() (KeySet, error) {
 		if err != nil || k.KeyType != "OKP" || k.Curve != "Ed25519" || len(x) != ed25519.PublicKeySize {
 			continue
 		}
-		s[Thumbprint(x)] = x
+		s[jws.Thumbprint(x)] = x
 	}
 	if len(s) == 0 {
 		return nil, errors.New("the set has no Ed25519 key")

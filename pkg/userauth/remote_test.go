@@ -14,6 +14,7 @@ import (
 
 	"github.com/golang-jwt/jwt/v5"
 
+	"github.com/go-troika/troika/pkg/jws"
 	"github.com/go-troika/troika/pkg/userauth"
 )
 
@@ -57,7 +58,7 @@ var (
 
 func ofSecondKey(t *testing.T) http.Header {
 	t.Helper()
-	head := map[string]any{"kid": userauth.Thumbprint(secondPublic)}
+	head := map[string]any{"kid": jws.Thumbprint(secondPublic)}
 	return header("Bearer " + sign(t, jwt.SigningMethodEdDSA, secondPrivate, head, nil))
 }
 

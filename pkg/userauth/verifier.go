@@ -2,11 +2,9 @@ package userauth
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"net/http"
-	"regexp"
 	"strings"
 	"time"
 
@@ -14,6 +12,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/go-troika/troika/pkg/fault"
+	"github.com/go-troika/troika/pkg/jws"
 )
 
 const (
@@ -27,59 +26,53 @@ const (
 	Life = 10 * time.Minute
 )
 
-const (
-	scheme   = "Bearer "
-	maxToken = 4 << 10 // bytes; a genuine token has about 400
-	leeway   = 30 * time.Second
-)
+const scheme = "Bearer "
+
+// maxCached is how many people's tokens are kept, in about a megabyte.
+const maxCached = 10_000
 
 // ErrInvalid is the error of a token that is not exactly as it should be. The reason is its
 // cause and goes to the log, not to the client.
 var ErrInvalid = fault.New(fault.Unauthenticated, "invalid_access_token", "Invalid access token")
 
-// compact has only characters of the JWS compact serialization. The base64 decoder skips
-// line ends, which would give one token several spellings.
-var compact = regexp.MustCompile(`^[A-Za-z0-9_.-]+$`)
-
 // Verifier checks access tokens. It is safe for concurrent use.
 type Verifier struct {
 	parser *jwt.Parser
 	keys   Keys
-	cache  tokenCache
+	cache  *jws.Cache[uuid.UUID]
 }
 
 // NewVerifier returns a verifier of the tokens that issuer signs with one of keys.
 func NewVerifier(issuer string, keys Keys) *Verifier {
-	return &Verifier{keys: keys, parser: jwt.NewParser(
+	return &Verifier{keys: keys, cache: jws.NewCache[uuid.UUID](maxCached), parser: jwt.NewParser(
 		jwt.WithValidMethods([]string{jwt.SigningMethodEdDSA.Alg()}),
 		jwt.WithIssuer(issuer), jwt.WithAudience(Audience), jwt.WithExpirationRequired(), jwt.WithIssuedAt(),
-		jwt.WithLeeway(leeway), jwt.WithStrictDecoding())}
+		jwt.WithLeeway(jws.Leeway), jwt.WithStrictDecoding())}
 }
 
 // Verify returns the id of the user of the token in h. A token seen before costs a digest
 // and a map lookup. The error is [ErrInvalid], whose cause never quotes the token, or
 // [ErrKeysUnavailable].
 func (v *Verifier) Verify(ctx context.Context, h http.Header) (uuid.UUID, error) {
-	token, err := bearer(h)
+	line, err := bearer(h)
 	if err != nil {
 		return uuid.Nil, ErrInvalid.With(err)
 	}
-	seen := digest(sha256.Sum256([]byte(token)))
-	if user, ok := v.cache.find(seen); ok {
+	if user, ok := v.cache.Get(line); ok {
 		return user, nil
 	}
-	if !compact.MatchString(token) {
+	if !jws.IsCompact(line) {
 		return uuid.Nil, ErrInvalid.With(errors.New("token with foreign characters"))
 	}
 	var c claims
-	_, err = v.parser.ParseWithClaims(token, &c, func(t *jwt.Token) (any, error) { return v.key(ctx, t) })
+	_, err = v.parser.ParseWithClaims(line, &c, func(t *jwt.Token) (any, error) { return v.key(ctx, t) })
 	switch {
 	case errors.Is(err, ErrKeysUnavailable):
 		return uuid.Nil, err
 	case err != nil:
 		return uuid.Nil, ErrInvalid.With(err)
 	}
-	v.cache.add(seen, verified{user: c.user, expires: c.ExpiresAt.Time})
+	v.cache.Add(line, c.user, c.ExpiresAt.Time)
 	return c.user, nil
 }
 
@@ -93,11 +86,11 @@ func bearer(h http.Header) (string, error) {
 	if len(line) < len(scheme) || !strings.EqualFold(line[:len(scheme)], scheme) {
 		return "", errors.New("not a bearer token")
 	}
-	token := line[len(scheme):]
-	if len(token) > maxToken {
-		return "", fmt.Errorf("token of %d bytes", len(token))
+	bearer := line[len(scheme):]
+	if len(bearer) > jws.MaxSize {
+		return "", fmt.Errorf("token of %d bytes", len(bearer))
 	}
-	return token, nil
+	return bearer, nil
 }
 
 // key chooses the key for a token by its header, of which nothing is trusted yet.

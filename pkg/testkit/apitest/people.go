@@ -14,6 +14,7 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 	"github.com/google/uuid"
 
+	"github.com/go-troika/troika/pkg/jws"
 	"github.com/go-troika/troika/pkg/userauth"
 )
 
@@ -60,7 +61,7 @@ func Person(t testing.TB, user uuid.UUID) string {
 		"iat": now.Unix(), "exp": now.Add(userauth.Life).Unix(),
 	})
 	token.Header["typ"] = userauth.Type
-	token.Header["kid"] = userauth.Thumbprint(userKey().Public().(ed25519.PublicKey))
+	token.Header["kid"] = jws.Thumbprint(userKey().Public().(ed25519.PublicKey))
 	signed, err := token.SignedString(userKey())
 	if err != nil {
 		t.Fatal(err)
