@@ -8,6 +8,7 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 	"github.com/google/uuid"
 
+	"github.com/go-troika/troika/pkg/jws"
 	"github.com/go-troika/troika/pkg/userauth"
 )
 
@@ -19,7 +20,7 @@ type accessSigner struct {
 }
 
 func newAccessSigner(issuer string, key ed25519.PrivateKey) accessSigner {
-	return accessSigner{issuer, key, userauth.Thumbprint(key.Public().(ed25519.PublicKey))}
+	return accessSigner{issuer, key, jws.Thumbprint(key.Public().(ed25519.PublicKey))}
 }
 
 // session returns a session with a new access token of the user (RFC 9068, 2.2).
