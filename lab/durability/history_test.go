@@ -68,6 +68,11 @@ func asSubscriber(r *http.Request) {
 	r.Header.Set("X-Service-Token", client.Good(environment.Profile, environment.User).Sign(environment.Profile))
 }
 
+// asOperator sends a request to profile-service with the operator's token.
+func asOperator(r *http.Request) {
+	r.Header.Set("X-Service-Token", client.Good("operator", environment.Profile).Sign("operator"))
+}
+
 // readPage reads a page of a partition, and reports whether there may be more.
 func (l *lab) readPage(ctx context.Context, part string) (bool, error) {
 	type page struct {
@@ -107,7 +112,7 @@ func (l *lab) missing(ctx context.Context) (int64, error) {
 		} `json:"offsets"`
 		Parked map[string]int64 `json:"parked"`
 	}
-	s, err := retryFor[status](ctx, l.api, environment.Profile, http.MethodGet, statusPath, nil)
+	s, err := retryFor[status](ctx, l.api, environment.Profile, http.MethodGet, statusPath, nil, asOperator)
 	if err != nil {
 		return 0, err
 	}
