@@ -15,12 +15,13 @@ const JWKSPath = "/.well-known/jwks.json"
 
 const (
 	refreshEvery = 5 * time.Minute
-	refetchAfter = 5 * time.Second // the least time between fetches for unknown kids
+	refetchAfter = 5 * time.Second        // the least time between fetches for unknown kids
+	firstRetry   = 250 * time.Millisecond // the same, until the first set was received
 )
 
 // ErrKeysUnavailable is the error of a service that has never received the keys.
 var ErrKeysUnavailable = fault.New(fault.Unavailable, "user_keys_unavailable", "Access tokens cannot be checked").
-	WithRetryAfter(refetchAfter)
+	WithRetryAfter(time.Second)
 
 // Remote is the key set of another service. It keeps the last set that it received, for as
 // long as that service is away. It implements [Keys].
@@ -28,7 +29,7 @@ type Remote struct {
 	fetch func(context.Context) (JWKS, error)
 
 	turn  chan struct{} // is held by the one that fetches
-	tried time.Time     // of the last fetch; turn is held
+	tried time.Time     // the end of the last fetch; turn is held
 
 	mu   sync.RWMutex
 	keys KeySet // nil until the first was received
@@ -39,14 +40,15 @@ func NewRemote(fetch func(context.Context) (JWKS, error)) *Remote {
 	return &Remote{fetch: fetch, turn: make(chan struct{}, 1)}
 }
 
-// Run reads the set every five minutes, and every five seconds until the first success. It
-// returns nil once ctx is done.
+// Run reads the set every five minutes; until the first success after a quarter of a second, then
+// after twice the time each, up to five seconds. It returns nil once ctx is done.
 func (r *Remote) Run(ctx context.Context) error {
+	retry := firstRetry
 	for {
 		wait := refreshEvery
 		r.turn <- struct{}{}
 		if r.refresh(ctx) != nil && r.current() == nil {
-			wait = refetchAfter
+			wait, retry = retry, min(2*retry, refetchAfter)
 		}
 		<-r.turn
 		select {
@@ -58,7 +60,8 @@ func (r *Remote) Run(ctx context.Context) error {
 }
 
 // Key implements [Keys]. An unknown kid is a reason to read the set again, once in five
-// seconds; requests that arrive meanwhile wait for it.
+// seconds, or in a quarter of a second before the first success; requests that arrive
+// meanwhile wait for it.
 func (r *Remote) Key(ctx context.Context, kid string) (ed25519.PublicKey, error) {
 	if key, err := r.current().Key(ctx, kid); err == nil {
 		return key, nil
@@ -73,7 +76,11 @@ func (r *Remote) Key(ctx context.Context, kid string) (ed25519.PublicKey, error)
 	if err == nil {
 		return key, nil
 	}
-	if !r.tried.IsZero() && time.Since(r.tried) < refetchAfter {
+	pause := refetchAfter
+	if r.current() == nil {
+		pause = firstRetry
+	}
+	if time.Since(r.tried) < pause {
 		return nil, r.unknown(nil)
 	}
 	if err := r.refresh(ctx); err != nil {
@@ -99,8 +106,8 @@ func (r *Remote) current() KeySet {
 // refresh reads the set. The turn is held. The fetch goes on if the request that
 // caused it is cancelled, because others wait for it.
 func (r *Remote) refresh(ctx context.Context) error {
-	r.tried = time.Now()
 	published, err := r.fetch(context.WithoutCancel(ctx))
+	r.tried = time.Now()
 	if err != nil {
 		return err
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/rand"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -20,6 +21,9 @@ func (a *app) secrets(_ context.Context, args []string) error {
 	files, err := secrets.Redis(a.Root, "redis")
 	if err != nil {
 		return err
+	}
+	for _, s := range a.Services {
+		files["db-password-"+s.Name] = rand.Text()
 	}
 	written, err := secrets.Write(*dir, files)
 	slices.Sort(written)
