@@ -20,5 +20,6 @@ for user in $(sed -n 's/^user \([a-z-]*\) on >@.*/\1/p' "$template"); do
   fill="$fill;s/>@$user@/>$password/"
 done
 sed -e "$fill" "$template" >"$users"
-exec "${REDIS_SERVER:-redis-server}" "$@" --aclfile "$users" --tls-auth-clients no \
+# Protected mode would refuse other hosts, because the user default has no password; it has no rights.
+exec "${REDIS_SERVER:-redis-server}" "$@" --aclfile "$users" --protected-mode no --tls-auth-clients no \
   --tls-cert-file "$secrets/redis.crt" --tls-key-file "$secrets/redis.key" --tls-ca-cert-file "$secrets/redis.crt"
