@@ -50,8 +50,8 @@ type Chassis struct {
 	claim    *claim
 	outbox   *events.Outbox
 	mu       sync.Mutex
-	clients  map[string]*serviceclient.Client
-	logs     map[string]*serviceclient.Client // of producers, by name
+	// By target: clients for requests, and for what is read in the background.
+	clients, readers map[string]*serviceclient.Client
 
 	relays        bool
 	subscriptions *events.Subscriptions // nil if it consumes nothing
@@ -71,7 +71,7 @@ type closer struct {
 func open(ctx context.Context, cfg Config, out io.Writer, schema fs.FS) (*Chassis, error) {
 	c := &Chassis{
 		Config: cfg, schemas: schemas(schema),
-		clients: map[string]*serviceclient.Client{}, logs: map[string]*serviceclient.Client{},
+		clients: map[string]*serviceclient.Client{}, readers: map[string]*serviceclient.Client{},
 	}
 	c.Log = logging.New(out, cfg.Service, cfg.Log.Level)
 	c.Metrics = metrics.New(cfg.Service)
@@ -185,7 +185,7 @@ func (c *Chassis) Client(target string, cfg serviceclient.Config) *serviceclient
 // VerifyUsers accepts the access tokens of people that the service issuer signs. The keys
 // are read from issuer, in the background and when a token has an unknown one. Call it in Wire.
 func (c *Chassis) VerifyUsers(issuer string) {
-	client := c.Client(issuer, serviceclient.Config{})
+	client := c.backgroundClient(issuer)
 	keys := userauth.NewRemote(func(ctx context.Context) (userauth.JWKS, error) {
 		return serviceclient.Get[userauth.JWKS](ctx, client, userauth.JWKSPath)
 	})
@@ -193,11 +193,12 @@ func (c *Chassis) VerifyUsers(issuer string) {
 	c.Background("user keys", keys.Run)
 }
 
-// logClient returns the client for reading the event log of a producer.
-func (c *Chassis) logClient(producer string) *serviceclient.Client {
+// backgroundClient returns the client for reading what no request waits for: event logs, and
+// the keys of access tokens. Its breaker is apart from that of Client, and opens for a second.
+func (c *Chassis) backgroundClient(target string) *serviceclient.Client {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.client(c.logs, producer, httpapi.ClientConfig)
+	return c.client(c.readers, target, httpapi.ClientConfig)
 }
 
 func (c *Chassis) client(

@@ -33,8 +33,14 @@ type claim struct {
 	db    *gorm.DB
 	redis redis.UniversalClient // without the hook
 	log   *slog.Logger
-	owner string // the identity of the database, "" until it was read
+	self  atomic.Pointer[identity] // nil until it was read
 	state atomic.Pointer[error]
+}
+
+// identity tells a database from others.
+type identity struct {
+	now    string
+	before string // another one, of a database that was made anew since; or ""
 }
 
 func newClaim(cfg Config, db *gorm.DB, client redis.UniversalClient, log *slog.Logger) *claim {
@@ -45,8 +51,13 @@ func newClaim(cfg Config, db *gorm.DB, client redis.UniversalClient, log *slog.L
 
 // Run renews the claim until ctx is done.
 func (c *claim) Run(ctx context.Context) error {
+	warned := false
 	for ctx.Err() == nil {
-		_ = c.renew(ctx)
+		err := c.renew(ctx)
+		if errors.Is(c.refusal(), errNotClaimed) && !warned && ctx.Err() == nil {
+			c.log.Warn("Redis is not used until its owner was compared; will retry", "error", err)
+			warned = true
+		}
 		wait := claimRenew
 		if c.refusal() != nil {
 			wait = claimRetry
@@ -62,29 +73,43 @@ func (c *claim) Run(ctx context.Context) error {
 // renew claims Redis or renews the claim. The error is errForeign, or tells why the owner is not
 // known; then the state stays as it is.
 func (c *claim) renew(ctx context.Context) error {
-	if c.owner == "" {
-		limited, cancel := context.WithTimeout(ctx, claimTime)
-		defer cancel()
-		// A database that was copied or restored elsewhere is another one.
-		err := c.db.WithContext(limited).Raw(`SELECT system_identifier || '/' || d.oid
-FROM pg_control_system(), pg_database d WHERE d.datname = current_database()`).Scan(&c.owner).Error
-		if err != nil {
-			return fmt.Errorf("read the identity of the database: %w", err)
-		}
+	if err := c.identify(ctx); err != nil && c.self.Load() == nil {
+		return err // without Postgres the identity stays the one that was read last
 	}
 	ctx, cancel := context.WithTimeout(ctx, claimTime)
 	defer cancel()
 	return c.claim(ctx, c.redis)
 }
 
+// identify reads the identity of the database. One that was copied or restored elsewhere is
+// another database; a running instance follows its own when that is made anew.
+func (c *claim) identify(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, claimTime)
+	defer cancel()
+	var now string
+	err := c.db.WithContext(ctx).Raw(`SELECT system_identifier || '/' || d.oid
+FROM pg_control_system(), pg_database d WHERE d.datname = current_database()`).Scan(&now).Error
+	if err != nil {
+		return fmt.Errorf("read the identity of the database: %w", err)
+	}
+	switch known := c.self.Load(); {
+	case known == nil:
+		c.self.Store(&identity{now: now})
+	case known.now != now:
+		c.self.Store(&identity{now: now, before: known.now})
+	}
+	return nil
+}
+
 // claim claims the Redis that cmd is sent to.
 func (c *claim) claim(ctx context.Context, cmd redis.Cmdable) error {
-	owner, err := cmd.SetArgs(ctx, c.key, c.owner, redis.SetArgs{Mode: "NX", Get: true, TTL: claimTTL}).Result()
+	self := c.self.Load()
+	owner, err := cmd.SetArgs(ctx, c.key, self.now, redis.SetArgs{Mode: "NX", Get: true, TTL: claimTTL}).Result()
 	switch {
 	case errors.Is(err, redis.Nil): // there was none
 		err = nil
-	case err == nil && owner == c.owner:
-		err = cmd.PExpire(ctx, c.key, claimTTL).Err()
+	case err == nil && (owner == self.now || owner == self.before):
+		err = cmd.Set(ctx, c.key, self.now, claimTTL).Err()
 	case err == nil:
 		err = errForeign
 	}

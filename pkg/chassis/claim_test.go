@@ -3,6 +3,7 @@ package chassis_test
 import (
 	"context"
 	"io"
+	"net/http"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -12,6 +13,7 @@ import (
 	"gorm.io/gorm"
 
 	"github.com/go-troika/troika/pkg/chassis"
+	"github.com/go-troika/troika/pkg/database"
 	"github.com/go-troika/troika/pkg/events"
 	"github.com/go-troika/troika/pkg/testkit"
 )
@@ -91,7 +93,7 @@ func less(n, want int) string {
 }
 
 // A Redis that lost its data is claimed again; the instances of one system share it; a claim
-// that nobody renews ends.
+// that no instance renews ends.
 func TestRedisIsClaimedAgain(t *testing.T) {
 	t.Parallel()
 	s := newService(t)
@@ -106,5 +108,55 @@ func TestRedisIsClaimedAgain(t *testing.T) {
 			t.Errorf("the claim lasts for %v", left)
 		}
 		rdb.FlushAll(t.Context())
+	}
+}
+
+// A database is made anew while an instance runs: the instance claims Redis for the new one, and
+// further instances start.
+func TestClaimFollowsADatabaseMadeAnew(t *testing.T) {
+	t.Parallel()
+	s := newService(t)
+	s.migrate()
+	rdb := testkit.RedisServer(t)
+	s.environ = append(s.environ, "REDIS_URL=redis://"+rdb.Options().Addr)
+	start(t, s.environ, (*chassis.Chassis).Relay)
+	owner := func() string { return rdb.Get(t.Context(), s.owner()).Val() }
+	testkit.Eventually(t, 10*time.Second, func() string { return less(len(owner()), 1) })
+	before := owner()
+
+	name := database.Name(s.name, "test")
+	if err := testkit.Open(t, "postgres").Gorm.Exec("DROP DATABASE " + name + " WITH (FORCE)").Error; err != nil {
+		t.Fatal(err)
+	}
+	testkit.CreateDatabase(t, name)
+	s.migrate()
+	testkit.Eventually(t, 20*time.Second, func() string {
+		if got := owner(); got == before || got == "" {
+			return "the owner is still " + got
+		}
+		return ""
+	})
+	second := start(t, s.environ, (*chassis.Chassis).Relay)
+	testkit.Eventually(t, 10*time.Second, func() string {
+		if second.status("/readyz") != http.StatusOK {
+			return "a second instance is not ready"
+		}
+		return ""
+	})
+}
+
+// The log says why Redis is not used yet, once.
+func TestCauseOfAMissingClaimIsLogged(t *testing.T) {
+	t.Parallel()
+	s := newService(t)
+	i := start(t, append(s.environ, "DB_PORT=1"), (*chassis.Chassis).Relay)
+	testkit.Eventually(t, 20*time.Second, func() string {
+		if i.log.count("read the identity of the database") == 0 {
+			return "the cause is not logged"
+		}
+		return ""
+	})
+	if n := i.log.count("Redis is not used until"); n != 1 {
+		t.Errorf("logged %d times", n)
 	}
 }

@@ -62,7 +62,7 @@ func (c *Chassis) openConsumer(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	name, source := c.Config.Service, httpapi.Reader{Client: c.logClient}
+	name, source := c.Config.Service, httpapi.Reader{Client: c.backgroundClient}
 	c.consumer = consumer.New(consumer.Options{
 		Instance: instance(), DB: postgres.NewConsumer(db, name),
 		Streams: consumer.NewRedis(c.dialRedis, c.Config.Env), Source: source, Subscriptions: c.subscriptions,

@@ -6,10 +6,12 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"gorm.io/gorm"
 
 	"github.com/go-troika/troika/pkg/events"
+	"github.com/go-troika/troika/pkg/events/admin"
 	"github.com/go-troika/troika/pkg/events/postgres"
 	"github.com/go-troika/troika/pkg/testkit"
 )
@@ -87,6 +89,40 @@ func TestPersonalEventOfAnotherTypePassesBy(t *testing.T) {
 		b.publish("a", n, n)
 	}
 	b.expect("a", 5)
+}
+
+// The next release declares the type of a personal event while this one is in the batch that
+// has it. The event was not erased: it passes by, and a replay of what was not seen brings it
+// back.
+func TestPersonalEventPassesWhileItsTypeIsDeclared(t *testing.T) {
+	b := setup(t)
+	b.relay()
+	next := handledBy(record)
+	events.On(next, signed, named)
+	other := testkit.Open(t, b.to.Name())
+	b.publish("a", 1, 1)
+	publishAs(t, b, signed, signature{"a", "Xanthippe"})
+	testkit.Eventually(t, limit, func() string {
+		if n := b.entries(); n != 2 {
+			return fmt.Sprintf("%d entries in the stream", n)
+		}
+		return ""
+	})
+	stop := b.consume(func(ctx context.Context, tx *gorm.DB, d deposit) error {
+		if err := postgres.NewConsumer(other, subscriber).Declare(context.WithoutCancel(ctx), next); err != nil {
+			return err
+		}
+		<-time.After(700 * time.Millisecond) // the instance learns of it, as it does twice a second
+		return record(ctx, tx, d)
+	})
+	b.taken(2)
+	stop()
+	testkit.Consumer(t, subscriber, testkit.Open(t, b.to.Name()), b.redis, b.log(), next)
+	if _, err := b.operator().Replay(t.Context(), admin.Replay{Service: publisher, Position: new(int64), Unseen: true}); err != nil {
+		t.Fatal(err)
+	}
+	b.expect("a Xanthippe", 1)
+	b.expect("a", 1)
 }
 
 // The log's history stays whole: a consumer that comes later reads it to its end.

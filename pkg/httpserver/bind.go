@@ -22,7 +22,7 @@ var (
 )
 
 // Bind reads the request's body into a T and checks the `validate` tags of T
-// (github.com/go-playground/validator/v10, and notblank). It fails with
+// (github.com/go-playground/validator/v10). It fails with
 //
 //   - 415 unless the body is application/json, in UTF-8 and not compressed;
 //   - 413 above 1 MiB;

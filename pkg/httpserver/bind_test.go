@@ -20,7 +20,7 @@ import (
 type placeOrder struct {
 	UserID   uuid.UUID  `json:"userId" validate:"required"`
 	Currency string     `json:"currency" validate:"omitempty,iso4217"`
-	Note     *string    `json:"note" validate:"omitempty,notblank,max=10"`
+	Note     *string    `json:"note" validate:"omitempty,max=10"`
 	Gift     bool       `json:"gift"`
 	Rate     float64    `json:"rate"`
 	Due      *time.Time `json:"due"`
@@ -114,10 +114,10 @@ func TestBindListsEveryInvalidField(t *testing.T) {
 		body string
 		want map[string]string
 	}{
-		"tags": {`{"currency":"XXY","note":"  ","items":[{"sku":"","quantity":1},{"sku":"b","quantity":101}]}`, map[string]string{
+		"tags": {`{"currency":"XXY","note":"01234567890","items":[{"sku":"","quantity":1},{"sku":"b","quantity":101}]}`, map[string]string{
 			"userId":            "is required",
 			"currency":          "must be an ISO 4217 currency code",
-			"note":              "must not be blank",
+			"note":              "must have at most 10 characters",
 			"items[0].sku":      "is required",
 			"items[1].quantity": "must be at most 100",
 		}},

@@ -94,3 +94,36 @@ func (b *bundle) token(t *testing.T, caller string) string {
 	}
 	return token
 }
+
+// A flood of one public route, such as a login that hashes, leaves room for the others.
+func TestPublicRoutesHaveRoomBesideEachOther(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		release := make(chan struct{})
+		b := setup(t, httpserver.Config{InFlight: 8})
+		b.Router().POST("/login", httpserver.Public(), httpserver.Handle(func(c *gin.Context) error { <-release; return ok(c) }))
+		b.Router().GET("/keys", httpserver.Public(), httpserver.Handle(ok))
+		get := func() int { return b.do(http.MethodGet, "/keys", "").Code }
+		if got := get(); got != http.StatusOK {
+			t.Fatalf("%d before the flood", got)
+		}
+		codes := make(chan int, 20)
+		for range 20 {
+			go func() { codes <- b.do(http.MethodPost, "/login", "").Code }()
+		}
+		synctest.Wait()
+		if got := get(); got != http.StatusOK {
+			t.Errorf("%d during the flood", got)
+		}
+		close(release)
+		refused := 0
+		for range 20 {
+			if <-codes == http.StatusServiceUnavailable {
+				refused++
+			}
+		}
+		if refused != 14 {
+			t.Errorf("%d requests of the flood refused, want all but 6 of 8", refused)
+		}
+	})
+}

@@ -51,5 +51,5 @@ type Deps struct {
 	Log      *slog.Logger
 	Tracer   *tracing.Tracer
 	Metrics  *metrics.Metrics
-	Verifier *serviceauth.Verifier // for [Server.Callers]; nil if unused
+	Verifier *serviceauth.Verifier // for [Callers]; nil if unused
 }

@@ -19,7 +19,7 @@ import (
 
 type createUser struct {
 	Email string `json:"email" validate:"required,email"`
-	Name  string `json:"name" validate:"required,notblank,max=100"`
+	Name  string `json:"name" validate:"required,max=100"`
 }
 
 // A handler binds, works and answers; whatever it returns as an error becomes a

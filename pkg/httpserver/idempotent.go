@@ -21,7 +21,7 @@ var errIdempotencyKey = fault.New(fault.Malformed, "invalid_idempotency_key", "I
 
 // Idempotent puts the optional Idempotency-Key into the request's context for package
 // idempotency, and sets Idempotent-Replayed on the repeated response of an earlier request.
-// It runs after [Server.Callers]. A key that is not one line of 1 to 255 printable ASCII
+// It runs after the route's [Access]. A key that is not one line of 1 to 255 printable ASCII
 // characters is a 400. Quotes are part of the key. Keys belong to the person
 // or the calling service, and to the route.
 func Idempotent() gin.HandlerFunc {

@@ -17,12 +17,6 @@ import (
 var validate = sync.OnceValue(func() *validator.Validate {
 	v := validator.New(validator.WithRequiredStructEnabled())
 	v.RegisterTagNameFunc(jsonName)
-	err := v.RegisterValidation("notblank", func(f validator.FieldLevel) bool {
-		return strings.TrimSpace(f.Field().String()) != ""
-	})
-	if err != nil {
-		panic(err) // the tag above is not a legal one
-	}
 	return v
 })
 
@@ -62,7 +56,6 @@ var tagTexts = map[string]string{
 	"required":         "is required",
 	"required_with":    "is required",
 	"required_without": "is required",
-	"notblank":         "must not be blank",
 	"email":            "must be an email address",
 	"url":              "must be a URL",
 	"http_url":         "must be a URL",

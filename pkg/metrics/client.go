@@ -1,6 +1,10 @@
 package metrics
 
-import "github.com/prometheus/client_golang/prometheus"
+import (
+	"errors"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
 
 // Retry counts a call to the service target that is tried again; the reason is a word
 // chosen by the programmer, such as "timeout".
@@ -21,13 +25,15 @@ func (m *Metrics) Transition(target, from, to string) {
 
 // WatchBreaker exposes the state of target's circuit breaker, "CLOSED", "OPEN" or
 // "HALF_OPEN", as state returns it at each scrape: half-open begins with time alone, without
-// a transition. A further watch of the same target replaces the first.
+// a transition. Of several watches of a target the first counts: that of the client
+// for requests, which a service makes before those that read in the background.
 func (m *Metrics) WatchBreaker(target string, state func() string) {
 	c := breakerState{state: state, desc: prometheus.NewDesc("circuit_breaker_state",
 		"1 for the state that the circuit breaker is in, 0 for the others.",
 		[]string{"state"}, prometheus.Labels{"server_address": target})}
-	m.registry.Unregister(c)
-	m.registry.MustRegister(c)
+	if err := m.registry.Register(c); err != nil && !errors.As(err, new(prometheus.AlreadyRegisteredError)) {
+		panic(err) // the description above is not valid
+	}
 }
 
 // breakerState collects the states of one breaker, exactly one of which is 1.

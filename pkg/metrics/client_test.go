@@ -25,8 +25,8 @@ func TestBreakerStateIsThatOfTheScrape(t *testing.T) {
 	t.Parallel()
 	m := metrics.New("order-service")
 	var state atomic.Value
-	m.WatchBreaker("user-service", func() string { return "replaced" })
 	m.WatchBreaker("user-service", func() string { return state.Load().(string) })
+	m.WatchBreaker("user-service", func() string { return "of a second client" })
 	for _, now := range []string{"CLOSED", "OPEN", "HALF_OPEN"} {
 		state.Store(now)
 		text := scrape(t, m, "")

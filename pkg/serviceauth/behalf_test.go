@@ -55,6 +55,7 @@ func TestVerifyRefusesActors(t *testing.T) {
 		t.Errorf("the claims of the forgeries: %s, %v", user, err)
 	}
 	for name, token := range map[string]string{
+		"no act":          act(ada.String(), nil),
 		"no sub":          act(nil, self),
 		"sub is no id":    act("ada", self),
 		"sub is nil":      act(uuid.Nil.String(), self),

@@ -2,7 +2,6 @@ package serviceauth
 
 import (
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -10,14 +9,11 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/go-troika/troika/pkg/env"
+	"github.com/go-troika/troika/pkg/jws"
 )
 
-const (
-	// life is how long a token lasts, and the longest life that is accepted.
-	life = time.Hour
-	// maxDate is past the year 5000 and far from what a time cannot hold.
-	maxDate = 1e11
-)
+// life is how long a token lasts, and the longest life that is accepted.
+const life = time.Hour
 
 // claims is the payload of a token that was received.
 type claims struct {
@@ -30,53 +26,38 @@ type claims struct {
 // once, times are numbers and not strings. All but nbf are required.
 func (c *claims) UnmarshalJSON(data []byte) error {
 	var payload struct {
-		Service   string   `json:"service"`
-		Issuer    string   `json:"iss"`
-		Audience  audience `json:"aud"`
-		IssuedAt  *float64 `json:"iat"` // NumericDate of RFC 7519, which may have a fraction
-		ExpiresAt *float64 `json:"exp"`
-		NotBefore *float64 `json:"nbf"`
-		Subject   string   `json:"sub"`
-		Actor     *actor   `json:"act"`
+		Service  string   `json:"service"`
+		Issuer   string   `json:"iss"`
+		Audience audience `json:"aud"`
+		jws.Times
+		Subject string `json:"sub"`
+		Actor   *actor `json:"act"`
 	}
 	if err := json.Unmarshal(data, &payload); err != nil {
 		return err
 	}
-	issued, expires := payload.IssuedAt, payload.ExpiresAt
 	switch {
 	case !env.IsServiceName(payload.Service):
 		return errors.New("service is missing or malformed")
 	case payload.Issuer != payload.Service:
 		return errors.New("iss is not the service")
-	case issued == nil || expires == nil:
-		return errors.New("iat or exp is missing")
-	case *issued < 0 || *expires <= *issued || *expires > maxDate:
-		return errors.New("iat and exp are not a span of time")
-	case *expires-*issued > life.Seconds():
-		return fmt.Errorf("life is longer than %v", life)
 	}
 	c.Service, c.Issuer, c.Audience = payload.Service, payload.Issuer, jwt.ClaimStrings(payload.Audience)
-	c.IssuedAt, c.ExpiresAt = date(*issued), date(*expires)
-	if payload.Actor != nil {
-		user, err := uuid.Parse(payload.Subject)
-		if err != nil || user == uuid.Nil || user.String() != payload.Subject || payload.Actor.Subject != payload.Service {
-			return errors.New("sub and act are not a user and the service")
-		}
+	user, err := uuid.Parse(payload.Subject)
+	switch {
+	case err != nil && payload.Actor == nil: // the service acts for itself
+	case err != nil, user == uuid.Nil, user.String() != payload.Subject,
+		payload.Actor == nil, payload.Actor.Subject != payload.Service:
+		return errors.New("sub and act are not a user and the service")
+	default:
 		c.user = user
 	}
-	if payload.NotBefore != nil {
-		c.NotBefore = date(*payload.NotBefore)
-	}
-	return nil
+	return payload.Set(&c.RegisteredClaims, life)
 }
 
 // actor is the service that acts on behalf of the subject (RFC 8693, 4.1).
 type actor struct {
 	Subject string `json:"sub"`
-}
-
-func date(seconds float64) *jwt.NumericDate {
-	return jwt.NewNumericDate(time.UnixMilli(int64(min(max(seconds, 0), maxDate) * 1000)))
 }
 
 // audience is one name. RFC 7519 allows a list as well, which libraries of other

@@ -20,7 +20,7 @@
 // thumbprint (RFC 7638).
 //
 // The demo signs by HMAC-SHA-256 with one secret that all services share, SERVICE_SECRET.
-// Whoever has it can sign as any service.
+// A program that has it can sign as any service.
 //
 // # Changing keys without downtime
 //

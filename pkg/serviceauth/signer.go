@@ -90,7 +90,7 @@ func (s *Signer) Refused(audience string, user uuid.UUID, token string) bool {
 	defer s.mu.Unlock()
 	last, now := s.issued[purpose{audience, user}], time.Now()
 	key := s.key(audience, now)
-	if last.token != token || last.key != key {
+	if last.token != "" && (last.token != token || last.key != key) {
 		return true // another call has changed the key meanwhile
 	}
 	if len(s.keys.sign) < 2 {

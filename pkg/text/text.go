@@ -1,6 +1,7 @@
 // Package text validates and normalizes text from users, so that equal-looking emails
-// compare equal and no invisible character changes how a text reads. All text is in
-// Normalization Form C (Unicode Standard Annex 15).
+// compare equal. Control characters, overrides of the direction and texts without a visible
+// character are refused; joiners and variation selectors, which some scripts and emoji need,
+// are not. All text is in Normalization Form C (Unicode Standard Annex 15).
 package text
 
 import (

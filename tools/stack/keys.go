@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/go-troika/troika/pkg/env"
 	"github.com/go-troika/troika/pkg/serviceauth"
+	"github.com/go-troika/troika/tools/stack/internal/secrets"
 )
 
 // publicKeys is the file of a folder of keys that has the public keys of all, as
@@ -46,9 +48,9 @@ func (a *app) keys(_ context.Context, args []string) error {
 	case "make":
 		err = folder.make(names)
 	case "rotate":
-		err = folder.change(names, func(old string) string { return string(serviceauth.NewPrivateKey()) + old })
+		err = folder.rotate(names)
 	case "prune":
-		err = folder.change(names, firstKey)
+		err = folder.prune(names)
 	case "list":
 	default:
 		return fmt.Errorf("keys: no verb %q: %w", verb, errUsage)
@@ -86,7 +88,7 @@ func (f keyFolder) path(name string) string { return filepath.Join(string(f), na
 
 // make makes a key for each name. It is an error if there is one.
 func (f keyFolder) make(names []string) error {
-	if err := os.MkdirAll(string(f), 0o700); err != nil {
+	if err := secrets.Folder(string(f)); err != nil {
 		return err
 	}
 	for _, name := range names {
@@ -102,7 +104,7 @@ func (f keyFolder) make(names []string) error {
 	if err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
-	return f.publish()
+	return f.publish(nil)
 }
 
 // create writes a new key into a new file.
@@ -115,35 +117,63 @@ func create(path string) error {
 	return errors.Join(err, file.Close())
 }
 
-// change replaces the private keys of each name by what edit makes of them.
-func (f keyFolder) change(names []string, edit func(string) string) error {
+// rotate puts a new key in front of those of each name. The public keys come first: a service
+// that starts in between finds its own among them.
+func (f keyFolder) rotate(names []string) error {
+	changed := map[string]string{}
 	for _, name := range names {
 		old, err := os.ReadFile(f.path(name))
 		if err != nil {
 			return err
 		}
-		// A new file under the same name: a reader gets the old keys or the new ones.
-		temporary := f.path(name) + ".new"
-		if err := os.WriteFile(temporary, []byte(edit(string(old))), fileMode); err != nil {
+		changed[name] = string(serviceauth.NewPrivateKey()) + string(old)
+	}
+	return errors.Join(f.publish(changed), f.replace(changed))
+}
+
+// prune keeps only the first key of each name, which is the one that signs.
+func (f keyFolder) prune(names []string) error {
+	changed := map[string]string{}
+	for _, name := range names {
+		old, err := os.ReadFile(f.path(name))
+		if err != nil {
 			return err
 		}
-		if err := os.Rename(temporary, f.path(name)); err != nil {
+		first, _ := pem.Decode(old)
+		if first == nil {
+			return fmt.Errorf("%s has no key", f.path(name))
+		}
+		changed[name] = string(pem.EncodeToMemory(first))
+	}
+	if err := f.replace(changed); err != nil {
+		return err
+	}
+	return f.publish(nil)
+}
+
+// replace writes the private keys of names.
+func (f keyFolder) replace(keys map[string]string) error {
+	for name, text := range keys {
+		if err := replaceFile(f.path(name), text); err != nil {
 			return err
 		}
 	}
-	return f.publish()
+	return nil
 }
 
-// firstKey returns the first of the private keys in text, which is the one that signs.
-func firstKey(text string) string {
-	const end = "-----END PRIVATE KEY-----\n"
-	first, _, _ := strings.Cut(text, end)
-	return first + end
+// replaceFile writes a file in one step: a reader gets the old text or the new one.
+func replaceFile(path, text string) error {
+	temporary := path + ".new"
+	if err := os.WriteFile(temporary, []byte(text), fileMode); err != nil {
+		return err
+	}
+	return os.Rename(temporary, path)
 }
 
-// publish writes the public keys of all private keys in the folder.
-func (f keyFolder) publish() error {
-	keys, err := f.public()
+// publish writes the public keys of all private keys in the folder, in which changed, by
+// name, stands for the content of files.
+func (f keyFolder) publish(changed map[string]string) error {
+	keys, err := f.public(changed)
 	if err != nil {
 		return err
 	}
@@ -151,22 +181,27 @@ func (f keyFolder) publish() error {
 	for _, key := range keys {
 		lines.WriteString(key.String() + "\n")
 	}
-	return os.WriteFile(filepath.Join(string(f), publicKeys), []byte(lines.String()), fileMode)
+	return replaceFile(filepath.Join(string(f), publicKeys), lines.String())
 }
 
-// public returns the public keys of all private keys in the folder.
-func (f keyFolder) public() ([]serviceauth.PublicKey, error) {
+// public returns the public keys that publish writes.
+func (f keyFolder) public(changed map[string]string) ([]serviceauth.PublicKey, error) {
 	files, err := filepath.Glob(f.path("*"))
 	if err != nil {
 		return nil, err
 	}
 	var keys []serviceauth.PublicKey
 	for _, file := range files {
-		text, err := os.ReadFile(file)
-		if err != nil {
-			return nil, err
+		name := strings.TrimSuffix(filepath.Base(file), ".pem")
+		text, known := changed[name]
+		if !known {
+			content, err := os.ReadFile(file)
+			if err != nil {
+				return nil, err
+			}
+			text = string(content)
 		}
-		own, err := serviceauth.PublicKeys(strings.TrimSuffix(filepath.Base(file), ".pem"), string(text))
+		own, err := serviceauth.PublicKeys(name, text)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", file, err)
 		}
@@ -177,7 +212,7 @@ func (f keyFolder) public() ([]serviceauth.PublicKey, error) {
 
 // list prints the keys of names: who signs, the key's id in tokens, and whether it signs.
 func (f keyFolder) list(a *app, names []string) error {
-	keys, err := f.public()
+	keys, err := f.public(nil)
 	if err != nil {
 		return err
 	}

@@ -66,6 +66,27 @@ func TestKeys(t *testing.T) {
 	if _, err := call(); err != nil {
 		t.Errorf("token after prune: %v", err)
 	}
+	// Keys may have been edited by hand.
+	path := filepath.Join(dir, "operator.pem")
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dos := strings.ReplaceAll(string(text)+string(serviceauth.NewPrivateKey()), "\n", "\r\n")
+	if err := os.WriteFile(path, []byte(dos), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	keys(1, "prune", "operator")
+	if _, err := call(); err != nil {
+		t.Errorf("token after a prune of keys with CR LF: %v", err)
+	}
+	open := t.TempDir()
+	if err := os.Chmod(open, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if r := drive(t, nil, "keys", "make", "--dir", open); r.code != 1 || !strings.Contains(r.err, "entered by others") {
+		t.Errorf("keys make in an open folder: %+v", r)
+	}
 	if r := drive(t, nil, "keys", "list", "--dir", t.TempDir()); r.code != 1 || !strings.Contains(r.err, "no keys in") {
 		t.Errorf("keys list of an empty folder: %+v", r)
 	}

@@ -82,7 +82,7 @@ func (a *app) launch(ctx context.Context, d *docker.Stack) (launched, error) {
 	return s, nil
 }
 
-// makeKeys gives a stack keys of its own, in its folder, unless STACK_KEYS names some.
+// makeKeys makes keys for a stack, in its folder, unless STACK_KEYS names some.
 func (a *app) makeKeys(ctx context.Context, l *local.Stack) error {
 	status, err := l.Status(ctx)
 	if err != nil || a.Environ.Get("STACK_KEYS") != "" {

@@ -190,7 +190,7 @@ func (a *attempt) take(ctx context.Context, d delivery, alone bool) (string, err
 	switch {
 	case d.bad != nil:
 		return outcomeDead, a.park(d, StateDead, 0, d.bad)
-	case s == nil && !declared:
+	case d.pass || s == nil && !declared: // a type declared meanwhile is like one declared after this event
 		return outcomePassed, nil
 	case d.env.Redacted:
 		return outcomeErased, nil

@@ -38,6 +38,7 @@ type delivery struct {
 	events.Record
 	env  events.Envelope
 	stub bool  // the envelope is not at hand
+	pass bool  // the payload is not at hand, and when it was read the service did not handle the type
 	bad  error // the envelope cannot be read
 }
 
@@ -199,8 +200,9 @@ func (r *reader) decode(entries []events.Entry) []delivery {
 		d := &list[i]
 		d.Record = events.Record{Position: e.Position, Prev: e.Prev, Envelope: e.Envelope}
 		env, err := events.ParseEnvelope([]byte(e.Envelope))
-		d.stub = e.Envelope == "" || err != nil || env.Service != r.key.source || env.Redacted && r.c.handles(env)
 		d.env, d.ID, d.Key = env, env.ID, env.Key
+		d.pass = env.Redacted && !r.c.handles(env)
+		d.stub = e.Envelope == "" || err != nil || env.Service != r.key.source || env.Redacted && !d.pass
 	}
 	return list
 }

@@ -3,6 +3,8 @@ package controllers_test
 import (
 	"fmt"
 	"net/http"
+	"net/http/httptest"
+	"strings"
 	"testing"
 
 	"github.com/google/uuid"
@@ -53,6 +55,25 @@ func TestPeopleHaveTheirOwnOrders(t *testing.T) {
 		t.Errorf("an order for another: %d %s", got.Status, got.Body)
 	}
 	b.Refuses(t, http.StatusBadRequest, "validation_failed", "POST", "/orders", body) // a service names the user
+}
+
+// The breaker of the calls for users does not stop the reading of the keys of access tokens, and
+// that does not hide its state.
+func TestOpenBreakerLeavesPeopleKnown(t *testing.T) {
+	b := setup(t)
+	b.users.broken.Store(true)
+	for range 3 {
+		b.Call(t, contracts.Gateway, "POST", "/orders", b.body(1))
+	}
+	b.Refuses(t, http.StatusServiceUnavailable, "user_service_circuit_open", "POST", "/orders", b.body(1))
+	if got := b.CallAs(t, b.users.known, "GET", "/orders", ""); got.Status != http.StatusOK {
+		t.Errorf("a person's orders: %d %s", got.Status, got.Body)
+	}
+	w := httptest.NewRecorder()
+	b.Metrics.Handler().ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/metrics", nil))
+	if !strings.Contains(w.Body.String(), `circuit_breaker_state{server_address="user-service",state="OPEN"} 1`) {
+		t.Error("the metrics do not show the open breaker")
+	}
 }
 
 // One key in the hands of two people, and of a service, is three keys.

@@ -13,14 +13,14 @@ import (
 	"github.com/go-troika/troika/services/order-service/internal/models"
 )
 
-// cancelBatch is the most orders that one transaction cancels. Each holds the lock of its
+// cancelBatch is the most orders that one event cancels in one transaction. Each holds the lock of its
 // event's key until the commit, and all transactions of a Postgres share some thousand locks.
 const cancelBatch = 200
 
 // OnUserDeleted handles user.deleted: it cancels the user's pending orders and publishes
 // order.cancelled for each. From then on the user can place none.
 //
-// Orders beyond cancelBatch are cancelled in transactions of their own, before tx commits:
+// Orders beyond cancelBatch are cancelled in separate transactions, before tx commits:
 // if the time for one attempt is not enough, the next one continues with what is left.
 func (s *Orders) OnUserDeleted(ctx context.Context, tx *gorm.DB, u contracts.UserDeletion) error {
 	if err := models.LockUser(tx, u.UserID); err != nil {

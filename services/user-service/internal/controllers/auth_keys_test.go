@@ -28,7 +28,7 @@ func TestKeyRotation(t *testing.T) {
 		b.registerPerson(t, "ada@example.com")
 		steps, tokens = append(steps, b), append(tokens, b.login(t, "ada@example.com").AccessToken)
 	}
-	accepts := func(step, token int) bool { // each step has a database of its own, and not the user
+	accepts := func(step, token int) bool { // each step has another database, without the user
 		a := steps[step].Call(t, "", "GET", "/users/"+uuid.NewString(), "", userauth.Header, "Bearer "+tokens[token])
 		return a.Status == http.StatusNotFound
 	}

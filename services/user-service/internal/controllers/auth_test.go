@@ -262,7 +262,7 @@ func TestLoginLimits(t *testing.T) {
 	isProblem(t, wrong("ada@example.com"), http.StatusTooManyRequests, "too_many_attempts")
 }
 
-// An address is limited whatever accounts it tries, and does not lock them once it is.
+// An address is limited over all accounts that it tries, and does not lock them once it is.
 func TestAddressLimits(t *testing.T) {
 	b := setup(t)
 	b.registerPerson(t, "ada@example.com")

@@ -78,10 +78,23 @@ func pemText(kind string, der []byte) string {
 	return string(pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}))
 }
 
+// Folder makes a folder for secrets, which other users of this machine cannot enter. It fails for an
+// existing one that they can.
+func Folder(dir string) error {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	info, err := os.Stat(dir)
+	if err == nil && info.Mode().Perm()&0o077 != 0 {
+		err = fmt.Errorf("%s can be entered by others; chmod 700 it", dir)
+	}
+	return err
+}
+
 // Write writes files into a folder that is made if there is none. Those that exist stay as they
 // are; it returns the names of the others. A certificate is written together with its key.
 func Write(dir string, files map[string]string) (written []string, err error) {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if err := Folder(dir); err != nil {
 		return nil, err
 	}
 	for _, name := range []string{Certificate, Key} {
