@@ -261,7 +261,7 @@ func TestPausedConsumerWaits(t *testing.T) {
 	})
 	testkit.Run(t, c.Run)
 	testkit.Eventually(t, limit, func() string {
-		if n := gauge(t, reg, "event_consumer_lag"); n != 5 {
+		if n := metric(t, reg, "event_consumer_lag"); n != 5 {
 			return fmt.Sprintf("lag %v, want 5", n)
 		}
 		return ""
@@ -280,8 +280,8 @@ func TestPausedConsumerWaits(t *testing.T) {
 	}
 }
 
-// gauge returns the value of the only series of a metric, 0 if there is none.
-func gauge(t *testing.T, reg *prometheus.Registry, name string) float64 {
+// metric returns the value of the only series of a gauge or a counter, 0 if there is none.
+func metric(t *testing.T, reg *prometheus.Registry, name string) float64 {
 	t.Helper()
 	families, err := reg.Gather()
 	if err != nil {
@@ -289,7 +289,8 @@ func gauge(t *testing.T, reg *prometheus.Registry, name string) float64 {
 	}
 	for _, f := range families {
 		if f.GetName() == name {
-			return f.GetMetric()[0].GetGauge().GetValue()
+			m := f.GetMetric()[0]
+			return m.GetGauge().GetValue() + m.GetCounter().GetValue()
 		}
 	}
 	return 0

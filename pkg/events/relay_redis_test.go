@@ -128,11 +128,11 @@ func TestForgedEntryThatContinuesTheChain(t *testing.T) {
 	testkit.Run(t, c.Run)
 	b.publish("a", 1, 5)
 	b.expect("a", 5)
-	if n := counter(t, exposed, "event_consumer_forged_entries_total"); n != 0 {
+	if n := metric(t, exposed, "event_consumer_forged_entries_total"); n != 0 {
 		t.Errorf("%v genuine entries count as forged", n)
 	}
 	for name, sealed := range map[string]bool{"without a seal": false, "with the seal of another entry": true} {
-		n, counted := len(b.effects("a")), counter(t, exposed, "event_consumer_forged_entries_total")
+		n, counted := len(b.effects("a")), metric(t, exposed, "event_consumer_forged_entries_total")
 		last, err := b.redis.XRevRangeN(t.Context(), b.stream(), "+", "-", 1).Result()
 		if err != nil {
 			t.Fatal(err)
@@ -150,7 +150,7 @@ func TestForgedEntryThatContinuesTheChain(t *testing.T) {
 			if forged := b.effects("forged"); len(forged) > 0 {
 				t.Fatalf("%s: the forged event took effect", name)
 			}
-			if counter(t, exposed, "event_consumer_forged_entries_total") == counted {
+			if metric(t, exposed, "event_consumer_forged_entries_total") == counted {
 				return name + ": not counted"
 			}
 			return ""
@@ -162,21 +162,6 @@ func TestForgedEntryThatContinuesTheChain(t *testing.T) {
 	if forged := b.effects("forged"); len(forged) > 0 {
 		t.Error("a forged event took effect")
 	}
-}
-
-// counter returns the value of a counter.
-func counter(t *testing.T, reg *prometheus.Registry, name string) float64 {
-	t.Helper()
-	families, err := reg.Gather()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, f := range families {
-		if f.GetName() == name {
-			return f.GetMetric()[0].GetCounter().GetValue()
-		}
-	}
-	return 0
 }
 
 // Two environments on one Redis do not feed each other.

@@ -184,7 +184,7 @@ func TestLeaderMetricAfterAnOutage(t *testing.T) {
 	leads := func(want float64) {
 		t.Helper()
 		testkit.Eventually(t, limit, func() string {
-			if is := gauge(t, reg, "event_relay_leader"); is != want {
+			if is := metric(t, reg, "event_relay_leader"); is != want {
 				return fmt.Sprintf("event_relay_leader is %v, want %v", is, want)
 			}
 			return ""
