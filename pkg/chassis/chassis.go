@@ -42,6 +42,7 @@ type Chassis struct {
 	Metrics  *metrics.Metrics
 	Registry *registry.Registry
 
+	levels   *logging.Levels
 	operator *httpserver.Server // the operator's routes, on the admin port
 	admin    *httpserver.Admin
 	schemas  []database.Schema
@@ -73,7 +74,8 @@ func open(ctx context.Context, cfg Config, out io.Writer, schema fs.FS) (*Chassi
 		Config: cfg, schemas: schemas(schema),
 		clients: map[string]*serviceclient.Client{}, readers: map[string]*serviceclient.Client{},
 	}
-	c.Log = logging.New(out, cfg.Service, cfg.Log.Level)
+	c.levels = logging.NewLevels(cfg.Log.Level)
+	c.Log = logging.New(out, cfg.Service, c.levels)
 	c.Metrics = metrics.New(cfg.Service)
 	for _, open := range []func(context.Context) error{c.openTracer, c.openKeys, c.openDatabase, c.openRedis, c.openRegistry} {
 		if err := open(ctx); err != nil {
@@ -129,6 +131,7 @@ func (c *Chassis) openPool(ctx context.Context, cfg database.Config) (*database.
 	if err != nil {
 		return nil, err
 	}
+	db.Observe(c.Metrics)
 	c.onClose("database", func(context.Context) error { return db.Close() })
 	if c.outbox == nil {
 		c.outbox = events.NewOutbox(c.Config.Service)
@@ -169,8 +172,9 @@ func (c *Chassis) openAdmin() error {
 		Service: c.Config.Service, Log: c.Log, Tracer: c.Tracer, Metrics: c.Metrics, Verifier: c.Verifier,
 	})
 	c.admin = httpserver.NewAdmin(c.Config.adminAddr(), c.Metrics, map[string]http.Handler{
-		"/events/": c.operator, "/openapi.yaml": c.operator, "/docs": c.operator,
+		"/log/": c.operator, "/events/": c.operator, "/openapi.yaml": c.operator, "/docs": c.operator,
 	})
+	serveLevels(c.operator, c.levels)
 	return c.operator.Docs(httpapi.OperatorAPI)
 }
 

@@ -81,14 +81,14 @@ func TestOperatorsRoutesAreOnTheAdminPort(t *testing.T) {
 		if status, body := i.send(route.Method, path, s.token(serviceauth.Operator), "{}"); path != "/docs" && path != "/openapi.yaml" && status != http.StatusNotFound {
 			t.Errorf("%s %s on the service's port: %d %s", route.Method, path, status, body)
 		}
-		want := http.StatusOK
-		if strings.HasPrefix(path, "/events/") {
+		want, guarded := http.StatusOK, strings.HasPrefix(path, "/events/") || strings.HasPrefix(path, "/log/")
+		if guarded {
 			want = http.StatusUnauthorized
 		}
 		if status, body := admin.send(route.Method, path, "", "{}"); status != want {
 			t.Errorf("%s %s on the admin port without a token: %d %s", route.Method, path, status, body)
 		}
-		if !strings.HasPrefix(path, "/events/") {
+		if !guarded {
 			continue
 		}
 		for _, caller := range []string{"gateway", "user-service", s.name} {

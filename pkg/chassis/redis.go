@@ -35,6 +35,7 @@ func (c *Chassis) openRedis(context.Context) error {
 func (c *Chassis) newRedis(opts *redis.UniversalOptions) redis.UniversalClient {
 	opts.OnConnect = c.claim.OnConnect
 	client := redis.NewUniversalClient(opts)
+	client.AddHook(redisObserver{c.Metrics})
 	client.AddHook(c.claim)
 	return client
 }

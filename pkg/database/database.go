@@ -24,9 +24,10 @@ type DB struct {
 	// AfterCommit.
 	Gorm *gorm.DB
 
-	name string
-	sql  *sql.DB
-	pool *pgxpool.Pool
+	name     string
+	sql      *sql.DB
+	pool     *pgxpool.Pool
+	observer *observer
 }
 
 // Open prepares the pool of the database called name. It does not wait for the
@@ -42,6 +43,8 @@ func Open(ctx context.Context, cfg Config, name string) (*DB, error) {
 	pc.ConnConfig.ConnectTimeout = connectTimeout
 	pc.ConnConfig.OnPgError = keepConn
 	pc.ConnConfig.DefaultQueryExecMode = cfg.execMode()
+	watch := &observer{name: name}
+	pc.ConnConfig.Tracer = watch
 	pool, err := pgxpool.NewWithConfig(ctx, pc)
 	if err != nil {
 		return nil, fmt.Errorf("open database %s: %w", name, err)
@@ -61,7 +64,7 @@ func Open(ctx context.Context, cfg Config, name string) (*DB, error) {
 		pool.Close()
 		return nil, fmt.Errorf("open database %s: %w", name, err)
 	}
-	return &DB{Gorm: g, name: name, sql: db, pool: pool}, nil
+	return &DB{Gorm: g, name: name, sql: db, pool: pool, observer: watch}, nil
 }
 
 // Now is the current time as Postgres keeps it: UTC, in whole microseconds, so

@@ -8,6 +8,8 @@ import (
 
 	jsonv2 "github.com/go-json-experiment/json"
 	"github.com/google/uuid"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/trace"
 	"gorm.io/gorm"
 
 	"github.com/go-troika/troika/pkg/database"
@@ -79,11 +81,14 @@ func Publish[T any](ctx context.Context, tx *gorm.DB, t Type[T], payload T) erro
 	if err := database.AfterCommit(tx, o.signal); err != nil {
 		return fmt.Errorf("publish %s: %w", t.name, err)
 	}
+	ctx, span := tracing.Child(ctx, trace.SpanKindProducer, "publish "+t.name,
+		attribute.String("messaging.operation.name", "publish"), attribute.String("messaging.destination.name", t.name))
+	defer span.End()
 	e, err := seal(ctx, t, payload)
 	if err != nil {
 		return fmt.Errorf("publish %s: %w", t.name, err)
 	}
-	return insert(tx, e, t.personal)
+	return insert(tx.WithContext(ctx), e, t.personal)
 }
 
 func seal[T any](ctx context.Context, t Type[T], payload T) (Envelope, error) {

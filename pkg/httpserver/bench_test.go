@@ -35,7 +35,7 @@ func BenchmarkChain(b *testing.B) {
 	keys := setup(b, httpserver.Config{}).keys
 	s := httpserver.New(httpserver.Config{InFlight: 20}, httpserver.Deps{
 		Service: "user-service", Tracer: new(tracing.Tracer), Metrics: metrics.New("user-service"),
-		Log:      logging.New(io.Discard, "user-service", slog.LevelInfo),
+		Log:      logging.New(io.Discard, "user-service", logging.NewLevels(slog.LevelInfo)),
 		Verifier: serviceauth.NewVerifier(keys, "user-service"),
 	})
 	show := httpserver.Handle(func(c *gin.Context) error { return httpserver.JSON(c, http.StatusOK, ann) })
@@ -101,7 +101,7 @@ func BenchmarkServed(b *testing.B) {
 	keys := setup(b, httpserver.Config{}).keys
 	s := httpserver.New(httpserver.Config{InFlight: 20}, httpserver.Deps{
 		Service: "user-service", Tracer: tracer, Metrics: metrics.New("user-service"),
-		Log:      logging.New(io.Discard, "user-service", slog.LevelInfo),
+		Log:      logging.New(io.Discard, "user-service", logging.NewLevels(slog.LevelInfo)),
 		Verifier: serviceauth.NewVerifier(keys, "user-service"),
 	})
 	s.Router().GET("/users/:id", httpserver.Callers("gateway"), httpserver.Handle(func(c *gin.Context) error {

@@ -27,7 +27,7 @@ type createUser struct {
 func Example() {
 	s := httpserver.New(httpserver.Config{}, httpserver.Deps{
 		Service: "user-service",
-		Log:     logging.New(io.Discard, "user-service", slog.LevelInfo),
+		Log:     logging.New(io.Discard, "user-service", logging.NewLevels(slog.LevelInfo)),
 		Tracer:  new(tracing.Tracer),
 		Metrics: metrics.New("user-service"),
 	})

@@ -13,6 +13,7 @@ import (
 	"go.opentelemetry.io/otel/codes"
 	"go.opentelemetry.io/otel/trace"
 
+	"github.com/go-troika/troika/pkg/breaker"
 	"github.com/go-troika/troika/pkg/fault"
 	"github.com/go-troika/troika/pkg/metrics"
 	"github.com/go-troika/troika/pkg/serviceauth"
@@ -130,13 +131,13 @@ func (s *Server) log(c *gin.Context, x *exchange) {
 }
 
 // levelOf returns Error for failures of the service, Warn for its refusals and missed
-// deadlines, and Debug for success and for errors of the caller. Refusals at the limit
-// are counted; a line for each would flood the log.
+// deadlines, and Debug for success and for errors of the caller. Refusals at the limit and
+// by an open circuit breaker are counted; a line for each would flood the log.
 func levelOf(status int, err error) slog.Level {
 	switch {
 	case isPanic(err): // even after the response was sent
 		return slog.LevelError
-	case err == nil, status >= 400 && status <= 499, errors.Is(err, errOverloaded):
+	case err == nil, status >= 400 && status <= 499, errors.Is(err, errOverloaded), errors.Is(err, breaker.ErrOpen):
 		return slog.LevelDebug
 	case status > http.StatusInternalServerError:
 		return slog.LevelWarn

@@ -41,7 +41,7 @@ func setup(tb testing.TB, cfg httpserver.Config) *bundle {
 	b := &bundle{log: &journal{}, metrics: metrics.New("user-service"), keys: keys}
 	b.Server = httpserver.New(cfg, httpserver.Deps{
 		Service:  "user-service",
-		Log:      logging.New(b.log, "user-service", slog.LevelDebug),
+		Log:      logging.New(b.log, "user-service", logging.NewLevels(slog.LevelDebug)),
 		Tracer:   new(tracing.Tracer),
 		Metrics:  b.metrics,
 		Verifier: serviceauth.NewVerifier(keys, "user-service"),

@@ -18,7 +18,7 @@ var noopTracer tracing.Tracer
 // serve is the middleware of every route of the API.
 func (s *Server) serve(c *gin.Context) {
 	x := exchange{start: time.Now(), route: c.FullPath()}
-	ctx, span := s.deps.Tracer.StartServer(c.Request.Context(), c.Request.Header, x.route)
+	ctx, span := s.deps.Tracer.StartServer(c.Request.Context(), c.Request.Header, x.route, s.trusts(c.Request.Header))
 	defer span.End()
 	timeout := s.requestTimeout(c.Request.Header)
 	x.shortDeadline = timeout < s.handlerTimeout
@@ -32,10 +32,20 @@ func (s *Server) serve(c *gin.Context) {
 	}
 }
 
+// trusts reports whether h are those of a service, whose decision to record a trace is taken over.
+// People's are not: everyone can register.
+func (s *Server) trusts(h http.Header) bool {
+	if _, traced := h["Traceparent"]; !traced {
+		return false
+	}
+	_, err := s.deps.Verifier.Verify(h)
+	return err == nil
+}
+
 // probe is the middleware of routes without authentication: health and documentation.
 func (s *Server) probe(c *gin.Context) {
 	x := exchange{start: time.Now(), route: c.FullPath()}
-	ctx, _ := noopTracer.StartServer(c.Request.Context(), c.Request.Header, x.route)
+	ctx, _ := noopTracer.StartServer(c.Request.Context(), c.Request.Header, x.route, false)
 	c.Request = c.Request.WithContext(ctx)
 	s.setHeaders(ctx, c.Writer.Header())
 	if x.err = next(c); x.err != nil {

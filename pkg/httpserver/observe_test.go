@@ -5,17 +5,18 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/gin-gonic/gin"
 	"github.com/google/go-cmp/cmp"
-	collector "go.opentelemetry.io/proto/otlp/trace/v1"
-	"google.golang.org/protobuf/proto"
 
 	"github.com/go-troika/troika/pkg/httpserver"
 	"github.com/go-troika/troika/pkg/logging"
 	"github.com/go-troika/troika/pkg/metrics"
+	"github.com/go-troika/troika/pkg/serviceauth"
+	"github.com/go-troika/troika/pkg/testkit"
 	"github.com/go-troika/troika/pkg/tracing"
 )
 
@@ -87,38 +88,16 @@ func flat(h http.Header) []string {
 	return values
 }
 
-// spanReceiver is an OTLP/HTTP endpoint; the map holds the attributes of the spans
-// it was sent, by their names.
-func spanReceiver(t *testing.T) (url string, got map[string]map[string]string) {
-	t.Helper()
-	got = map[string]map[string]string{}
-	receiver := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-		body, _ := io.ReadAll(r.Body)
-		var sent collector.TracesData // the same on the wire as an export request
-		if err := proto.Unmarshal(body, &sent); err != nil {
-			t.Error(err)
-		}
-		for _, span := range sent.GetResourceSpans()[0].GetScopeSpans()[0].GetSpans() {
-			got[span.GetName()] = map[string]string{"status": span.GetStatus().GetCode().String()}
-			for _, a := range span.GetAttributes() {
-				got[span.GetName()][a.GetKey()] = a.GetValue().String()
-			}
-		}
-	}))
-	t.Cleanup(receiver.Close)
-	return receiver.URL, got
-}
-
 func TestSpan(t *testing.T) {
 	t.Parallel()
-	url, got := spanReceiver(t)
-	tracer, err := tracing.Open(t.Context(), tracing.Config{Endpoint: url, SampleRatio: 1}, "user-service")
+	spans := testkit.NewSpans(t)
+	tracer, err := tracing.Open(t.Context(), tracing.Config{Endpoint: spans.URL, SampleRatio: 1}, "user-service")
 	if err != nil {
 		t.Fatal(err)
 	}
 	s := httpserver.New(httpserver.Config{}, httpserver.Deps{
 		Service: "user-service", Tracer: tracer, Metrics: metrics.New("user-service"),
-		Log: logging.New(io.Discard, "user-service", slog.LevelInfo),
+		Log: logging.New(io.Discard, "user-service", logging.NewLevels(slog.LevelInfo)),
 	})
 	s.Router().GET("/users/:id", httpserver.Public(), httpserver.Handle(func(c *gin.Context) error {
 		if c.Param("id") == "2" {
@@ -132,11 +111,49 @@ func TestSpan(t *testing.T) {
 	if err := tracer.Shutdown(t.Context()); err != nil {
 		t.Fatal(err)
 	}
+	got := map[string]map[string]string{}
+	for _, span := range spans.All() {
+		got[span.Name] = span.Attributes
+		span.Attributes["failed"] = strconv.FormatBool(span.Failed)
+	}
 	want := map[string]map[string]string{
-		"GET /users/:id": {"status": "STATUS_CODE_ERROR", "http.route": `string_value:"/users/:id"`, "http.request.method": `string_value:"GET"`, "http.response.status_code": "int_value:500", "url.scheme": `string_value:"http"`},
-		"GET":            {"status": "STATUS_CODE_UNSET", "http.request.method": `string_value:"GET"`, "http.response.status_code": "int_value:404", "url.scheme": `string_value:"http"`},
+		"GET /users/:id": {"failed": "true", "http.route": `string_value:"/users/:id"`, "http.request.method": `string_value:"GET"`, "http.response.status_code": "int_value:500", "url.scheme": `string_value:"http"`},
+		"GET":            {"failed": "false", "http.request.method": `string_value:"GET"`, "http.response.status_code": "int_value:404", "url.scheme": `string_value:"http"`},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("spans (-want +got):\n%s", diff)
+	}
+}
+
+// TestOnlyServicesDecideAboutRecording sends a sampled traceparent with and without a token.
+func TestOnlyServicesDecideAboutRecording(t *testing.T) {
+	t.Parallel()
+	spans := testkit.NewSpans(t)
+	tracer, err := tracing.Open(t.Context(), tracing.Config{Endpoint: spans.URL, SampleRatio: 0}, "user-service")
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := setup(t, httpserver.Config{})
+	s := httpserver.New(httpserver.Config{}, httpserver.Deps{
+		Service: "user-service", Tracer: tracer, Metrics: metrics.New("user-service"),
+		Log: logging.New(io.Discard, "user-service", logging.NewLevels(slog.LevelInfo)), Verifier: serviceauth.NewVerifier(b.keys, "user-service"),
+	})
+	s.Router().GET("/mine", httpserver.Callers("order-service"), httpserver.Handle(ok))
+	s.Router().GET("/public", httpserver.Public(), httpserver.Handle(ok))
+	get := func(path, name, token string) {
+		r := httptest.NewRequest(http.MethodGet, path, http.NoBody)
+		r.Header.Set("traceparent", "00-12345678901234567890123456789012-1234567890123456-01")
+		r.Header.Set(name, token)
+		s.ServeHTTP(httptest.NewRecorder(), r)
+	}
+	get("/mine", "X-Other", "")
+	get("/mine", serviceauth.Header, "forged")
+	get("/public", "X-Other", "")
+	get("/mine", serviceauth.Header, b.token(t, "order-service"))
+	if err := tracer.Shutdown(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got := spans.All(); len(got) != 1 || !strings.Contains(got[0].Attributes["http.response.status_code"], "200") {
+		t.Errorf("recorded %+v, want the service's request only", got)
 	}
 }

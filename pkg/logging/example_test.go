@@ -11,7 +11,7 @@ import (
 )
 
 func Example() {
-	log := logging.New(withoutTime{}, "user-service", slog.LevelInfo)
+	log := logging.New(withoutTime{}, "user-service", logging.NewLevels(slog.LevelInfo))
 	ctx := tracing.WithRequestID(context.Background(), "r-1")
 	log.InfoContext(ctx, "user registered", "userId", "42")
 	// Output:

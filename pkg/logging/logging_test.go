@@ -22,11 +22,12 @@ import (
 func TestLineCarriesServiceAndIDs(t *testing.T) {
 	t.Parallel()
 	var out bytes.Buffer
-	log := logging.New(&out, "user-service", slog.LevelInfo)
+	log := logging.New(&out, "user-service", logging.NewLevels(slog.LevelInfo))
 	log.InfoContext(traced(t), "user registered", "userId", "42")
 	want := map[string]any{
 		"level": "INFO", "msg": "user registered", "service": "user-service", "userId": "42",
 		"trace_id": "0102030405060708090a0b0c0d0e0f10", "span_id": "0102030405060708", "request_id": "r-1",
+		"x_trace_id": "01020304-0506-0708-090a-0b0c0d0e0f10",
 	}
 	got := line(t, &out)
 	stamp, _ := got["time"].(string)
@@ -42,7 +43,7 @@ func TestLineCarriesServiceAndIDs(t *testing.T) {
 func TestLineWithoutIDs(t *testing.T) {
 	t.Parallel()
 	var out bytes.Buffer
-	logging.New(&out, "user-service", slog.LevelInfo).Info("started")
+	logging.New(&out, "user-service", logging.NewLevels(slog.LevelInfo)).Info("started")
 	got := line(t, &out)
 	for _, key := range []string{"trace_id", "span_id", "request_id"} {
 		if _, ok := got[key]; ok {
@@ -54,7 +55,7 @@ func TestLineWithoutIDs(t *testing.T) {
 func TestIDsStayAtTheTopInGroups(t *testing.T) {
 	t.Parallel()
 	var out bytes.Buffer
-	log := logging.New(&out, "user-service", slog.LevelInfo).With("a", 1).
+	log := logging.New(&out, "user-service", logging.NewLevels(slog.LevelInfo)).With("a", 1).
 		WithGroup("outer").With("b", 2).WithGroup("").WithGroup("inner").With("c", 3)
 	log.With("sibling", true) // must not leak into log
 	log.InfoContext(traced(t), "x", "d", 4)
@@ -63,7 +64,8 @@ func TestIDsStayAtTheTopInGroups(t *testing.T) {
 	want := map[string]any{
 		"level": "INFO", "msg": "x", "service": "user-service", "a": 1.0,
 		"trace_id": "0102030405060708090a0b0c0d0e0f10", "span_id": "0102030405060708", "request_id": "r-1",
-		"outer": map[string]any{"b": 2.0, "inner": map[string]any{"c": 3.0, "d": 4.0}},
+		"x_trace_id": "01020304-0506-0708-090a-0b0c0d0e0f10",
+		"outer":      map[string]any{"b": 2.0, "inner": map[string]any{"c": 3.0, "d": 4.0}},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("line (-want +got):\n%s", diff)
@@ -73,7 +75,7 @@ func TestIDsStayAtTheTopInGroups(t *testing.T) {
 func TestLoggersOfOneParentAreApart(t *testing.T) {
 	t.Parallel()
 	var out bytes.Buffer
-	parent := logging.New(&out, "user-service", slog.LevelInfo).WithGroup("g").With("a", 1, "b", 2, "c", 3)
+	parent := logging.New(&out, "user-service", logging.NewLevels(slog.LevelInfo)).WithGroup("g").With("a", 1, "b", 2, "c", 3)
 	first := parent.With("first", true)
 	_ = parent.With("second", true)
 	first.Info("x")
@@ -86,7 +88,7 @@ func TestLoggersOfOneParentAreApart(t *testing.T) {
 func TestLevel(t *testing.T) {
 	t.Parallel()
 	var out bytes.Buffer
-	log := logging.New(&out, "user-service", slog.LevelWarn)
+	log := logging.New(&out, "user-service", logging.NewLevels(slog.LevelWarn))
 	log.Info("quiet")
 	if out.Len() != 0 || log.Enabled(t.Context(), slog.LevelInfo) {
 		t.Errorf("below the level: %s", &out)
@@ -94,6 +96,33 @@ func TestLevel(t *testing.T) {
 	log.Warn("loud")
 	if out.Len() == 0 {
 		t.Error("at the level: nothing")
+	}
+}
+
+func TestLevelsChangeWhileLoggersAreUsed(t *testing.T) {
+	t.Parallel()
+	var out bytes.Buffer
+	levels := logging.NewLevels(slog.LevelWarn)
+	log := logging.New(&out, "user-service", levels).With("a", 1).WithGroup("g")
+	for _, tt := range []struct {
+		settings logging.Settings
+		written  bool
+	}{
+		{logging.Settings{Level: slog.LevelInfo}, true},
+		{logging.Settings{Level: slog.LevelWarn}, false},
+		{logging.Settings{Level: slog.LevelWarn, Packages: map[string]slog.Level{"pkg": slog.LevelDebug}}, true},
+		{logging.Settings{Level: slog.LevelWarn, Packages: map[string]slog.Level{"pkg/logging_test": slog.LevelDebug}}, true},
+		{logging.Settings{Level: slog.LevelWarn, Packages: map[string]slog.Level{"pkg/log": slog.LevelDebug}}, false},
+		{logging.Settings{Level: slog.LevelInfo, Packages: map[string]slog.Level{"logging_test": slog.LevelError}}, false},
+		{logging.Settings{Level: slog.LevelInfo, Packages: map[string]slog.Level{
+			"pkg": slog.LevelError, "pkg/logging_test": slog.LevelInfo}}, true},
+	} {
+		out.Reset()
+		levels.Set(tt.settings)
+		log.Info("x")
+		if written := out.Len() > 0; written != tt.written {
+			t.Errorf("%+v: written: %v", tt.settings, written)
+		}
 	}
 }
 
@@ -113,7 +142,7 @@ func TestLevelFromEnvironment(t *testing.T) {
 func TestSecretNamesAreRedacted(t *testing.T) {
 	t.Parallel()
 	var out bytes.Buffer
-	log := logging.New(&out, "user-service", slog.LevelInfo)
+	log := logging.New(&out, "user-service", logging.NewLevels(slog.LevelInfo))
 	const private = "ann@example.com"
 	for _, key := range []string{"email", "Email", "password", "secret", "token", "Authorization", "Cookie", "X-Service-Token"} {
 		log.Info("x", key, private)
@@ -128,7 +157,7 @@ func TestSecretNamesAreRedacted(t *testing.T) {
 
 func TestConcurrentUse(t *testing.T) {
 	t.Parallel()
-	log := logging.New(io.Discard, "user-service", slog.LevelInfo).WithGroup("g").With("a", 1, "b", 2, "c", 3)
+	log := logging.New(io.Discard, "user-service", logging.NewLevels(slog.LevelInfo)).WithGroup("g").With("a", 1, "b", 2, "c", 3)
 	ctx := traced(t)
 	var wg sync.WaitGroup
 	for range 8 {
@@ -143,7 +172,7 @@ func TestConcurrentUse(t *testing.T) {
 }
 
 func BenchmarkLine(b *testing.B) {
-	log := logging.New(io.Discard, "user-service", slog.LevelInfo)
+	log := logging.New(io.Discard, "user-service", logging.NewLevels(slog.LevelInfo))
 	ctx := traced(b)
 	b.ReportAllocs()
 	for b.Loop() {

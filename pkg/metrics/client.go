@@ -1,10 +1,50 @@
 package metrics
 
 import (
+	"context"
 	"errors"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 )
+
+// Call is the outcome of a call to another service, with all its attempts.
+type Call struct {
+	Target, Method string
+	Status         int // 0 without a response
+	// Failed is the target's failure: not that of a request which it refused, nor of a
+	// caller who did not wait.
+	Failed   bool
+	Duration time.Duration
+}
+
+// Call counts c. The trace id in ctx becomes an exemplar, as for Request.
+func (m *Metrics) Call(ctx context.Context, c Call) {
+	errorType := ""
+	if c.Failed {
+		errorType = other
+	}
+	m.dependency(c.Target).add(c.Failed, c.Duration)
+	observe(ctx, m.calls.WithLabelValues(c.Target, Method(c.Method), statusClass(c.Status), errorType), c.Duration)
+}
+
+// Database counts an operation of a database, "postgresql" or "redis". The errorType is a word chosen
+// by the programmer, "" for an operation that did not fail.
+func (m *Metrics) Database(ctx context.Context, system, errorType string, d time.Duration) {
+	m.dependency(system).add(errorType != "", d)
+	observe(ctx, m.databases.WithLabelValues(system, errorType), d)
+}
+
+func (m *Metrics) dependency(name string) *window {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	calls := m.dependencies[name]
+	if calls == nil {
+		calls = &window{}
+		m.dependencies[name] = calls
+	}
+	return calls
+}
 
 // Retry counts a call to the service target that is tried again; the reason is a word
 // chosen by the programmer, such as "timeout".

@@ -14,7 +14,7 @@ func Example() {
 	m := metrics.New("user-service")
 
 	m.Request(context.Background(), "GET", "/users/:id", 200, 2*time.Millisecond)
-	m.Dependency("order-service", false, 5*time.Millisecond)
+	m.Call(context.Background(), metrics.Call{Target: "order-service", Duration: 5 * time.Millisecond})
 
 	// A package with figures of its own registers them beside these.
 	backlog := prometheus.NewGauge(prometheus.GaugeOpts{Name: "outbox_backlog", Help: "Events not yet sent."})

@@ -32,8 +32,8 @@ func TestHealthFigures(t *testing.T) {
 	m.Request(t.Context(), "GET", "/a", 200, 2*time.Millisecond)
 	m.Request(t.Context(), "GET", "/a", 404, 2*time.Millisecond)
 	m.Request(t.Context(), "GET", "/a", 503, 5*time.Millisecond)
-	m.Dependency("order-service", false, 1500*time.Microsecond)
-	m.Dependency("order-service", true, 2500*time.Microsecond)
+	m.Call(t.Context(), metrics.Call{Target: "order-service", Duration: 1500 * time.Microsecond})
+	m.Call(t.Context(), metrics.Call{Target: "order-service", Failed: true, Duration: 2500 * time.Microsecond})
 	want := metrics.HealthMetrics{
 		Requests:     metrics.RequestCounts{Total: 3, Errors: 1},
 		Dependencies: map[string]metrics.DependencyStats{"order-service": {Calls: 2, Errors: 1, AvgDuration: 2}},
@@ -77,7 +77,7 @@ func TestHealthRecoversWithTheEvidence(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := metrics.New("user-service")
 		serve(t, m, 500, 100)
-		m.Dependency("order-service", true, time.Second)
+		m.Call(t.Context(), metrics.Call{Target: "order-service", Failed: true, Duration: time.Second})
 		pass(9 * time.Second)
 		if got := m.Health().Status; got != metrics.Unhealthy {
 			t.Errorf("after 9 s: %s", got)

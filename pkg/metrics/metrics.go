@@ -37,6 +37,8 @@ type Metrics struct {
 	requests *prometheus.HistogramVec
 	refused  *prometheus.CounterVec
 
+	databases *prometheus.HistogramVec
+
 	// Of calls to other services.
 	calls                              *prometheus.HistogramVec
 	retries, callsRefused, transitions *prometheus.CounterVec
@@ -60,7 +62,10 @@ func New(service string) *Metrics {
 		return factory.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, labels)
 	}
 	latency := func(name, help string, labels ...string) *prometheus.HistogramVec {
-		return factory.NewHistogramVec(prometheus.HistogramOpts{Name: name, Help: help, Buckets: latencyBuckets}, labels)
+		return factory.NewHistogramVec(prometheus.HistogramOpts{
+			Name: name, Help: help, Buckets: latencyBuckets,
+			NativeHistogramBucketFactor: 1.1, NativeHistogramMaxBucketNumber: 100, NativeHistogramMinResetDuration: time.Hour,
+		}, labels)
 	}
 	return &Metrics{
 		service:  service,
@@ -75,8 +80,12 @@ func New(service string) *Metrics {
 		requests: latency("http_server_request_duration_seconds", "Time to answer a request.",
 			"http_request_method", "http_route", "http_response_status_code"),
 		refused: counter("http_server_refused_requests_total", "Requests turned away before their handler ran.", "reason"),
+		databases: latency("db_client_operation_duration_seconds",
+			"Time Postgres took for a statement or Redis for a command; error_type is empty for a success.",
+			"db_system_name", "error_type"),
 		calls: latency("http_client_request_duration_seconds",
-			"Time another service took for a call; error_type is empty for a success.", "server_address", "error_type"),
+			"Time another service took for a call; error_type is empty for a success.",
+			"server_address", "http_request_method", "http_response_status_class", "error_type"),
 		retries: counter("http_client_retries_total",
 			"Calls to another service tried again, by what had gone wrong.", "server_address", "reason"),
 		callsRefused: counter("http_client_refused_total",
@@ -113,7 +122,10 @@ func (m *Metrics) Excused(ctx context.Context, method, route string, status int,
 
 func (m *Metrics) request(ctx context.Context, method, route string, status int, failed bool, d time.Duration) {
 	m.served.add(failed, d)
-	latency := m.requests.WithLabelValues(Method(method), cmp.Or(route, "unmatched"), knownStatus(status))
+	observe(ctx, m.requests.WithLabelValues(Method(method), cmp.Or(route, "unmatched"), knownStatus(status)), d)
+}
+
+func observe(ctx context.Context, latency prometheus.Observer, d time.Duration) {
 	span := trace.SpanFromContext(ctx)
 	if !span.IsRecording() || !span.SpanContext().IsSampled() {
 		latency.Observe(d.Seconds())
@@ -133,22 +145,6 @@ func (m *Metrics) Refused(reason string) { m.refused.WithLabelValues(reason).Inc
 // Panic counts a panic that was recovered from.
 func (m *Metrics) Panic() { m.panics.Inc() }
 
-// Dependency counts a call to another service, which took d.
-func (m *Metrics) Dependency(name string, failed bool, d time.Duration) {
-	m.mu.Lock()
-	if m.dependencies[name] == nil {
-		m.dependencies[name] = &window{}
-	}
-	calls := m.dependencies[name]
-	m.mu.Unlock()
-	calls.add(failed, d)
-	errorType := ""
-	if failed {
-		errorType = other
-	}
-	m.calls.WithLabelValues(name, errorType).Observe(d.Seconds())
-}
-
 // Method returns method if it is one of RFC 9110 or RFC 5789, otherwise "_OTHER": clients
 // cannot add label values.
 func Method(method string) string {
@@ -158,6 +154,17 @@ func Method(method string) string {
 		return method
 	}
 	return other
+}
+
+// statusClass returns "2xx" for 200, and "" for no response.
+func statusClass(status int) string {
+	switch {
+	case status == 0:
+		return ""
+	case knownStatus(status) == other:
+		return other
+	}
+	return strconv.Itoa(status/100) + "xx"
 }
 
 func knownStatus(status int) string {

@@ -26,8 +26,9 @@ func TestRequestIsExposed(t *testing.T) {
 	m.InFlight(-1)
 	m.Refused("overload")
 	m.Panic()
-	m.Dependency("order-service", false, 4*time.Millisecond)
-	m.Dependency("order-service", true, 4*time.Second)
+	m.Call(t.Context(), metrics.Call{Target: "order-service", Method: "GET", Status: 201, Duration: 4 * time.Millisecond})
+	m.Call(t.Context(), metrics.Call{Target: "order-service", Method: "GET", Failed: true, Duration: 4 * time.Second})
+	m.Database(t.Context(), "redis", "timeout", time.Second)
 
 	wantLines(t, scrape(t, m, ""),
 		`target_info{service_name="user-service"} 1`,
@@ -37,8 +38,9 @@ func TestRequestIsExposed(t *testing.T) {
 		`http_server_active_requests 2`,
 		`http_server_refused_requests_total{reason="overload"} 1`,
 		`http_server_panics_total 1`,
-		`http_client_request_duration_seconds_count{error_type="",server_address="order-service"} 1`,
-		`http_client_request_duration_seconds_sum{error_type="_OTHER",server_address="order-service"} 4`,
+		`http_client_request_duration_seconds_count{error_type="",http_request_method="GET",http_response_status_class="2xx",server_address="order-service"} 1`,
+		`http_client_request_duration_seconds_sum{error_type="_OTHER",http_request_method="GET",http_response_status_class="",server_address="order-service"} 4`,
+		`db_client_operation_duration_seconds_count{db_system_name="redis",error_type="timeout"} 1`,
 		`process_start_time_seconds `, `go_goroutines `,
 	)
 }
@@ -59,6 +61,29 @@ func TestStrangersCannotAddLabels(t *testing.T) {
 	}
 }
 
+func TestLatenciesAreNativeHistogramsToo(t *testing.T) {
+	t.Parallel()
+	m := metrics.New("user-service")
+	m.Request(t.Context(), "GET", "/users", 200, 3*time.Millisecond)
+	m.Call(t.Context(), metrics.Call{Target: "order-service", Method: "GET", Status: 200, Duration: time.Millisecond})
+	m.Database(t.Context(), "postgresql", "", time.Millisecond)
+	families, err := m.Registry().Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	native := 0
+	for _, family := range families {
+		for _, metric := range family.GetMetric() {
+			if h := metric.GetHistogram(); h != nil && len(h.GetPositiveSpan()) > 0 && len(h.GetBucket()) > 0 {
+				native++
+			}
+		}
+	}
+	if native != 3 {
+		t.Errorf("%d native histograms with classic buckets, want 3", native)
+	}
+}
+
 func TestExemplarOnlyOfRecordedSpans(t *testing.T) {
 	t.Parallel()
 	const openMetrics = "application/openmetrics-text; version=1.0.0"
@@ -72,9 +97,11 @@ func TestExemplarOnlyOfRecordedSpans(t *testing.T) {
 	}
 	ctx := recorded(t)
 	m.Request(ctx, "GET", "/users", 200, 3*time.Millisecond)
-	want := fmt.Sprintf(`le="0.005"} 2 # {trace_id="%s"} 0.003`, trace.SpanContextFromContext(ctx).TraceID())
-	if text := scrape(t, m, openMetrics); !strings.Contains(text, want) {
-		t.Errorf("no %s in\n%s", want, text)
+	m.Call(ctx, metrics.Call{Target: "order-service", Method: "GET", Status: 200, Duration: 3 * time.Millisecond})
+	m.Database(ctx, "postgresql", "", 3*time.Millisecond)
+	want := fmt.Sprintf(` # {trace_id="%s"} 0.003`, trace.SpanContextFromContext(ctx).TraceID())
+	if text := scrape(t, m, openMetrics); strings.Count(text, want) != 3 {
+		t.Errorf("not three times %s in\n%s", want, text)
 	}
 	if text := scrape(t, m, ""); strings.Contains(text, "trace_id") {
 		t.Error("exemplar in the classic format")
@@ -89,7 +116,7 @@ func TestConcurrentUse(t *testing.T) {
 		wg.Go(func() {
 			for n := range 100 {
 				m.Request(t.Context(), "GET", fmt.Sprint("/", n), 200+i%2, time.Millisecond)
-				m.Dependency(fmt.Sprint("d", n%3), i == 0, time.Millisecond)
+				m.Call(t.Context(), metrics.Call{Target: fmt.Sprint("d", n%3), Failed: i == 0, Duration: time.Millisecond})
 				_ = m.Health()
 			}
 		})

@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"net/http"
 	"sync/atomic"
 	"time"
 
 	"github.com/go-troika/troika/pkg/breaker"
+	"github.com/go-troika/troika/pkg/metrics"
 	"github.com/go-troika/troika/pkg/tracing"
 )
 
@@ -54,13 +56,24 @@ func (c *Client) do(ctx context.Context, call *call) error {
 	e := c.guarded(ctx, call)
 	took := time.Since(began)
 	if c.deps.Metrics != nil {
-		c.deps.Metrics.Dependency(c.target, e != nil && e.outcome == breaker.Failure, took)
+		c.deps.Metrics.Call(ctx, metrics.Call{
+			Target: c.target, Method: call.method, Status: statusOf(e),
+			Failed: e != nil && e.outcome == breaker.Failure, Duration: took,
+		})
 	}
 	if e == nil {
 		return nil
 	}
 	c.logFailure(ctx, call, e, took)
 	return e
+}
+
+// statusOf returns the status of the response, 0 without one.
+func statusOf(e *Error) int {
+	if e == nil {
+		return http.StatusOK
+	}
+	return e.Status
 }
 
 // guarded makes all attempts of the call inside the breaker, so that a call counts once.

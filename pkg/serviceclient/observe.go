@@ -94,9 +94,12 @@ func (c *Client) countRefusal(reason string) {
 }
 
 // logFailure writes the one line of a failed call: a warning, but for a 4xx and for a call that the caller cancelled.
+// Calls that the open breaker refuses are counted, and its transition was logged: a line for each would flood the log.
 func (c *Client) logFailure(ctx context.Context, call *call, e *Error, took time.Duration) {
 	level := slog.LevelWarn
-	if ctx.Err() != nil || e.Status >= 400 && e.Status <= 499 {
+	if errors.Is(e.Err, breaker.ErrOpen) {
+		level = slog.LevelDebug
+	} else if ctx.Err() != nil || e.Status >= 400 && e.Status <= 499 {
 		level = slog.LevelInfo
 	}
 	c.deps.Log.LogAttrs(ctx, level, "call failed",

@@ -17,7 +17,7 @@ func BenchmarkStartServer(b *testing.B) {
 			ctx := b.Context()
 			b.ReportAllocs()
 			for b.Loop() {
-				_, span := tracer.StartServer(ctx, in, "GET /users/:id")
+				_, span := tracer.StartServer(ctx, in, "GET /users/:id", true)
 				span.End()
 			}
 		})
@@ -25,7 +25,7 @@ func BenchmarkStartServer(b *testing.B) {
 }
 
 func BenchmarkInject(b *testing.B) {
-	ctx, span := silent(b).StartServer(b.Context(), header("traceparent", parentA), "test")
+	ctx, span := silent(b).StartServer(b.Context(), header("traceparent", parentA), "test", true)
 	defer span.End()
 	b.ReportAllocs()
 	for b.Loop() {

@@ -20,7 +20,7 @@ func Example() {
 	request := http.Header{}
 	request.Set("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
 	request.Set("X-Request-ID", "checkout-17")
-	ctx, span := tracer.StartServer(ctx, request, "POST /orders")
+	ctx, span := tracer.StartServer(ctx, request, "POST /orders", true)
 	defer span.End()
 
 	call := http.Header{}
@@ -38,7 +38,7 @@ func Example() {
 func ExampleCarrier() {
 	tracer := new(tracing.Tracer) // records nothing
 	published := http.Header{"Traceparent": {"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"}}
-	ctx, span := tracer.StartServer(context.Background(), published, "POST /users")
+	ctx, span := tracer.StartServer(context.Background(), published, "POST /users", true)
 	traceparent, tracestate := tracing.Carrier(ctx)
 	span.End()
 

@@ -42,7 +42,7 @@ func FuzzStartServer(f *testing.F) {
 func hop(t *testing.T, in http.Header) http.Header {
 	t.Helper()
 	var tracer tracing.Tracer
-	ctx, span := tracer.StartServer(t.Context(), in, "test")
+	ctx, span := tracer.StartServer(t.Context(), in, "test", true)
 	span.End()
 	out := http.Header{}
 	tracing.Inject(ctx, out, "user-service")

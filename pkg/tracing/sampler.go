@@ -12,23 +12,16 @@ import (
 // random: its last 56 bits.
 const randomBits = 56
 
-// ratio records a share of new traces. The SDK's own ratio sampler judges by the
+// ratio is the share of new traces that are recorded. The SDK's own ratio sampler judges by the
 // ninth byte of the id, where a UUID keeps its variant: it would record none of
 // our traces at any ratio up to one half. This one takes the same traces as other
 // samplers that follow OpenTelemetry's consistent probability sampling.
-type ratio struct {
-	share  float64
-	reject uint64
-}
+type ratio float64
 
-func ratioSampler(share float64) sdktrace.Sampler {
-	if share >= 1 {
-		return sdktrace.AlwaysSample()
-	}
-	if share <= 0 {
-		return sdktrace.NeverSample()
-	}
-	return ratio{share: share, reject: uint64((1 - share) * (1 << randomBits))}
+// takes reports whether a new trace with this id is recorded.
+func (r ratio) takes(id trace.TraceID) bool {
+	reject := uint64((1 - r) * (1 << randomBits))
+	return r >= 1 || r > 0 && binary.BigEndian.Uint64(id[8:])&(1<<randomBits-1) >= reject
 }
 
 // ShouldSample implements [sdktrace.Sampler].
@@ -37,13 +30,11 @@ func (r ratio) ShouldSample(p sdktrace.SamplingParameters) sdktrace.SamplingResu
 		Decision:   sdktrace.Drop,
 		Tracestate: trace.SpanContextFromContext(p.ParentContext).TraceState(),
 	}
-	if binary.BigEndian.Uint64(p.TraceID[8:])&(1<<randomBits-1) >= r.reject {
+	if r.takes(p.TraceID) {
 		result.Decision = sdktrace.RecordAndSample
 	}
 	return result
 }
 
 // Description implements [sdktrace.Sampler].
-func (r ratio) Description() string {
-	return fmt.Sprintf("RandomBitsRatio{%g}", r.share)
-}
+func (r ratio) Description() string { return fmt.Sprintf("RandomBitsRatio{%g}", float64(r)) }

@@ -34,6 +34,7 @@ type Config struct {
 type Tracer struct {
 	provider *sdktrace.TracerProvider // nil when nothing is exported
 	tracer   trace.Tracer
+	ratio    ratio
 }
 
 // Open returns a Tracer for service, which becomes the resource attribute
@@ -66,8 +67,8 @@ func Open(ctx context.Context, cfg Config, service string) (*Tracer, error) {
 		sdktrace.WithBatcher(exporter),
 		sdktrace.WithResource(res),
 		sdktrace.WithIDGenerator(idGenerator{}),
-		sdktrace.WithSampler(sdktrace.ParentBased(ratioSampler(cfg.SampleRatio))))
-	return &Tracer{provider: provider, tracer: provider.Tracer(scope)}, nil
+		sdktrace.WithSampler(sdktrace.ParentBased(ratio(cfg.SampleRatio))))
+	return &Tracer{provider: provider, tracer: provider.Tracer(scope), ratio: ratio(cfg.SampleRatio)}, nil
 }
 
 func tracesURL(endpoint string) (string, error) {
@@ -90,6 +91,9 @@ func (t *Tracer) Shutdown(ctx context.Context) error {
 	return nil
 }
 
+// Exports reports whether t sends spans. A nil Tracer does not.
+func (t *Tracer) Exports() bool { return t != nil && t.provider != nil }
+
 // Start begins a span called name: a child of the span in ctx, or the root of a
 // new trace when ctx has none. The caller ends it.
 func (t *Tracer) Start(ctx context.Context, name string, opts ...trace.SpanStartOption) (context.Context, trace.Span) {
@@ -105,11 +109,19 @@ func (t *Tracer) Start(ctx context.Context, name string, opts ...trace.SpanStart
 // request's id: its X-Request-ID if that is at most 128 characters of
 // [A-Za-z0-9._-], else a new one. The caller ends the span.
 //
+// Only the sampled flag of a trusted caller counts. The trace of any other is recorded
+// with the probability of a new one: a stranger neither forces nor prevents it.
+//
 // Attributes are only worth their cost when the span records: set them under
 // span.IsRecording().
-func (t *Tracer) StartServer(ctx context.Context, h http.Header, name string) (context.Context, trace.Span) {
+func (t *Tracer) StartServer(
+	ctx context.Context, h http.Header, name string, trusted bool,
+) (context.Context, trace.Span) {
 	ctx = WithRequestID(ctx, single(h[HeaderRequestID]))
 	ctx, parent := remote(ctx, h)
+	if !trusted && parent.IsRemote() {
+		parent = parent.WithTraceFlags(parent.TraceFlags().WithSampled(t.ratio.takes(parent.TraceID())))
+	}
 	return t.start(ctx, parent, name, trace.WithSpanKind(trace.SpanKindServer))
 }
 

@@ -2,7 +2,6 @@ package tracing_test
 
 import (
 	"context"
-	"encoding/hex"
 	"net/http"
 	"net/http/httptest"
 	"regexp"
@@ -12,8 +11,10 @@ import (
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/trace"
-	collector "go.opentelemetry.io/proto/otlp/trace/v1"
 
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/go-troika/troika/pkg/testkit"
 	"github.com/go-troika/troika/pkg/tracing"
 )
 
@@ -43,7 +44,7 @@ func TestTraceIDHeader(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			ctx, span := silent(t).StartServer(t.Context(), tc.in, "test")
+			ctx, span := silent(t).StartServer(t.Context(), tc.in, "test", true)
 			defer span.End()
 			got := tracing.TraceID(ctx)
 			if taken := got == uuidA; taken != tc.want {
@@ -57,7 +58,7 @@ func TestTraceIDHeader(t *testing.T) {
 			}
 		})
 	}
-	ctx, span := silent(t).StartServer(t.Context(), header("X-Trace-ID", "ABCDEFAB-9012-3456-7890-123456789012"), "test")
+	ctx, span := silent(t).StartServer(t.Context(), header("X-Trace-ID", "ABCDEFAB-9012-3456-7890-123456789012"), "test", true)
 	defer span.End()
 	if got, want := tracing.TraceID(ctx), "abcdefab-9012-3456-7890-123456789012"; got != want {
 		t.Errorf("upper-case id became %s, want %s", got, want)
@@ -71,7 +72,7 @@ func TestRequestID(t *testing.T) {
 		"a": true, "A-z_0.9": true, long: true,
 		"": false, long + "a": false, "a b": false, "a\nb": false, "<script>": false, "é": false, "a@b": false, "{}": false,
 	} {
-		ctx, span := silent(t).StartServer(t.Context(), header("X-Request-ID", id), "test")
+		ctx, span := silent(t).StartServer(t.Context(), header("X-Request-ID", id), "test", true)
 		span.End()
 		got := tracing.RequestID(ctx)
 		if (got == id) != taken {
@@ -81,7 +82,7 @@ func TestRequestID(t *testing.T) {
 			t.Errorf("X-Request-ID %q was replaced by %q, not a UUID", id, got)
 		}
 	}
-	ctx, span := silent(t).StartServer(t.Context(), header("X-Request-ID", "a", "X-Request-ID", "b"), "test")
+	ctx, span := silent(t).StartServer(t.Context(), header("X-Request-ID", "a", "X-Request-ID", "b"), "test", true)
 	span.End()
 	if got := tracing.RequestID(ctx); !uuidV4.MatchString(got) {
 		t.Errorf("two X-Request-IDs became %q, want a new one", got)
@@ -103,7 +104,7 @@ func TestContextWithoutTrace(t *testing.T) {
 
 func TestInject(t *testing.T) {
 	t.Parallel()
-	ctx, span := silent(t).StartServer(t.Context(), header("traceparent", parentA, "tracestate", "9x=1", "X-Request-ID", "r1"), "test")
+	ctx, span := silent(t).StartServer(t.Context(), header("traceparent", parentA, "tracestate", "9x=1", "X-Request-ID", "r1"), "test", true)
 	defer span.End()
 	out := header("tracestate", "stale=1", "tracestate", "stale=2")
 	tracing.Inject(ctx, out, "order-service")
@@ -124,7 +125,7 @@ func TestInject(t *testing.T) {
 func TestCarrier(t *testing.T) {
 	t.Parallel()
 	tracer := silent(t)
-	ctx, span := tracer.StartServer(t.Context(), header("traceparent", parentA, "tracestate", "9x=1,foo@@=2"), "publish")
+	ctx, span := tracer.StartServer(t.Context(), header("traceparent", parentA, "tracestate", "9x=1,foo@@=2"), "publish", true)
 	span.End()
 	parent, state := tracing.Carrier(ctx)
 
@@ -161,9 +162,9 @@ func TestCarrierWithoutTrace(t *testing.T) {
 
 func TestNewRootDropsState(t *testing.T) {
 	t.Parallel()
-	tracer, flush := exporting(t, newReceiver(t), 1)
+	tracer, flush := exporting(t, testkit.NewSpans(t), 1)
 	defer flush()
-	ctx, span := tracer.StartServer(t.Context(), header("traceparent", parentA, "tracestate", "9x=1"), "test")
+	ctx, span := tracer.StartServer(t.Context(), header("traceparent", parentA, "tracestate", "9x=1"), "test", true)
 	defer span.End()
 	ctx, root := tracer.Start(ctx, "another trace", trace.WithNewRoot())
 	defer root.End()
@@ -177,46 +178,89 @@ func TestNewRootDropsState(t *testing.T) {
 
 func TestExport(t *testing.T) {
 	t.Parallel()
-	r := newReceiver(t)
+	r := testkit.NewSpans(t)
 	tracer, flush := exporting(t, r, 1)
-	ctx, server := tracer.StartServer(t.Context(), header("X-Trace-ID", uuidA), "GET /users/:id")
+	ctx, server := tracer.StartServer(t.Context(), header("X-Trace-ID", uuidA), "GET /users/:id", true)
 	server.SetAttributes(attribute.String("k", "v"))
 	_, child := tracer.Start(ctx, "select user")
 	child.End()
 	server.End()
-	_, continued := tracer.StartServer(t.Context(), header("traceparent", parentA, "tracestate", "foo=1"), "continued")
+	_, continued := tracer.StartServer(t.Context(), header("traceparent", parentA, "tracestate", "foo=1"), "continued", true)
 	continued.End()
 	flush()
 
-	got := map[string]*collector.Span{}
-	for _, s := range r.spans() {
-		got[s.GetName()] = s
-		if id := hex.EncodeToString(s.GetTraceId()); id != traceA {
-			t.Errorf("%s is in trace %s", s.GetName(), id)
+	got := map[string]testkit.Span{}
+	for _, s := range r.All() {
+		got[s.Name] = s
+		if s.Trace != traceA || s.Service != "user-service" {
+			t.Errorf("%s is in trace %s of service %q", s.Name, s.Trace, s.Service)
 		}
 	}
-	if len(got) != 3 || r.paths[0] != "/v1/traces" {
-		t.Fatalf("%d spans at %v", len(got), r.paths)
+	if len(got) != 3 {
+		t.Fatalf("%d spans", len(got))
 	}
 	root := got["GET /users/:id"]
-	if len(root.GetParentSpanId()) != 0 || root.GetKind() != collector.Span_SPAN_KIND_SERVER {
-		t.Errorf("a root from X-Trace-ID has parent %x and kind %v", root.GetParentSpanId(), root.GetKind())
+	if root.Parent != "" || root.Kind != "SERVER" {
+		t.Errorf("a root from X-Trace-ID has parent %s and kind %s", root.Parent, root.Kind)
 	}
-	if a := root.GetAttributes(); len(a) != 1 || a[0].GetValue().GetStringValue() != "v" {
-		t.Errorf("attributes %v", a)
+	if diff := cmp.Diff(map[string]string{"k": `string_value:"v"`}, root.Attributes); diff != "" {
+		t.Errorf("attributes (-want +got):\n%s", diff)
 	}
-	if parent := got["select user"].GetParentSpanId(); string(parent) != string(root.GetSpanId()) {
-		t.Errorf("child of %x, want %x", parent, root.GetSpanId())
+	if parent := got["select user"].Parent; parent != root.ID {
+		t.Errorf("child of %s, want %s", parent, root.ID)
 	}
-	if s := got["continued"]; hex.EncodeToString(s.GetParentSpanId()) != "1234567890123456" || s.GetTraceState() != "foo=1" {
-		t.Errorf("continued: parent %x, state %q", s.GetParentSpanId(), s.GetTraceState())
+	if s := got["continued"]; s.Parent != "1234567890123456" || s.State != "foo=1" {
+		t.Errorf("continued: parent %s, state %q", s.Parent, s.State)
 	}
-	for _, a := range r.data[0].GetResource().GetAttributes() {
-		if a.GetKey() == "service.name" && a.GetValue().GetStringValue() == "user-service" {
-			return
+}
+
+func TestStrangersDoNotDecideAboutRecording(t *testing.T) {
+	t.Parallel()
+	none, flushNone := exporting(t, testkit.NewSpans(t), 0)
+	defer flushNone()
+	all, flushAll := exporting(t, testkit.NewSpans(t), 1)
+	defer flushAll()
+	for _, tc := range []struct {
+		name    string
+		tracer  *tracing.Tracer
+		flags   string
+		trusted bool
+		want    bool
+	}{
+		{"a service's flag counts", none, "01", true, true},
+		{"a service's missing flag counts", all, "00", true, false},
+		{"a stranger cannot force it", none, "01", false, false},
+		{"a stranger cannot prevent it", all, "00", false, true},
+		{"nor pass it on without an endpoint", silent(t), "01", false, false},
+		{"a service passes it on without an endpoint", silent(t), "01", true, true},
+	} {
+		_, span := tc.tracer.StartServer(t.Context(), header("traceparent", "00-"+traceA+"-1234567890123456-"+tc.flags), "x", tc.trusted)
+		if got := span.SpanContext(); got.IsSampled() != tc.want || got.TraceID().String() != traceA {
+			t.Errorf("%s: sampled %v in trace %s", tc.name, got.IsSampled(), got.TraceID())
 		}
+		span.End()
 	}
-	t.Errorf("no service.name in %v", r.data[0].GetResource())
+}
+
+func TestChildOnlyOfARecordedSpan(t *testing.T) {
+	t.Parallel()
+	r := testkit.NewSpans(t)
+	tracer, flush := exporting(t, r, 1)
+	ctx, server := tracer.StartServer(t.Context(), header(), "GET /users/:id", false)
+	_, child := tracing.Child(ctx, trace.SpanKindClient, "SELECT users", attribute.String("k", "v"))
+	child.End()
+	server.End()
+	silently, _ := silent(t).StartServer(t.Context(), header(), "GET /users/:id", false)
+	same, nothing := tracing.Child(silently, trace.SpanKindClient, "nothing")
+	nothing.End()
+	if same != silently {
+		t.Error("a span that is not recorded changed the context")
+	}
+	flush()
+	spans := r.All()
+	if len(spans) != 2 || spans[0].Name != "SELECT users" || spans[0].Kind != "CLIENT" || spans[0].Parent != spans[1].ID {
+		t.Errorf("spans %+v", spans)
+	}
 }
 
 func TestSampling(t *testing.T) {
@@ -225,10 +269,10 @@ func TestSampling(t *testing.T) {
 		ratio    float64
 		min, max int
 	}{{0, 0, 0}, {0.1, 60, 140}, {0.5, 430, 570}, {1, 1000, 1000}} {
-		tracer, flush := exporting(t, newReceiver(t), tc.ratio)
+		tracer, flush := exporting(t, testkit.NewSpans(t), tc.ratio)
 		recorded := 0
 		for range 1000 {
-			_, span := tracer.StartServer(t.Context(), header(), "root")
+			_, span := tracer.StartServer(t.Context(), header(), "root", true)
 			if span.IsRecording() != span.SpanContext().IsSampled() {
 				t.Fatal("recording and sampled flag differ")
 			}
@@ -240,7 +284,7 @@ func TestSampling(t *testing.T) {
 			t.Errorf("ratio %v recorded %d of 1000 traces", tc.ratio, recorded)
 		}
 		for flags, want := range map[string]bool{"00": false, "01": true} {
-			_, span := tracer.StartServer(t.Context(), header("traceparent", "00-"+traceA+"-1234567890123456-"+flags), "child")
+			_, span := tracer.StartServer(t.Context(), header("traceparent", "00-"+traceA+"-1234567890123456-"+flags), "child", true)
 			if span.IsRecording() != want {
 				t.Errorf("ratio %v: a caller's decision %s was not followed", tc.ratio, flags)
 			}

@@ -19,7 +19,7 @@ const (
 // W3C working group's harness does with a service under test.
 func through(t *testing.T, in http.Header) http.Header {
 	t.Helper()
-	ctx, span := silent(t).StartServer(t.Context(), in, "test")
+	ctx, span := silent(t).StartServer(t.Context(), in, "test", true)
 	defer span.End()
 	out := http.Header{}
 	tracing.Inject(ctx, out, "user-service")
@@ -216,7 +216,7 @@ func TestSeveralCalls(t *testing.T) {
 		"illegal": header("traceparent", "00-"+strings.Repeat("0", 32)+tail),
 	} {
 		tracer := silent(t)
-		ctx, server := tracer.StartServer(t.Context(), in, "test")
+		ctx, server := tracer.StartServer(t.Context(), in, "test", true)
 		seen := map[string]bool{server.SpanContext().SpanID().String(): true}
 		for range 3 {
 			call, span := tracer.Start(ctx, "call")

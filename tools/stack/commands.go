@@ -33,6 +33,8 @@ func commands() []command {
 		{"events", strings.Join(eventVerbs, "|") + " SERVICE [--id ID|--event NAME|--all] [--reason TEXT] " +
 			"[--service S] [--since TIME|--position N] [--partition N] [--unseen] [--count N] [--url URL]",
 			"show, redrive, discard, replay or pause the events that a service consumes; set the number of its own partitions", (*app).events},
+		{"levels", "SERVICE [LEVEL [PACKAGE=LEVEL]…] [--url URL]",
+			"show or replace the levels of a service's log, until it ends: debug, info, warn, error", (*app).levels},
 		{"secrets", "[--dir DIR]", "make the passwords and the certificate of Redis for deploy/production.yml", (*app).secrets},
 		{"token", "--service CALLER --audience CALLEE", "print a service token", (*app).token},
 		{"login", "--email EMAIL [--url URL]", "print the access token of a person; asks for the password, or reads it from standard input",

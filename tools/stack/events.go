@@ -47,11 +47,11 @@ func (a *app) events(ctx context.Context, args []string) error {
 	}
 	switch verb {
 	case "status":
-		return a.sendEvents(ctx, service, http.MethodGet, *url+"/events/status", nil)
+		return a.sendAsOperator(ctx, service, http.MethodGet, *url+"/events/status", nil)
 	case "dead", "waiting":
-		return a.sendEvents(ctx, service, http.MethodGet, *url+"/events/parked?state="+verb, nil)
+		return a.sendAsOperator(ctx, service, http.MethodGet, *url+"/events/parked?state="+verb, nil)
 	case "pause", "resume":
-		return a.sendEvents(ctx, service, http.MethodPost, *url+"/events/"+verb, nil)
+		return a.sendAsOperator(ctx, service, http.MethodPost, *url+"/events/"+verb, nil)
 	}
 	body := map[string]any{}
 	fs.Visit(func(f *flag.Flag) {
@@ -59,7 +59,7 @@ func (a *app) events(ctx context.Context, args []string) error {
 			body[f.Name] = f.Value.(flag.Getter).Get()
 		}
 	})
-	return a.sendEvents(ctx, service, http.MethodPost, *url+"/events/"+verb, body)
+	return a.sendAsOperator(ctx, service, http.MethodPost, *url+"/events/"+verb, body)
 }
 
 // adminURL returns the address of the admin port of an instance of a service.
@@ -80,8 +80,8 @@ func (a *app) adminURL(ctx context.Context, service string) (string, error) {
 	return "", fmt.Errorf("%s has no admin port here now; --url gives its address", service)
 }
 
-// sendEvents sends a request as the operator and prints the response.
-func (a *app) sendEvents(ctx context.Context, service, method, url string, body any) error {
+// sendAsOperator sends a request and prints the response.
+func (a *app) sendAsOperator(ctx context.Context, service, method, url string, body any) error {
 	ctx, cancel := context.WithTimeout(ctx, 40*time.Second)
 	defer cancel()
 	sign, err := a.signer(serviceauth.Operator)

@@ -8,6 +8,8 @@ import (
 	"runtime/debug"
 	"time"
 
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/codes"
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/go-troika/troika/pkg/events"
@@ -22,13 +24,20 @@ func (c *Consumer) invoke(
 	ctx context.Context, tx Tx, s *events.Subscription, e events.Envelope, attempt int, limit time.Duration,
 ) (err error) {
 	if c.tracer != nil {
-		opts := []trace.SpanStartOption{trace.WithSpanKind(trace.SpanKindConsumer)}
+		opts := []trace.SpanStartOption{trace.WithSpanKind(trace.SpanKindConsumer), trace.WithAttributes(
+			attribute.String("messaging.operation.name", "process"), attribute.String("messaging.destination.name", e.Event),
+			attribute.String("messaging.message.id", e.ID.String()))}
 		if origin := tracing.FromCarrier(ctx, e.Traceparent, e.Tracestate); origin.IsValid() {
 			opts = append(opts, trace.WithLinks(trace.Link{SpanContext: origin}))
 		}
 		var span trace.Span
 		ctx, span = c.tracer.Start(spanContext(ctx, e, attempt), "process "+e.Event, opts...)
-		defer span.End()
+		defer func() {
+			if err != nil { // the text is in the log
+				span.SetStatus(codes.Error, "handler failed")
+			}
+			span.End()
+		}()
 	}
 	ctx = events.WithMeta(ctx, events.Meta{ID: e.ID, Key: e.Key, Published: e.Timestamp, Attempt: attempt})
 	ctx, cancel := context.WithTimeout(ctx, limit)

@@ -4,6 +4,8 @@ import (
 	"context"
 	"time"
 
+	"go.opentelemetry.io/otel/codes"
+
 	"github.com/go-troika/troika/pkg/events"
 	"github.com/go-troika/troika/pkg/events/internal/backoff"
 )
@@ -233,9 +235,12 @@ func (a *appender) next(ctx context.Context, p events.Part, t *tail, fresh []eve
 }
 
 func (a *appender) send(ctx context.Context, batches []Batch) error {
+	ctx, span := a.r.startSpan(ctx, batches)
+	defer span.End()
 	began := a.r.now()
 	refused, err := a.r.streams.Append(ctx, batches, a.r.config.StreamCap)
 	if err != nil {
+		span.SetStatus(codes.Error, "append failed")
 		return a.redisFailed(err)
 	}
 	a.r.metrics.appendSeconds.Observe((a.r.now() - began).Seconds())

@@ -8,6 +8,7 @@ import (
 
 	"github.com/go-troika/troika/pkg/events"
 	"github.com/go-troika/troika/pkg/events/internal/backoff"
+	"github.com/go-troika/troika/pkg/tracing"
 )
 
 const (
@@ -72,6 +73,7 @@ type Relay struct {
 	committed <-chan struct{}
 	hints     *events.Hints
 	log       *slog.Logger
+	tracer    *tracing.Tracer
 	now       func() time.Duration
 	mover     mover
 	appender  appender
@@ -102,8 +104,8 @@ func New(o Options) *Relay {
 		o.Now = func() time.Duration { return time.Since(began) }
 	}
 	r := &Relay{
-		db: o.DB, streams: o.Streams, config: o.Config, committed: o.Committed, hints: o.Hints, log: o.Deps.Log, now: o.Now,
-		metrics: newMetrics(o.Deps.Metrics),
+		db: o.DB, streams: o.Streams, config: o.Config, committed: o.Committed, hints: o.Hints, log: o.Deps.Log,
+		tracer: o.Deps.Tracer, now: o.Now, metrics: newMetrics(o.Deps.Metrics),
 	}
 	fresh := &handover{parts: map[int64][]events.Record{}, filled: make(chan struct{}, 1)}
 	r.mover = mover{r: r, me: o.Instance, fresh: fresh, trouble: backoff.Backoff{What: "moving events to the log"}}
