@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -168,6 +170,79 @@ func TestErasedKey(t *testing.T) {
 	b.expect("a Ypatia", 1)
 	b.expect("a Xanthippe", 0)
 	b.parked("", 0)
+}
+
+// A replay between a deletion and the redaction of the log must not bring the person back.
+func TestPageLeavesOutWhatIsToBeErased(t *testing.T) {
+	b := setup(t)
+	log := postgres.NewLog(b.from.Pool())
+	publishAs(t, b, signed, signature{"a", "Xanthippe"})
+	publishAs(t, b, signed, signature{"b", "Theano"})
+	move := func() {
+		if _, _, err := log.Move(t.Context(), true); err != nil {
+			t.Fatal(err)
+		}
+	}
+	move()
+	if _, err := log.Repartition(t.Context(), 1); err != nil {
+		t.Fatal(err)
+	}
+	publishAs(t, b, signed, signature{"a", "Xenia"})
+	publishAs(t, b, closed, deposit{"a", 2})
+	publishAs(t, b, signed, signature{"a", "Ypatia"}) // after the erasure
+	move()
+	var all strings.Builder
+	parts, err := log.Ask(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, part := range parts {
+		page, err := log.Page(t.Context(), part.Number, part.Base.Pos)
+		if err != nil {
+			t.Fatal(err)
+		}
+		fmt.Fprintln(&all, page.Records)
+	}
+	for name, want := range map[string]bool{"Xanthippe": false, "Xenia": false, "Theano": true, "Ypatia": true} {
+		if strings.Contains(all.String(), name) != want {
+			t.Errorf("the pages contain %s: %v", name, !want)
+		}
+	}
+	if b.rowsWith("Xanthippe") != 1 {
+		t.Error("the log was redacted meanwhile; the test shows nothing")
+	}
+}
+
+// TestDeletionsOfTheFirstRelease runs the statement of docs/events.md: that release did not mark
+// its events.
+func TestDeletionsOfTheFirstRelease(t *testing.T) {
+	b := setup(t)
+	publishAs(t, b, signed, signature{"a", "Xanthippe"})
+	publishAs(t, b, closed, deposit{"a", 2})
+	publishAs(t, b, signed, signature{"b", "Theano"})
+	b.exec(b.from, `UPDATE event_outbox SET erases = false`)
+	b.relay()
+	testkit.Eventually(t, limit, func() string {
+		if n := scan[int64](b, b.from, `SELECT count(*) FROM event_log`); n < 3 {
+			return fmt.Sprintf("%d events in the log", n)
+		}
+		return ""
+	})
+	docs, err := os.ReadFile("../../docs/events.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	statement := regexp.MustCompile(`UPDATE event_log SET erases.*;`).FindString(string(docs))
+	b.exec(b.from, strings.ReplaceAll(statement, "user.deleted", closed.Name()))
+	testkit.Eventually(t, limit, func() string {
+		if b.rowsWith("Xanthippe") > 0 {
+			return "the log has the erased data"
+		}
+		return ""
+	})
+	if b.rowsWith("Theano") != 1 {
+		t.Error("data of another key was erased")
+	}
 }
 
 // A consumer may have parked personal data without subscribing to what erases it.

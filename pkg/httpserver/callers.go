@@ -31,6 +31,9 @@ func (s *Server) VerifyUsers(v *userauth.Verifier) { s.users = v }
 // above the limit it gets 503 at once.
 func (s *Server) admit(a Access) gin.HandlerFunc {
 	return Handle(func(c *gin.Context) error {
+		if c.Request.Method != http.MethodGet && c.Request.Method != http.MethodHead && c.Request.Header["If-None-Match"] != nil {
+			return errIfNoneMatch
+		}
 		caller, err := s.authenticate(c, a)
 		if err != nil {
 			switch fault.From(err).Kind() {

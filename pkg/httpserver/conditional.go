@@ -18,14 +18,17 @@ var (
 			WithDetail("read it again and send its current ETag as If-Match")
 	errNoIfMatch = fault.New(fault.PreconditionRequired, "precondition_required", "If-Match required").
 			WithDetail("send the ETag of the version that you change, or *")
+	// errIfNoneMatch: no change here depends on it, and a precondition must not be passed over (RFC 9110, 13.2.1).
+	errIfNoneMatch = fault.New(fault.Malformed, "invalid_precondition", "If-None-Match is for GET").
+			WithDetail("a change takes If-Match; to create once, send an Idempotency-Key")
 	errTags = fault.New(fault.Malformed, "invalid_precondition", "Invalid If-Match or If-None-Match").
 		WithDetail("give * or a list of entity tags in double quotes")
 )
 
 // Resource responds like [JSON] with v, one resource, and with its ETag: a strong validator
 // (RFC 9110, 8.8) made of the response's bytes, so that any visible change makes another
-// one. A GET whose If-None-Match names it gets 304 without a body; a malformed
-// If-None-Match is a 400.
+// one. A GET whose If-None-Match names it gets 304 without a body, and 412 unless its If-Match
+// does; malformed ones are a 400.
 func Resource(c *gin.Context, status int, v any) error {
 	body, err := encode(c, v)
 	if err != nil {
@@ -33,6 +36,9 @@ func Resource(c *gin.Context, status int, v any) error {
 	}
 	tag := tagOf(body)
 	if c.Request.Method == http.MethodGet {
+		if err := matches(c, tag); err != nil {
+			return err
+		}
 		known, err := readTags(c.Request.Header.Values("If-None-Match"))
 		if err != nil {
 			return err
@@ -46,6 +52,16 @@ func Resource(c *gin.Context, status int, v any) error {
 	c.Header("ETag", tag)
 	write(c, status, mediaJSON, body)
 	return nil
+}
+
+// matches returns errChanged if the request has an If-Match without tag.
+func matches(c *gin.Context, tag string) error {
+	lines := c.Request.Header.Values("If-Match")
+	wanted, err := readTags(lines)
+	if err == nil && len(lines) > 0 && !wanted.any && !slices.Contains(wanted.tags, tag) {
+		return errChanged
+	}
+	return err
 }
 
 // IfMatch reads the request's If-Match and returns the check of it: a function that fails

@@ -76,6 +76,24 @@ func TestConditionalGet(t *testing.T) {
 	}
 }
 
+// A precondition is never passed over.
+func TestPreconditionsOfTheOtherMethods(t *testing.T) {
+	t.Parallel()
+	b := documents(t)
+	tag := b.do(http.MethodGet, "/", "").Header().Get("ETag")
+	for given, status := range map[string]int{tag: 200, "*": 200, `"x", ` + tag: 200, `"x"`: 412, "W/" + tag: 412} {
+		if w := b.do(http.MethodGet, "/", "", "If-Match", given); w.Code != status {
+			t.Errorf("GET with If-Match %s: %d, want %d", given, w.Code, status)
+		}
+	}
+	for _, given := range []string{"*", tag, `"x"`} {
+		problem(t, b.do(http.MethodDelete, "/", "", "If-None-Match", given), http.StatusBadRequest, "invalid_precondition")
+	}
+	if w := b.do(http.MethodGet, "/", ""); w.Header().Get("ETag") != tag {
+		t.Error("a refused change was made")
+	}
+}
+
 func TestIfMatch(t *testing.T) {
 	t.Parallel()
 	for given, want := range map[string]int{

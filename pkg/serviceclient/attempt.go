@@ -75,7 +75,7 @@ func (c *Client) judge(
 	case isProblem(resp.Header):
 		p := parseProblem(body)
 		e.Code, e.Message, e.RequestID = p.Code, p.Error, cmp.Or(p.RequestID, e.RequestID)
-		if e.refused = isRefusal(resp.StatusCode, p.Code); e.refused {
+		if e.refused = isRefusal(resp.StatusCode, p.Code); e.refused || ranOut(caller, resp.StatusCode) {
 			e.outcome = breaker.Ignore
 		}
 	case resp.StatusCode >= http.StatusBadRequest:

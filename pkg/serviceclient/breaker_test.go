@@ -1,8 +1,11 @@
 package serviceclient_test
 
 import (
+	"context"
 	"errors"
+	"io"
 	"net/http"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -27,6 +30,42 @@ func TestRefusalsNeverOpenTheBreaker(t *testing.T) {
 			t.Error("refusals opened the breaker")
 		}
 	})
+}
+
+// TestTimeoutsOfTheService tells a service that was too slow from a caller that left it no time.
+func TestTimeoutsOfTheService(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct {
+		name            string
+		patience, after time.Duration
+		want            breaker.State
+	}{
+		{"the caller's deadline", 700 * time.Millisecond, 699 * time.Millisecond, breaker.Closed},
+		{"a tiny deadline", time.Millisecond, 0, breaker.Closed},
+		{"the service's own limit", 700 * time.Millisecond, 500 * time.Millisecond, breaker.Open},
+		{"the limit of the attempt", time.Minute, 1999 * time.Millisecond, breaker.Open},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				s := &scripted{play: func(int, *http.Request) (*http.Response, error) {
+					<-time.After(tc.after)
+					resp := answer(http.StatusGatewayTimeout, "Content-Type", "application/problem+json")
+					resp.Body = io.NopCloser(strings.NewReader(`{"code":"timeout"}`))
+					return resp, nil
+				}}
+				b := setupOver(t, s, serviceclient.Config{Breaker: breaker.Config{Failures: 1}, Retries: -1}, "http://a:1")
+				ctx, cancel := context.WithTimeout(t.Context(), tc.patience)
+				defer cancel()
+				if _, err := serviceclient.Get[account](ctx, b.Client, "/"); err == nil {
+					t.Error("no error")
+				}
+				if got := b.Breaker().State(); got != tc.want {
+					t.Errorf("the breaker is %s, want %s", got, tc.want)
+				}
+			})
+		})
+	}
 }
 
 // A call is one call, however many attempts it makes.

@@ -54,6 +54,14 @@ func isRefusal(status int, code string) bool {
 	return status == http.StatusTooManyRequests || status == http.StatusServiceUnavailable && busy
 }
 
+// ranOut reports whether a service returned 504 because the caller's deadline, which was sent to it, has passed or is about
+// to: what was sent is in whole milliseconds.
+func ranOut(caller context.Context, status int) bool {
+	const rounding = 2 * time.Millisecond
+	deadline, ok := caller.Deadline()
+	return ok && status == http.StatusGatewayTimeout && time.Until(deadline) < rounding
+}
+
 // classify returns what the outcome of a call means for the breaker.
 func classify(err error) breaker.Outcome {
 	if err == nil {

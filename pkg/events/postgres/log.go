@@ -224,9 +224,11 @@ func (l *Log) Ask(ctx context.Context, questions []events.Question) ([]events.Pa
 }
 
 // One statement, and so one moment: a head that is newer than the rows would read
-// as rows that were deleted.
+// as rows that were deleted. A row that is to be redacted reads as if it were.
 const readPage = `
-SELECT p.last_pos, p.last_mark, pg_is_in_recovery(), l.pos, l.mark, l.prev_mark, l.event_id, l.key, l.envelope, l.personal
+SELECT p.last_pos, p.last_mark, pg_is_in_recovery(), l.pos, l.mark, l.prev_mark, l.event_id, l.key, l.envelope, l.personal,
+	l.personal AND EXISTS (SELECT FROM event_log e JOIN event_parts ep ON ep.part = e.part
+		WHERE e.erases AND e.key = l.key AND (e.part = p.part AND e.pos > l.pos OR ep.layout > p.layout))
 FROM event_parts p LEFT JOIN LATERAL (
 	SELECT * FROM (
 		SELECT pos, mark, prev_mark, event_id, key, envelope, personal,
@@ -246,18 +248,22 @@ func (l *Log) Page(ctx context.Context, part, pos int64) (events.Page, error) {
 	var at, mark, prev *int64
 	var event pgtype.UUID
 	var key, envelope *string
-	var personal *bool
-	columns := []any{&page.Head.Pos, &page.Head.Mark, &standby, &at, &mark, &prev, &event, &key, &envelope, &personal}
+	var personal, erased *bool
+	columns := []any{&page.Head.Pos, &page.Head.Mark, &standby, &at, &mark, &prev, &event, &key, &envelope, &personal, &erased}
 	_, err = pgx.ForEachRow(rows, columns, func() error {
 		page.Known = true
 		if standby {
 			return errStandby
 		}
 		if at != nil {
-			page.Records = append(page.Records, events.Record{
+			record := events.Record{
 				Position: events.Position{Pos: *at, Mark: events.Mark(*mark)}, Prev: events.Mark(*prev),
 				ID: uuid.UUID(event.Bytes), Key: *key, Envelope: *envelope, Personal: *personal,
-			})
+			}
+			if *erased {
+				record.Envelope, record.Personal = record.Redact(), false
+			}
+			page.Records = append(page.Records, record)
 		}
 		return nil
 	})

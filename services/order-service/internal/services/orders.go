@@ -33,8 +33,8 @@ var (
 	ErrTotalTooLarge   = fault.New(fault.Unprocessable, "order_total_too_large", "Order total too large")
 )
 
-// Orders manages orders. To a person only that person's own orders exist. Every change publishes its event in the same transaction. It
-// is safe for concurrent use.
+// Orders manages orders. To a person only that person's own orders exist. Every change
+// publishes its event in the same transaction. It is safe for concurrent use.
 type Orders struct {
 	db    *gorm.DB
 	users *serviceclient.Client

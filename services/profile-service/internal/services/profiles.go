@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/google/uuid"
 	"gorm.io/gorm"
@@ -92,8 +91,8 @@ func (s *Profiles) Update(
 func (c Change) apply(p *models.Profile) bool {
 	changed := false
 	if c.DisplayName != nil {
-		if name := strings.TrimSpace(*c.DisplayName); p.DisplayName == nil || *p.DisplayName != name {
-			p.DisplayName, changed = &name, true
+		if p.DisplayName == nil || *p.DisplayName != *c.DisplayName {
+			p.DisplayName, changed = c.DisplayName, true
 		}
 	}
 	if c.Bio != nil && p.Bio != *c.Bio {
