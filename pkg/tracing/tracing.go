@@ -52,7 +52,7 @@ func Open(ctx context.Context, cfg Config, service string) (*Tracer, error) {
 	if err != nil {
 		return nil, err
 	}
-	exporter, err := otlptracehttp.New(ctx, otlptracehttp.WithEndpointURL(target))
+	sender, err := otlptracehttp.New(ctx, otlptracehttp.WithEndpointURL(target))
 	if err != nil {
 		return nil, fmt.Errorf("open trace exporter: %w", err)
 	}
@@ -64,7 +64,7 @@ func Open(ctx context.Context, cfg Config, service string) (*Tracer, error) {
 		return nil, fmt.Errorf("describe service for traces: %w", err)
 	}
 	provider := sdktrace.NewTracerProvider(
-		sdktrace.WithBatcher(exporter),
+		sdktrace.WithBatcher(&exporter{SpanExporter: sender}),
 		sdktrace.WithResource(res),
 		sdktrace.WithIDGenerator(idGenerator{}),
 		sdktrace.WithSampler(sdktrace.ParentBased(ratio(cfg.SampleRatio))))
