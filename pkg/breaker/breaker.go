@@ -72,6 +72,16 @@ func (b *Breaker) State() State {
 	return b.state
 }
 
+// Cooldown returns the time until the next call is a trial, 0 unless the breaker is open.
+func (b *Breaker) Cooldown() time.Duration {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.state != Open {
+		return 0
+	}
+	return max(time.Until(b.until), 0)
+}
+
 // Do calls fn with ctx and returns its error, or refuses with an [*OpenError]. A
 // panic or [runtime.Goexit] in fn passes through and counts as a failure.
 func (b *Breaker) Do(ctx context.Context, fn func(context.Context) error) error {

@@ -82,8 +82,14 @@ func TestStateShowsHalfOpenOnceTheCooldownHasPassed(t *testing.T) {
 		b := opened(t, exact)
 		pass(cooldown - 1)
 		wantState(t, b, breaker.Open)
+		if left := b.Cooldown(); left != 1 {
+			t.Errorf("%v until the next trial, want 1ns", left)
+		}
 		pass(1)
 		wantState(t, b, breaker.HalfOpen)
+		if left := b.Cooldown(); left != 0 {
+			t.Errorf("%v until the next trial, want 0", left)
+		}
 	})
 }
 

@@ -2,7 +2,6 @@ package metrics
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -64,16 +63,16 @@ func (m *Metrics) Transition(target, from, to string) {
 }
 
 // WatchBreaker exposes the state of target's circuit breaker, "CLOSED", "OPEN" or
-// "HALF_OPEN", as state returns it at each scrape: half-open begins with time alone, without
-// a transition. Of several watches of a target the first counts: that of the client
-// for requests, which a service makes before those that read in the background.
-func (m *Metrics) WatchBreaker(target string, state func() string) {
-	c := breakerState{state: state, desc: prometheus.NewDesc("circuit_breaker_state",
-		"1 for the state that the circuit breaker is in, 0 for the others.",
-		[]string{"state"}, prometheus.Labels{"server_address": target})}
-	if err := m.registry.Register(c); err != nil && !errors.As(err, new(prometheus.AlreadyRegisteredError)) {
-		panic(err) // the description above is not valid
-	}
+// "HALF_OPEN", and the time until its next trial, as they are at each scrape: half-open
+// begins with time alone, without a transition.
+func (m *Metrics) WatchBreaker(target string, state func() string, cooldown func() time.Duration) {
+	labels := prometheus.Labels{"server_address": target}
+	m.registry.MustRegister(breakerState{state: state, desc: prometheus.NewDesc("circuit_breaker_state",
+		"1 for the state that the circuit breaker is in, 0 for the others.", []string{"state"}, labels)})
+	m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "circuit_breaker_cooldown_seconds", Help: "Time until an open circuit breaker tries a call; else 0.",
+		ConstLabels: labels,
+	}, func() float64 { return cooldown().Seconds() }))
 }
 
 // breakerState collects the states of one breaker, exactly one of which is 1.

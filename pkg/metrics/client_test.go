@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/go-troika/troika/pkg/metrics"
 )
@@ -25,11 +26,14 @@ func TestBreakerStateIsThatOfTheScrape(t *testing.T) {
 	t.Parallel()
 	m := metrics.New("order-service")
 	var state atomic.Value
-	m.WatchBreaker("user-service", func() string { return state.Load().(string) })
-	m.WatchBreaker("user-service", func() string { return "of a second client" })
-	for _, now := range []string{"CLOSED", "OPEN", "HALF_OPEN"} {
+	var cooldown atomic.Int64
+	m.WatchBreaker("user-service", func() string { return state.Load().(string) },
+		func() time.Duration { return time.Duration(cooldown.Load()) })
+	for i, now := range []string{"CLOSED", "OPEN", "HALF_OPEN"} {
 		state.Store(now)
+		cooldown.Store(int64(i) * int64(time.Second))
 		text := scrape(t, m, "")
+		wantLines(t, text, fmt.Sprintf(`circuit_breaker_cooldown_seconds{server_address="user-service"} %d`, i))
 		for _, each := range []string{"CLOSED", "OPEN", "HALF_OPEN"} {
 			value := 0
 			if each == now {

@@ -22,14 +22,15 @@ const (
 // watchBreaker counts and logs the breaker's transitions, and watches the target in the registry while the breaker is
 // open.
 func (c *Client) watchBreaker() {
-	if c.deps.Metrics != nil {
-		c.deps.Metrics.WatchBreaker(c.target, func() string { return c.breaker.State().String() })
+	watched := c.deps.Metrics != nil && !c.cfg.Background
+	if watched {
+		c.deps.Metrics.WatchBreaker(c.target, func() string { return c.breaker.State().String() }, c.breaker.Cooldown)
 	}
 	w := recovery{client: c}
 	c.breaker.OnTransition(func(t breaker.Transition) {
 		w.transition(t)
 		from, to := t.From.String(), t.To.String()
-		if c.deps.Metrics != nil {
+		if watched {
 			c.deps.Metrics.Transition(c.target, from, to)
 		}
 		level := slog.LevelInfo

@@ -15,12 +15,31 @@ import (
 // exposed checks that b's metrics have the lines.
 func exposed(t *testing.T, b *bundle, lines ...string) {
 	t.Helper()
-	w := httptest.NewRecorder()
-	b.metrics.Handler().ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/metrics", nil))
+	text := scraped(b)
 	for _, line := range lines {
-		if !strings.Contains(w.Body.String(), "\n"+line+"\n") {
+		if !strings.Contains(text, "\n"+line+"\n") {
 			t.Errorf("no line %s", line)
 		}
+	}
+}
+
+func scraped(b *bundle) string {
+	w := httptest.NewRecorder()
+	b.metrics.Handler().ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/metrics", nil))
+	return w.Body.String()
+}
+
+// TestBreakerOfTheBackgroundIsNotInTheMetrics: an alert about it would be about no request.
+func TestBreakerOfTheBackgroundIsNotInTheMetrics(t *testing.T) {
+	t.Parallel()
+	cfg := serviceclient.Config{Retries: -1, Background: true, Breaker: breaker.Config{Failures: 1}}
+	b := setup(t, cfg, dead(t))
+	if _, err := get(t, b, "/"); err == nil || b.Breaker().State() != breaker.Open {
+		t.Errorf("%v; the breaker is %s, want it open", err, b.Breaker().State())
+	}
+	if text := scraped(b); !strings.Contains(text, "http_client_request_duration_seconds_count") ||
+		strings.Contains(text, "circuit_breaker") {
+		t.Errorf("the metrics have the breaker:\n%s", text)
 	}
 }
 
@@ -42,6 +61,7 @@ func TestBreakerIsObserved(t *testing.T) {
 		exposed(t, b,
 			`circuit_breaker_state{server_address="user-service",state="CLOSED"} 0`,
 			`circuit_breaker_state{server_address="user-service",state="OPEN"} 1`,
+			`circuit_breaker_cooldown_seconds{server_address="user-service"} 30`,
 			`http_client_refused_total{reason="circuit_open",server_address="user-service"} 3`)
 		<-time.After(30 * time.Second)
 		exposed(t, b, `circuit_breaker_state{server_address="user-service",state="HALF_OPEN"} 1`)

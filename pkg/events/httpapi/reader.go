@@ -13,7 +13,7 @@ import (
 
 // ClientConfig is that of a client that reads a producer's log. It has a breaker of
 // its own: a log that cannot be read does not affect other calls.
-var ClientConfig = serviceclient.Config{MaxBody: maxPage, Breaker: breaker.Config{Cooldown: time.Second}}
+var ClientConfig = serviceclient.Config{MaxBody: maxPage, Background: true, Breaker: breaker.Config{Cooldown: time.Second}}
 
 // Reader reads the logs of other services over HTTP. It is an [events.Source] and as
 // safe for concurrent use as the clients.
