@@ -4,26 +4,36 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/go-troika/troika/tools/stack/internal/console"
 	"github.com/go-troika/troika/tools/stack/internal/demo"
+	"github.com/go-troika/troika/tools/stack/internal/machine"
 	"github.com/go-troika/troika/tools/stack/internal/stack"
 )
 
-// demo starts a stack, runs the story on it, and on a terminal leaves it up until Ctrl-C.
+// demo starts a stack, runs the story on it, and on a terminal leaves it up, with its
+// console, until Ctrl-C.
 func (a *app) demo(ctx context.Context, args []string) error {
 	if _, err := a.parse(a.flags("demo"), args, 0, 0); err != nil {
 		return err
 	}
 	a.Environ = a.Environ.With(map[string]string{"BREAKER_COOLDOWN": demo.Cooldown.String()})
+	watched := a.Environ.Get("CI") == "" && isTerminal(os.Stdout)
 	began := time.Now()
 	d, err := a.choose(ctx, nameDemo)
 	if err != nil {
 		return err
+	}
+	if watched && d == nil {
+		if err := a.sendTraces(); err != nil {
+			return err
+		}
 	}
 	s, err := a.launch(ctx, d)
 	if err != nil {
@@ -31,25 +41,60 @@ func (a *app) demo(ctx context.Context, args []string) error {
 	}
 	fmt.Fprintf(a.out, "all ready after %s; the breaker's cooldown is %s here, 30s otherwise\n",
 		stack.Short(time.Since(began)), demo.Cooldown)
-	if err = a.play(ctx, s); err != nil || a.Environ.Get("CI") != "" || !isTerminal(os.Stdout) {
-		return errors.Join(err, s.Down(context.Background()))
+	if !watched {
+		return errors.Join(a.play(ctx, s, a.out), s.Down(context.Background()))
 	}
-	status, _ := s.Status(ctx)
-	fmt.Fprintln(a.out)
-	status.Print(a.out)
-	fmt.Fprint(a.out, "\nstill up, until Ctrl-C. Each service shows its API at /docs. In another terminal:\n"+
-		"  bin/stack status | logs -f | chaos kill user-service | token --audience user-service\n")
-	a.hold(ctx, s)
-	return a.stop(s, nil)
+	return a.stop(s, a.present(ctx, s))
+}
+
+// present runs the story with the console open, and keeps the stack up.
+func (a *app) present(ctx context.Context, s launched) error {
+	c, err := a.demoConsole(ctx, s)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	closed := make(chan error, 1)
+	go func() { closed <- c.Run(ctx) }()
+	fmt.Fprintf(a.out, "console: %s\n", c.URL())
+	if err = a.play(ctx, s, io.MultiWriter(a.out, c.Story())); err == nil {
+		status, _ := s.Status(ctx)
+		fmt.Fprintln(a.out)
+		status.Print(a.out)
+		fmt.Fprintf(a.out, "\nstill up, until Ctrl-C. Each service shows its API at /docs. Watch it live:\n  %s\n"+
+			"In another terminal:\n"+
+			"  bin/stack status | logs -f | chaos kill user-service | token --audience user-service\n", c.URL())
+		a.hold(ctx, s)
+	}
+	cancel()
+	return errors.Join(err, <-closed)
+}
+
+// demoConsole opens the console of a demo, with a button that runs the story again.
+func (a *app) demoConsole(ctx context.Context, s stack.Handle) (*console.Console, error) {
+	status, err := s.Status(ctx)
+	if err != nil {
+		return nil, err
+	}
+	port, err := new(machine.Ports).Take(pagePort)
+	if err != nil {
+		return nil, err
+	}
+	return a.openConsole(console.Config{
+		Listen: fmt.Sprintf("127.0.0.1:%d", port), Receiver: receiverOf(status), Stack: s,
+		Runs: map[string]console.Run{
+			"demo": func(ctx context.Context, out io.Writer) error { return a.play(ctx, s, out) },
+		},
+	})
 }
 
 // play runs the story. If it fails, it prints the log lines of the failed request.
-func (a *app) play(ctx context.Context, s stack.Handle) error {
+func (a *app) play(ctx context.Context, s stack.Handle, out io.Writer) error {
 	sign, err := a.signer("gateway")
 	if err != nil {
 		return err
 	}
-	err = (&demo.Story{Stack: s, Sign: sign, Out: a.out}).Play(ctx)
+	err = (&demo.Story{Stack: s, Sign: sign, Out: out}).Play(ctx)
 	failure := new(demo.Failure)
 	if !errors.As(err, &failure) || failure.Trace == "" {
 		return err

@@ -95,6 +95,11 @@ func (a *app) start(ctx context.Context, f upFlags, defaultName string) error {
 	if err != nil {
 		return err
 	}
+	if d == nil && !f.infraOnly && !a.FreePorts {
+		if err := a.sendTraces(); err != nil {
+			return err
+		}
+	}
 	if d == nil && f.detach && !a.detached() {
 		s, err := a.detach(ctx)
 		if err != nil {

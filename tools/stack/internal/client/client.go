@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"io"
+	"maps"
 	"net/http"
 
 	"github.com/go-troika/troika/pkg/serviceauth"
@@ -14,9 +15,11 @@ import (
 // Signer returns a service token for audience.
 type Signer func(audience string) (string, error)
 
-// Send sends a request with a token for audience, and with body as JSON unless it is
-// nil. It returns the response and its body.
-func Send(ctx context.Context, sign Signer, audience, method, url string, body any) (*http.Response, []byte, error) {
+// Send sends a request with a token for audience, with body as JSON unless it is nil, and
+// with further headers. It returns the response and its body.
+func Send(
+	ctx context.Context, sign Signer, audience, method, url string, body any, headers ...http.Header,
+) (*http.Response, []byte, error) {
 	var payload bytes.Buffer
 	if body != nil {
 		if err := json.NewEncoder(&payload).Encode(body); err != nil {
@@ -30,6 +33,9 @@ func Send(ctx context.Context, sign Signer, audience, method, url string, body a
 	token, err := sign(audience)
 	if err != nil {
 		return nil, nil, err
+	}
+	for _, h := range headers {
+		maps.Copy(req.Header, h)
 	}
 	req.Header.Set(serviceauth.Header, token)
 	if body != nil {

@@ -176,7 +176,10 @@ func (s *Stack) Status(context.Context) (stack.Status, error) {
 	s.mu.Lock()
 	ready := s.ready
 	s.mu.Unlock()
-	status := stack.Status{Name: s.Name, World: stack.Local, Ready: ready, Dir: s.dir.Path}
+	status := stack.Status{
+		Name: s.Name, World: stack.Local, Ready: ready, Dir: s.dir.Path,
+		Traces: s.Environ.Get("OTEL_EXPORTER_OTLP_ENDPOINT"),
+	}
 	for _, p := range s.snapshot() {
 		status.Parts = append(status.Parts, p.status())
 	}

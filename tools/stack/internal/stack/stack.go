@@ -73,6 +73,8 @@ type Status struct {
 	Ready bool   `json:"ready"` // every part has become ready
 	Dir   string `json:"dir,omitempty"`
 	Parts []Part `json:"parts"`
+	// Traces is the base URL of the OTLP/HTTP receiver that the services send spans to, "" for none.
+	Traces string `json:"traces,omitempty"`
 }
 
 // Part is one server of a stack: a process or a container.

@@ -1,0 +1,106 @@
+// The page of the console: it shows each snapshot that the server sends, and sends commands.
+
+import { $, el, keyed, text } from "./dom.js";
+import { showSystem } from "./system.js";
+import { showEvents, showStreams } from "./events.js";
+import { expectTrace, showTraces } from "./traces.js";
+
+const token = location.hash.slice(1);
+const status = $("#status");
+let hideStatus;
+
+// say shows what a command has done, for a while.
+function say(message, failed, trace) {
+  status.replaceChildren(message);
+  status.className = failed ? "failed" : "";
+  if (trace) {
+    status.append(el("button", { type: "button", className: "link", onclick: () => expectTrace(trace) }, "Show its trace"));
+  }
+  status.hidden = false;
+  clearTimeout(hideStatus);
+  hideStatus = setTimeout(() => (status.hidden = true), 12000);
+}
+
+// send sends a command of a button and shows its result.
+export async function send(action, body, button) {
+  button?.setAttribute("aria-busy", "true");
+  try {
+    const response = await fetch("do/" + action, {
+      method: "POST",
+      headers: { "X-Console-Token": token, "Content-Type": "application/json" },
+      body: JSON.stringify(body),
+    });
+    const result = await response.json();
+    say(result.message, result.failed || !response.ok, result.trace);
+    if (result.trace) expectTrace(result.trace);
+  } catch {
+    say("The console does not respond.", true);
+  } finally {
+    button?.removeAttribute("aria-busy");
+  }
+}
+
+$("#actions").addEventListener("submit", (event) => {
+  event.preventDefault();
+  send("user", { name: $("#name").value.trim() }, event.submitter);
+});
+$("#actions").addEventListener("click", (event) => {
+  const button = event.target.closest("button[type=button]");
+  if (button?.dataset.action) send(button.dataset.action, {}, button);
+  if (button?.dataset.run) send("run", { name: button.dataset.run }, button);
+});
+
+// showStory shows the steps of a demo: "1. title", and the lines below each.
+function showStory(lines) {
+  const steps = [];
+  const last = lines.at(-1) ?? "";
+  for (const line of lines) {
+    const title = /^(\d)\. (.*)/.exec(line);
+    if (title) steps.push({ number: title[1], title: title[2], lines: [] });
+    else steps.at(-1)?.lines.push(line.trim());
+  }
+  const over = last.startsWith("demo passed");
+  const failed = lines.some((line) => line.startsWith("demo failed"));
+  steps.forEach((step, i) => {
+    step.state = i < steps.length - 1 || over ? "done" : failed ? "failed" : "now";
+    step.lines = step.lines.filter((line) => !line.startsWith("demo "));
+  });
+  $("#story").hidden = steps.length === 0;
+  keyed($("#story ol"), steps, (step) => step.number,
+    () => el("li", {}, el("b"), el("p")),
+    (node, step) => {
+      node.className = step.state;
+      text(node.firstChild, step.title);
+      text(node.lastChild, step.lines.at(-1) ?? "");
+      node.lastChild.title = step.lines.join("\n");
+    });
+}
+
+function show(snapshot) {
+  const where = snapshot.world === "docker" ? "containers" : "local processes";
+  text($("#stack"), snapshot.problem ? snapshot.problem : `${snapshot.stack} · ${where}`);
+  for (const button of document.querySelectorAll("[data-run]")) {
+    button.hidden = !snapshot.canned?.includes(button.dataset.run);
+  }
+  showStory(snapshot.story ?? []);
+  showSystem(snapshot);
+  showEvents(snapshot.events ?? []);
+  showStreams(snapshot);
+  showTraces(snapshot);
+}
+
+if (!token) {
+  $("#notice").textContent = "Read only: to use the buttons, open the address with the token, which the terminal shows.";
+  $("#notice").hidden = false;
+  for (const button of document.querySelectorAll("#actions button")) button.disabled = true;
+}
+
+const stream = new EventSource("stream"); // it connects again by itself
+stream.onmessage = (event) => {
+  $("#live").className = "dot healthy";
+  show(JSON.parse(event.data));
+};
+stream.onerror = () => {
+  $("#live").className = "dot down";
+  text($("#stack"), "the console does not respond; connecting …");
+};
