@@ -41,6 +41,17 @@ func (s *Server) ClientAddr(r *http.Request) netip.Addr {
 	return addr
 }
 
+// Network returns what limits take for one client: its address, or of IPv6 the /64, which is one
+// subscriber's.
+func Network(client netip.Addr) netip.Prefix {
+	bits := client.BitLen()
+	if client.Is6() {
+		bits = 64
+	}
+	network, _ := client.Prefix(bits) // fails for an address that is not valid
+	return network
+}
+
 func (s *Server) isProxy(addr netip.Addr) bool {
 	for _, p := range s.proxies {
 		if p.Contains(addr) {

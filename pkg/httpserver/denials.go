@@ -15,11 +15,11 @@ import (
 
 // Limits of requests that fail to authenticate.
 const (
-	freeDenials = 10 // of one address, before its next ones wait
+	freeDenials = 10 // of one client in a row, before its next ones wait
 	firstDelay  = 10 * time.Millisecond
 	maxDelay    = time.Second // delays double up to this
 	forgetAfter = time.Minute // without a further one
-	maxPeers    = 1024        // addresses remembered
+	maxPeers    = 1024        // clients remembered
 	maxDelayed  = 64          // requests that wait at once; further ones do not
 	logEvery    = time.Second // one log line at most
 )
@@ -31,7 +31,7 @@ func (s *Server) deny(c *gin.Context, err error) {
 	if errors.Is(err, serviceauth.ErrForbidden) {
 		return
 	}
-	delay := s.denials.delay(s.ClientAddr(c.Request), time.Now())
+	delay := s.denials.delay(Network(s.ClientAddr(c.Request)), time.Now())
 	if delay == 0 {
 		return
 	}
@@ -58,7 +58,7 @@ func (s *Server) countDenial(c *gin.Context, err error) {
 // denials remembers which addresses failed to authenticate. It is safe for concurrent use.
 type denials struct {
 	mu      sync.Mutex
-	peers   map[netip.Addr]peer
+	peers   map[netip.Prefix]peer
 	delayed int
 	logged  time.Time
 	skipped int // since then
@@ -81,20 +81,20 @@ func (d *denials) log(now time.Time) (skipped int, ok bool) {
 	return skipped, true
 }
 
-// delay counts a failure of address and returns how long its response waits. If it is not 0,
+// delay counts a failure of a client and returns how long its response waits. If it is not 0,
 // done has to be called afterwards.
-func (d *denials) delay(address netip.Addr, now time.Time) time.Duration {
+func (d *denials) delay(client netip.Prefix, now time.Time) time.Duration {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	p := d.peers[address]
+	p := d.peers[client]
 	if now.Sub(p.last) > forgetAfter {
 		p.count = 0
 	}
 	if d.peers == nil || len(d.peers) >= maxPeers {
-		d.peers = map[netip.Addr]peer{}
+		d.peers = map[netip.Prefix]peer{}
 	}
 	p.count, p.last = p.count+1, now
-	d.peers[address] = p
+	d.peers[client] = p
 	if p.count <= freeDenials || d.delayed >= maxDelayed {
 		return 0
 	}

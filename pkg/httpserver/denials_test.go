@@ -50,6 +50,16 @@ func TestFailedAuthenticationIsDelayed(t *testing.T) {
 		if d := took("x", http.StatusUnauthorized); d != 0 {
 			t.Errorf("a minute later: %v", d)
 		}
+
+		began := time.Now()
+		for host := range 11 { // one subscriber's network
+			r := httptest.NewRequest(http.MethodGet, "/", http.NoBody)
+			r.RemoteAddr = fmt.Sprintf("[2001:db8::%d]:1", host)
+			b.ServeHTTP(httptest.NewRecorder(), r)
+		}
+		if d := time.Since(began); d != 10*time.Millisecond {
+			t.Errorf("eleven failures from one IPv6 network waited %v, want 10ms", d)
+		}
 	})
 }
 

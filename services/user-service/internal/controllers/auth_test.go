@@ -298,7 +298,7 @@ func TestAddressLimits(t *testing.T) {
 	if got := register("bob"); got.Status != http.StatusCreated {
 		t.Errorf("register: %d %s", got.Status, got.Body)
 	}
-	b.exec(t, "UPDATE auth_attempts SET count = 60 WHERE subject = sha256('registration address 203.0.113.7')")
+	b.exec(t, "UPDATE auth_attempts SET count = 60 WHERE subject = sha256('registration address 203.0.113.7/32')")
 	isProblem(t, register("bea"), http.StatusTooManyRequests, "too_many_attempts")
 	b.windowsEnd(t)
 	if got := register("bea"); got.Status != http.StatusCreated {

@@ -48,6 +48,12 @@ func InsertFamily(tx *gorm.DB, hash []byte, family, userID uuid.UUID, life time.
 		VALUES (?, ?, ?, now() + make_interval(secs => ?))`, family, hash, userID, life.Seconds()).Error
 }
 
+// KeepFamilies removes the families of the user, who is locked, but for the newest n.
+func KeepFamilies(tx *gorm.DB, userID uuid.UUID, n int) error {
+	return tx.Exec(`DELETE FROM refresh_tokens WHERE user_id = ? AND family NOT IN (SELECT family FROM refresh_tokens
+		WHERE user_id = ? GROUP BY family ORDER BY max(expires_at) DESC LIMIT ?)`, userID, userID, n).Error
+}
+
 // FindRefreshToken reads a token that has not expired, used or not. The error is
 // gorm.ErrRecordNotFound if there is none.
 func FindRefreshToken(tx *gorm.DB, hash []byte) (RefreshToken, error) {
@@ -56,12 +62,21 @@ func FindRefreshToken(tx *gorm.DB, hash []byte) (RefreshToken, error) {
 	return t, err
 }
 
+// usedTokens is the number of used tokens kept of a family. An older one is refused like an
+// unknown one, and does not end the session.
+const usedTokens = 100
+
 // ReplaceRefreshToken marks t as used and adds its successor, which expires with it. It
 // reports false, and changes nothing, if t was used before. The user is locked.
 func ReplaceRefreshToken(tx *gorm.DB, t RefreshToken, successor []byte) (bool, error) {
 	used := tx.Exec("UPDATE refresh_tokens SET used_at = now() WHERE hash = ? AND used_at IS NULL", t.Hash)
 	if used.Error != nil || used.RowsAffected == 0 {
 		return false, used.Error
+	}
+	old := tx.Exec(`DELETE FROM refresh_tokens WHERE hash IN (SELECT hash FROM refresh_tokens
+		WHERE family = ? AND used_at IS NOT NULL ORDER BY used_at DESC OFFSET ?)`, t.Family, usedTokens)
+	if old.Error != nil {
+		return false, old.Error
 	}
 	return true, tx.Create(&RefreshToken{
 		Hash: successor, Family: t.Family, UserID: t.UserID, ExpiresAt: t.ExpiresAt,

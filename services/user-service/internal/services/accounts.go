@@ -18,6 +18,7 @@ import (
 
 	"github.com/go-troika/troika/pkg/database"
 	"github.com/go-troika/troika/pkg/fault"
+	"github.com/go-troika/troika/pkg/httpserver"
 	"github.com/go-troika/troika/services/user-service/internal/models"
 )
 
@@ -32,6 +33,9 @@ var (
 // SessionLife is how long after a login its refresh tokens work, however often they are
 // replaced.
 const SessionLife = 30 * 24 * time.Hour
+
+// maxSessions is the number of a user's sessions; another login ends the oldest.
+const maxSessions = 50
 
 // Session is what a person gets who logs in.
 type Session struct {
@@ -64,7 +68,7 @@ func (s *Accounts) Register(ctx context.Context, email, name, password string, c
 	if local, _, _ := strings.Cut(email, "@"); strings.EqualFold(password, email) || strings.EqualFold(password, local) {
 		return models.User{}, ErrPasswordIsEmail
 	}
-	if _, err := s.limits.take(ctx, registration, address(client)); err != nil {
+	if _, err := s.limits.take(ctx, registration, httpserver.Network(client).String()); err != nil {
 		return models.User{}, err
 	}
 	hash, err := s.passwords.hash(ctx, password)
@@ -79,7 +83,7 @@ func (s *Accounts) Register(ctx context.Context, email, name, password string, c
 // Login begins a session. It fails with ErrInvalidCredentials, in the same time whether or
 // not there is an account, or ErrTooManyAttempts.
 func (s *Accounts) Login(ctx context.Context, email, password string, client netip.Addr) (Session, error) {
-	fromAddress, err := s.limits.take(ctx, loginOfAddress, address(client))
+	fromAddress, err := s.limits.take(ctx, loginOfAddress, httpserver.Network(client).String())
 	if err != nil {
 		return Session{}, err
 	}
@@ -89,6 +93,9 @@ func (s *Accounts) Login(ctx context.Context, email, password string, client net
 	}
 	user, err := s.authenticate(ctx, email, password)
 	if err != nil {
+		if !errors.Is(err, ErrInvalidCredentials) { // the password was not tried
+			err = errors.Join(err, s.limits.takeBack(ctx, ofAccount, fromAddress))
+		}
 		return Session{}, err
 	}
 	session, err := s.begin(ctx, user)
@@ -125,7 +132,10 @@ func (s *Accounts) begin(ctx context.Context, user uuid.UUID) (Session, error) {
 		if err := lockLiving(tx, user); err != nil {
 			return err
 		}
-		return models.InsertFamily(tx, hash, uuid.New(), user, SessionLife)
+		if err := models.InsertFamily(tx, hash, uuid.New(), user, SessionLife); err != nil {
+			return err
+		}
+		return models.KeepFamilies(tx, user, maxSessions)
 	})
 	switch {
 	case errors.Is(err, ErrUserNotFound): // deleted since the password was checked

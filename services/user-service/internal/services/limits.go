@@ -3,8 +3,8 @@ package services
 import (
 	"context"
 	"crypto/sha256"
+	"errors"
 	"fmt"
-	"net/netip"
 	"time"
 
 	"gorm.io/gorm"
@@ -29,6 +29,7 @@ var (
 	loginOfAccount = limit{"login account", 10, 15 * time.Minute}
 	loginOfAddress = limit{"login address", 100, 15 * time.Minute}
 	registration   = limit{"registration address", 60, time.Hour}
+	emailChange    = limit{"email change", 10, time.Hour} // of a person: it tells which emails are taken
 )
 
 // limits counts attempts where all instances see them.
@@ -61,13 +62,13 @@ func (l limits) succeeded(ctx context.Context, account, address []byte) error {
 	return nil
 }
 
-// address returns the subject of a client's address: of IPv6 the /64, which is one
-// subscriber's.
-func address(client netip.Addr) string {
-	if client.Is6() {
-		if network, err := client.Prefix(64); err == nil {
-			return network.String()
-		}
+// takeBack uncounts attempts that were not made, even if the request is over.
+func (l limits) takeBack(ctx context.Context, keys ...[]byte) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+	defer cancel()
+	var errs []error
+	for _, key := range keys {
+		errs = append(errs, models.UncountAttempt(l.db.WithContext(ctx), key))
 	}
-	return client.String()
+	return errors.Join(errs...)
 }

@@ -93,13 +93,19 @@ func (s *Users) List(ctx context.Context, after uuid.UUID, limit int) ([]models.
 }
 
 // Update sets the values that are not nil and publishes user.updated, unless nothing
-// changes. It fails with ErrUserNotFound, ErrEmailTaken or the error of check, which it
-// calls with the user as it is before the change.
+// changes. It fails with ErrUserNotFound, ErrEmailTaken, ErrTooManyAttempts for a person who
+// gives an email again and again, or the error of check, which it calls with the user as it
+// is before the change.
 func (s *Users) Update(
 	ctx context.Context, id uuid.UUID, email, name *string, check func(models.User) error,
 ) (models.User, error) {
 	if !userauth.Allows(ctx, id) {
 		return models.User{}, ErrUserNotFound
+	}
+	if email != nil {
+		if err := s.mayChangeEmail(ctx, id); err != nil {
+			return models.User{}, err
+		}
 	}
 	var user models.User
 	err := database.Transaction(ctx, s.db, func(tx *gorm.DB) error {
@@ -133,6 +139,15 @@ func (s *Users) Update(
 		return models.User{}, mapped(err, "update user")
 	}
 	return user, nil
+}
+
+// mayChangeEmail counts the requests of people, even if nothing changes.
+func (s *Users) mayChangeEmail(ctx context.Context, id uuid.UUID) error {
+	if _, person := userauth.User(ctx); !person {
+		return nil
+	}
+	_, err := limits{s.db}.take(ctx, emailChange, id.String())
+	return err
 }
 
 // Delete erases a user's data, keeps the row so that the id is not used again, and
