@@ -62,9 +62,12 @@ func FindRefreshToken(tx *gorm.DB, hash []byte) (RefreshToken, error) {
 	return t, err
 }
 
-// usedTokens is the number of used tokens kept of a family. An older one is refused like an
-// unknown one, and does not end the session.
-const usedTokens = 100
+// FamilyHas reports whether a family has at least n tokens, used or not.
+func FamilyHas(tx *gorm.DB, family uuid.UUID, n int64) (bool, error) {
+	var has int64
+	err := tx.Model(&RefreshToken{}).Where("family = ?", family).Count(&has).Error
+	return has >= n, err
+}
 
 // ReplaceRefreshToken marks t as used and adds its successor, which expires with it. It
 // reports false, and changes nothing, if t was used before. The user is locked.
@@ -72,11 +75,6 @@ func ReplaceRefreshToken(tx *gorm.DB, t RefreshToken, successor []byte) (bool, e
 	used := tx.Exec("UPDATE refresh_tokens SET used_at = now() WHERE hash = ? AND used_at IS NULL", t.Hash)
 	if used.Error != nil || used.RowsAffected == 0 {
 		return false, used.Error
-	}
-	old := tx.Exec(`DELETE FROM refresh_tokens WHERE hash IN (SELECT hash FROM refresh_tokens
-		WHERE family = ? AND used_at IS NOT NULL ORDER BY used_at DESC OFFSET ?)`, t.Family, usedTokens)
-	if old.Error != nil {
-		return false, old.Error
 	}
 	return true, tx.Create(&RefreshToken{
 		Hash: successor, Family: t.Family, UserID: t.UserID, ExpiresAt: t.ExpiresAt,

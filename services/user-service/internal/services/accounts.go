@@ -37,6 +37,11 @@ const SessionLife = 30 * 24 * time.Hour
 // maxSessions is the number of a user's sessions; another login ends the oldest.
 const maxSessions = 50
 
+// maxTokens is the number of refresh tokens of a session, used ones included; then it ends. All
+// are kept, so that a thief cannot make the second use of a token go unnoticed. One for each
+// access token of SessionLife are 4320.
+const maxTokens = 5000
+
 // Session is what a person gets who logs in.
 type Session struct {
 	AccessToken  string // for ExpiresIn
@@ -148,13 +153,19 @@ func (s *Accounts) begin(ctx context.Context, user uuid.UUID) (Session, error) {
 
 // Refresh replaces a refresh token. The second use of a token ends the session, because one
 // of the two users stole it; that includes the client that lost the response to the first.
-// It fails with ErrInvalidRefreshToken.
+// A session ends after 5000 tokens. It fails with ErrInvalidRefreshToken.
 func (s *Accounts) Refresh(ctx context.Context, token string) (Session, error) {
 	successor, hash := newRefreshToken()
 	var old models.RefreshToken
-	var fresh bool
+	var fresh, full bool
 	err := s.withFamily(ctx, token, func(tx *gorm.DB, t models.RefreshToken) (err error) {
 		old = t
+		if full, err = models.FamilyHas(tx, t.Family, maxTokens); err != nil {
+			return err
+		}
+		if full {
+			return models.DeleteFamily(tx, t.Family)
+		}
 		if fresh, err = models.ReplaceRefreshToken(tx, t, hash); err != nil || fresh {
 			return err
 		}
@@ -163,6 +174,8 @@ func (s *Accounts) Refresh(ctx context.Context, token string) (Session, error) {
 	switch {
 	case err != nil:
 		return Session{}, fmt.Errorf("refresh session: %w", err)
+	case full:
+		return Session{}, ErrInvalidRefreshToken
 	case !fresh:
 		s.log.WarnContext(ctx, "refresh token used twice; session ended", "user_id", old.UserID)
 		return Session{}, ErrInvalidRefreshToken

@@ -103,7 +103,7 @@ func (s *Users) Update(
 		return models.User{}, ErrUserNotFound
 	}
 	if email != nil {
-		if err := s.mayChangeEmail(ctx, id); err != nil {
+		if err := s.mayChangeEmail(ctx, id, *email); err != nil {
 			return models.User{}, err
 		}
 	}
@@ -141,12 +141,16 @@ func (s *Users) Update(
 	return user, nil
 }
 
-// mayChangeEmail counts the requests of people, even if nothing changes.
-func (s *Users) mayChangeEmail(ctx context.Context, id uuid.UUID) error {
+// mayChangeEmail counts the requests of people that name another email than their own.
+func (s *Users) mayChangeEmail(ctx context.Context, id uuid.UUID, email string) error {
 	if _, person := userauth.User(ctx); !person {
 		return nil
 	}
-	_, err := limits{s.db}.take(ctx, emailChange, id.String())
+	user, err := s.Get(ctx, id)
+	if err != nil || user.Email == email {
+		return err
+	}
+	_, err = limits{s.db}.take(ctx, emailChange, id.String())
 	return err
 }
 
