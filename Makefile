@@ -5,10 +5,11 @@ include build.env
 export GOFLAGS CGO_ENABLED
 
 CODE := contracts pkg services e2e lab tools
+AXE := axe-core@4.14.1
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test chaos chaos-events simulate bench up down lint contracts fmt build stack
+.PHONY: help demo test test-console chaos chaos-events simulate bench up down lint contracts fmt build stack
 
 help: ## show this
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
@@ -18,6 +19,11 @@ demo: stack ## run the five-step demo
 
 test: stack ## run all tests, with the race detector
 	@bin/stack test
+
+test-console: stack ## drive the console with Chromium; needs npm; IMAGES=docs/images writes the pictures
+	@npm install --silent --no-save --prefix bin/axe $(AXE)
+	@STACK_BIN=$(CURDIR)/bin/stack go test -tags browser -count=1 -v ./e2e/browser \
+		-axe $(CURDIR)/bin/axe/node_modules/axe-core/axe.min.js $(if $(IMAGES),-write $(CURDIR)/$(IMAGES))
 
 chaos-events: stack ## faults under writers, about half an hour; KILLS, FREEZES, CRASHES, OUTAGE, SEED, ROUNDS
 	@CGO_ENABLED=1 STACK_BIN=$(CURDIR)/bin/stack go test -race -count=1 -timeout 30m -v ./lab/durability -users 1000 \
@@ -53,6 +59,7 @@ lint: ## gofmt, go vet, staticcheck
 	@unformatted=$$(gofmt -l $(CODE)); \
 	if [ -n "$$unformatted" ]; then echo "gofmt these (make fmt):"; echo "$$unformatted"; exit 1; fi
 	go vet work
+	go vet -tags browser ./e2e/browser
 	go run $(STATICCHECK) work
 
 contracts: ## lint the API documents, and compare APIs and events with the last release

@@ -3,6 +3,8 @@ module github.com/go-troika/troika/e2e
 go 1.26.0
 
 require (
+	github.com/chromedp/cdproto v0.159.0
+	github.com/chromedp/chromedp v0.23.0
 	github.com/go-troika/troika/contracts v0.0.0
 	github.com/go-troika/troika/pkg v0.0.0
 	github.com/moby/moby/api v1.56.1

@@ -80,13 +80,15 @@ func (a *app) openConsole(cfg console.Config) (c *console.Console, err error) {
 }
 
 // sendTraces makes the services of a stack to start send their spans to where the console
-// will receive them, unless the caller has chosen a receiver.
+// will receive them, twice a second, unless the caller has chosen a receiver.
 func (a *app) sendTraces() error {
 	if a.Environ.Get(tracesTo) != "" {
 		return nil
 	}
 	port, err := new(machine.Ports).Take(receiverPort)
-	a.Environ = a.Environ.With(map[string]string{tracesTo: fmt.Sprintf("http://127.0.0.1:%d", port)})
+	a.Environ = a.Environ.With(map[string]string{
+		tracesTo: fmt.Sprintf("http://127.0.0.1:%d", port), "OTEL_BSP_SCHEDULE_DELAY": "500",
+	})
 	return err
 }
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -16,6 +17,10 @@ import (
 	"github.com/go-troika/troika/tools/stack/internal/machine"
 	"github.com/go-troika/troika/tools/stack/internal/stack"
 )
+
+// watchable is the pause before each step of a story that the console runs again. The breaker
+// is still open after it.
+const watchable = demo.Cooldown * 3 / 4
 
 // demo starts a stack, runs the story on it, and on a terminal leaves it up, with its
 // console, until Ctrl-C.
@@ -34,6 +39,7 @@ func (a *app) demo(ctx context.Context, args []string) error {
 		if err := a.sendTraces(); err != nil {
 			return err
 		}
+		a.Environ = a.Environ.With(map[string]string{"LOG_LEVEL": cmp.Or(a.Environ.Get("LOG_LEVEL"), "debug")})
 	}
 	s, err := a.launch(ctx, d)
 	if err != nil {
@@ -42,7 +48,7 @@ func (a *app) demo(ctx context.Context, args []string) error {
 	fmt.Fprintf(a.out, "all ready after %s; the breaker's cooldown is %s here, 30s otherwise\n",
 		stack.Short(time.Since(began)), demo.Cooldown)
 	if !watched {
-		return errors.Join(a.play(ctx, s, a.out), s.Down(context.Background()))
+		return errors.Join(a.play(ctx, s, a.out, 0), s.Down(context.Background()))
 	}
 	return a.stop(s, a.present(ctx, s))
 }
@@ -57,7 +63,7 @@ func (a *app) present(ctx context.Context, s launched) error {
 	closed := make(chan error, 1)
 	go func() { closed <- c.Run(ctx) }()
 	fmt.Fprintf(a.out, "console: %s\n", c.URL())
-	if err = a.play(ctx, s, io.MultiWriter(a.out, c.Story())); err == nil {
+	if err = a.play(ctx, s, io.MultiWriter(a.out, c.Story()), 0); err == nil {
 		status, _ := s.Status(ctx)
 		fmt.Fprintln(a.out)
 		status.Print(a.out)
@@ -83,18 +89,18 @@ func (a *app) demoConsole(ctx context.Context, s stack.Handle) (*console.Console
 	return a.openConsole(console.Config{
 		Listen: fmt.Sprintf("127.0.0.1:%d", port), Receiver: receiverOf(status), Stack: s,
 		Runs: map[string]console.Run{
-			"demo": func(ctx context.Context, out io.Writer) error { return a.play(ctx, s, out) },
+			"demo": func(ctx context.Context, out io.Writer) error { return a.play(ctx, s, out, watchable) },
 		},
 	})
 }
 
-// play runs the story. If it fails, it prints the log lines of the failed request.
-func (a *app) play(ctx context.Context, s stack.Handle, out io.Writer) error {
+// play runs the story, with a pause before each step. If it fails, it prints the log lines of the failed request.
+func (a *app) play(ctx context.Context, s stack.Handle, out io.Writer, pause time.Duration) error {
 	sign, err := a.signer("gateway")
 	if err != nil {
 		return err
 	}
-	err = (&demo.Story{Stack: s, Sign: sign, Out: out}).Play(ctx)
+	err = (&demo.Story{Stack: s, Sign: sign, Out: out, Pause: pause}).Play(ctx)
 	failure := new(demo.Failure)
 	if !errors.As(err, &failure) || failure.Trace == "" {
 		return err

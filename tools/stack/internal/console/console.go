@@ -53,6 +53,7 @@ type Console struct {
 
 	// Of the goroutine that polls.
 	history history
+	last    map[string]*observed // by service
 	feed    feed
 	lacks   sync.Map // paths that a service has not, such as the log of one that publishes no events
 
@@ -65,7 +66,7 @@ func New(cfg Config) (*Console, error) {
 	c := &Console{
 		cfg: cfg, token: rand.Text(),
 		traces: newTraces(), stream: newBroadcast(),
-		history: history{}, feed: feed{after: map[string]int64{}},
+		history: history{}, last: map[string]*observed{}, feed: feed{after: map[string]int64{}},
 	}
 	var err error
 	if c.page, err = net.Listen("tcp", cfg.Listen); err != nil {

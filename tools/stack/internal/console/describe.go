@@ -22,6 +22,19 @@ func (c *Console) describe(snap *snapshot, all []*observed) {
 			snap.Dead = append(snap.Dead, o.dead...)
 		}
 	}
+	withoutCalls(snap.Edges)
+}
+
+// withoutCalls subtracts what other services have sent from what a service got from clients.
+func withoutCalls(edges []edge) {
+	for _, e := range edges {
+		for i := range edges {
+			if client := &edges[i]; e.Kind == "http" && e.From != "client" && client.From == "client" && client.To == e.To {
+				client.Rate = max(0, client.Rate-e.Rate)
+				client.Failed = max(0, client.Failed-e.Failed)
+			}
+		}
+	}
 }
 
 // service sums the instances of a service.

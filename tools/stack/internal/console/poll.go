@@ -63,6 +63,8 @@ func (c *Console) take(ctx context.Context) snapshot {
 	group.Wait()
 	for _, o := range all {
 		c.history.add(snap.At, o.readings)
+		o.complete(c.last[o.name])
+		c.last[o.name] = o
 	}
 	c.describe(&snap, all)
 	for _, p := range parts {
@@ -77,6 +79,17 @@ func (c *Console) take(ctx context.Context) snapshot {
 	}
 	snap.Events = c.events(all)
 	return snap
+}
+
+// complete adds what was known of a service that does not respond now: neither its log nor
+// its offsets move.
+func (o *observed) complete(before *observed) {
+	if before != nil && !o.producer {
+		o.heads, o.producer = before.heads, before.producer
+	}
+	if before != nil && !o.consumes {
+		o.consumption, o.consumes = before.consumption, before.consumes
+	}
 }
 
 // observe asks the instances of one service.

@@ -36,6 +36,7 @@ type Story struct {
 	Sign     client.Signer // for the caller gateway
 	Out      io.Writer
 	Patience time.Duration // for an event or a recovery; default 15 s
+	Pause    time.Duration // before each step but the first, for people who watch; default none
 
 	urls  map[string]string
 	user  string
@@ -67,6 +68,13 @@ func (s *Story) Play(ctx context.Context) error {
 		{"restore user-service: half-open, closed, and the order is completed", s.restore},
 	}
 	for i, step := range steps {
+		if i > 0 && s.Pause > 0 {
+			select {
+			case <-ctx.Done():
+				return ctx.Err()
+			case <-time.After(s.Pause):
+			}
+		}
 		fmt.Fprintf(s.Out, "\n%d. %s\n", i+1, step.title)
 		if err := step.do(ctx); err != nil {
 			return fmt.Errorf("demo failed at step %d of %d, %s\n%w", i+1, len(steps), step.title, err)

@@ -57,7 +57,7 @@ function createConsumer([name]) {
   const redrive = el("button", { type: "button", className: "quiet", hidden: true }, "Redrive all");
   redrive.setAttribute("aria-label", `Redrive all dead events of ${name}`);
   redrive.onclick = () => send("redrive", { service: name }, redrive);
-  const columns = ["Producer", "Events", "Lag", "Pending", "Parts"];
+  const columns = ["Producer", "Events", "Lag", "Pending", "Partitions"];
   return el("article", { className: "consumer " + hue(name) },
     el("h3", {}, el("span", {}, name), el("span", { className: "state" })),
     el("table", {},

@@ -56,8 +56,8 @@ function showStory(lines) {
   const last = lines.at(-1) ?? "";
   for (const line of lines) {
     const title = /^(\d)\. (.*)/.exec(line);
-    if (title) steps.push({ number: title[1], title: title[2], lines: [] });
-    else steps.at(-1)?.lines.push(line.trim());
+    if (title) steps.push({ number: title[1], title: title[2][0].toUpperCase() + title[2].slice(1), lines: [] });
+    else steps.at(-1)?.lines.push(line.trim().replace(/([0-9a-f]{8})-[0-9a-f-]{27}/g, "$1…"));
   }
   const over = last.startsWith("demo passed");
   const failed = lines.some((line) => line.startsWith("demo failed"));

@@ -1,6 +1,6 @@
 // The map of the system: services, what flows between them, circuit breakers.
 
-import { $, count, duration, el, hue, keyed, rate, text } from "./dom.js";
+import { $, duration, el, hue, keyed, rate, text } from "./dom.js";
 import { send } from "./main.js";
 
 let last;
@@ -8,7 +8,7 @@ let last;
 export function showSystem(snapshot) {
   last = snapshot;
   keyed($("#services"), ordered(snapshot.services ?? []), (s) => s.name, createService, updateService);
-  const requests = (snapshot.services ?? []).reduce((sum, s) => sum + s.rate, 0);
+  const requests = edges().filter((e) => e.from === "client").reduce((sum, e) => sum + e.rate, 0);
   text($("#client span"), `${rate(requests)} requests/s`);
   const redis = (snapshot.stores ?? []).find((s) => s.name === "redis");
   const published = edges().filter((e) => e.to === "redis").reduce((sum, e) => sum + e.rate, 0);
@@ -29,7 +29,7 @@ const health = (state) => ({ ready: "healthy", exited: "down" })[state] ?? state
 function createService(service) {
   const node = el("article", { className: "service node " + hue(service.name), id: "service-" + service.name },
     el("h3", {}, el("span", { className: "dot" }), el("span", {}, service.name)),
-    el("p", { className: "state" }),
+    el("p", { className: "state" }, el("span"), el("span", { className: "wide" })),
     el("dl", {}, ...["req/s", "mean", "errors/s"].map((name) => el("div", {}, el("dt", {}, name), el("dd")))),
     el("p", { className: "store" }, el("span", { className: "dot" }), el("b", {}, "Postgres"), el("span")),
     el("p", { className: "control" }));
@@ -41,9 +41,10 @@ function updateService(node, s) {
   $(".dot", node).className = "dot " + s.health;
   const running = s.instances.filter((i) => i.state === "ready").length;
   const memory = s.instances.reduce((sum, i) => sum + (i.rss ?? 0), 0);
-  const size = memory ? ` · ${Math.round(memory / 1048576)} MiB` : "";
-  const of = s.instances.length > 1 ? `${running} of ${count(s.instances.length, "instance")}` : count(running, "instance");
-  text($(".state", node), `${s.health} · ${of}${size}`);
+  const many = s.instances.length > 1;
+  text($(".state", node).firstChild, many ? `${s.health}, ${running} of ${s.instances.length}` : s.health);
+  const facts = [many ? "" : running ? "1 instance" : s.instances[0]?.detail, memory && `${Math.round(memory / 1048576)} MiB`];
+  text($(".state", node).lastChild, facts.filter(Boolean).map((fact) => " · " + fact).join(""));
   node.title = s.instances.map((i) => `${i.name}: ${i.state}${i.pid ? `, pid ${i.pid}` : ""}${i.port ? `, port ${i.port}` : ""}`).join("\n");
   const up = s.health !== "down" && s.health !== "paused";
   const values = [rate(s.rate), s.rate ? duration(s.millis) : "–", rate(s.errors)];
@@ -108,7 +109,8 @@ function draw() {
     if (e.breaker) {
       node.title = `circuit breaker of ${e.from} for ${e.to}: ${e.breaker.state}, ${label}`;
       const left = e.breaker.state === "OPEN" && e.breaker.cooldown > 0 ? ` ${Math.ceil(e.breaker.cooldown)} s` : "";
-      label = e.breaker.state + (left || (e.rate > 0 && e.breaker.state === "CLOSED" ? ` ${label}` : ""));
+      const shown = e.rate > 0 && e.breaker.state === "CLOSED" && !e.below ? ` ${label}` : "";
+      label = e.breaker.state + (left || shown);
     }
     text(node, label);
   });
@@ -119,7 +121,7 @@ function route(e, box) {
   const from = box(e.from), to = box(e.to);
   if (!from || !to) return {};
   const middle = (b) => (b.left + b.right) / 2;
-  const line = (x, y1, y2) => ({ d: `M${x} ${y1}V${y2}`, x, y: (y1 + y2) / 2 });
+  const line = (x, y1, y2) => ({ d: `M${x} ${y1}V${y2}`, x, y: Math.abs(y2 - y1) > 60 ? Math.max(y1, y2) - 22 : (y1 + y2) / 2 });
   if (e.from === "client") return line(middle(to), from.bottom, to.top);
   const service = e.to === "redis" ? from : to;
   const aside = (service.right - service.left) / 5;
@@ -132,7 +134,7 @@ function route(e, box) {
   }
   const [x1, x2] = from === a ? [a.right - 14, b.left + 14] : [b.left + 14, a.right - 14];
   const y = a.bottom, deep = y + 26;
-  return { d: `M${x1} ${y}C${x1} ${deep} ${x2} ${deep} ${x2} ${y}`, x: (x1 + x2) / 2, y: y + 20 };
+  return { d: `M${x1} ${y}C${x1} ${deep} ${x2} ${deep} ${x2} ${y}`, x: (x1 + x2) / 2, y: y + 20, below: true };
 }
 
 new ResizeObserver(() => last && draw()).observe($("#map"));

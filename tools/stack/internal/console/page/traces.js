@@ -1,6 +1,6 @@
 // The last traces, and the waterfall of one of them with its log lines.
 
-import { $, duration, el, hue, keyed, text, time } from "./dom.js";
+import { $, count, duration, el, hue, keyed, text, time } from "./dom.js";
 
 let selected; // the id of the trace that is shown
 let shown = ""; // its id and number of spans
@@ -24,10 +24,10 @@ export function showTraces(snapshot) {
     button.setAttribute("aria-pressed", String(t.id === selected));
     button.dataset.failed = t.failed;
     text($(".took", button), duration(t.millis));
-    text($(".spans", button), `${t.spans} spans`);
+    text($(".spans", button), count(t.spans, "span"));
     keyed($(".services", button), t.services ?? [], (s) => s, (s) => el("i", { className: hue(s), title: s }));
   });
-  selected ??= last[0]?.id;
+  selected ??= last.toSorted((a, b) => b.spans - a.spans)[0]?.id; // the most to see
   refresh();
 }
 
@@ -93,7 +93,7 @@ function logLine({ part, text: line }) {
   } catch {
     return el("li", {}, el("span", {}, part), line);
   }
-  const { time: at, level, msg, service, trace_id, span_id, request_id, ...rest } = fields;
+  const { time: at, level, msg, service, trace_id, x_trace_id, span_id, request_id, ...rest } = fields;
   const facts = Object.entries(rest).map(([k, v]) => `${k}=${typeof v === "object" ? JSON.stringify(v) : v}`).join(" ");
   return el("li", { "data-level": level }, el("time", { dateTime: at }, time(at)), el("em", {}, level ?? ""),
     el("span", { className: hue(part) }, part), el("b", {}, msg ?? ""), el("span", {}, facts));
