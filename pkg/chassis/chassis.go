@@ -174,7 +174,7 @@ func (c *Chassis) openAdmin() error {
 	c.admin = httpserver.NewAdmin(c.Config.adminAddr(), c.Metrics, map[string]http.Handler{
 		"/log/": c.operator, "/events/": c.operator, "/openapi.yaml": c.operator, "/docs": c.operator,
 	})
-	serveLevels(c.operator, c.levels)
+	c.operator.Router().Levels("/log/levels", httpserver.Callers(serviceauth.Operator), c.levels)
 	return c.operator.Docs(httpapi.OperatorAPI)
 }
 

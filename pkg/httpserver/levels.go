@@ -1,4 +1,4 @@
-package chassis
+package httpserver
 
 import (
 	"log/slog"
@@ -7,17 +7,14 @@ import (
 
 	"github.com/gin-gonic/gin"
 
-	"github.com/go-troika/troika/pkg/httpserver"
 	"github.com/go-troika/troika/pkg/logging"
-	"github.com/go-troika/troika/pkg/serviceauth"
 )
 
-// serveLevels adds the routes that read and change the levels of the log. Only the operator may use
-// them.
-func serveLevels(s *httpserver.Server, l *logging.Levels) {
-	r, allowed, h := s.Router(), httpserver.Callers(serviceauth.Operator), levels{l}
-	r.GET("/log/levels", allowed, httpserver.Handle(h.show))
-	r.Handle(http.MethodPut, "/log/levels", allowed, httpserver.Handle(h.replace))
+// Levels adds the routes that read and change the levels of the log.
+func (r Router) Levels(path string, a Access, l *logging.Levels) {
+	h := levels{l}
+	r.GET(path, a, Handle(h.show))
+	r.Handle(http.MethodPut, path, a, Handle(h.replace))
 }
 
 // levels serves the levels of the log.
@@ -35,11 +32,11 @@ func (l levels) show(g *gin.Context) error {
 	for name, level := range now.Packages {
 		body.Packages[name] = levelName(level)
 	}
-	return httpserver.JSON(g, http.StatusOK, body)
+	return JSON(g, http.StatusOK, body)
 }
 
 func (l levels) replace(g *gin.Context) error {
-	in, err := httpserver.Bind[levelsBody](g)
+	in, err := Bind[levelsBody](g)
 	if err != nil {
 		return err
 	}
