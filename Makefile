@@ -9,7 +9,7 @@ AXE := axe-core@4.14.1
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-console chaos chaos-events simulate bench up down lint contracts fmt build stack
+.PHONY: help demo test test-console alerts chaos chaos-events simulate bench up down lint contracts fmt build stack
 
 help: ## show this
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
@@ -24,6 +24,11 @@ test-console: stack ## drive the console with Chromium; needs npm; IMAGES=docs/i
 	@npm install --silent --no-save --prefix bin/axe $(AXE)
 	@STACK_BIN=$(CURDIR)/bin/stack go test -tags browser -count=1 -v ./e2e/browser \
 		-axe $(CURDIR)/bin/axe/node_modules/axe-core/axe.min.js $(if $(IMAGES),-write $(CURDIR)/$(IMAGES))
+
+alerts: stack ## each fault of docs/runbook.md fires its alert, about six minutes; needs prometheus and promtool
+	@promtool test rules deploy/observability/rules_test.yml
+	@STACK_BIN=$(CURDIR)/bin/stack GOFLAGS="$$(go env GOFLAGS | sed s/-tags=/-tags=alerts,/)" \
+		go test -count=1 -timeout 30m -v ./lab/alerts
 
 chaos-events: stack ## faults under writers, about half an hour; KILLS, FREEZES, CRASHES, OUTAGE, SEED, ROUNDS
 	@CGO_ENABLED=1 STACK_BIN=$(CURDIR)/bin/stack go test -race -count=1 -timeout 30m -v ./lab/durability -users 1000 \

@@ -22,16 +22,14 @@ import (
 
 	"github.com/go-troika/troika/e2e/driver"
 	"github.com/go-troika/troika/e2e/environment"
+	"github.com/go-troika/troika/e2e/poll"
 )
 
 // speed is by how much the times of the rules are shortened.
 const speed = 30
 
 // prometheus is a running server.
-type prometheus struct {
-	t    *testing.T
-	base string
-}
+type prometheus struct{ base string }
 
 // startPrometheus scrapes all instances of a stack, twice a second, and evaluates the rules as often.
 func startPrometheus(t *testing.T, s *driver.Stack) prometheus {
@@ -73,7 +71,12 @@ func startPrometheus(t *testing.T, s *driver.Stack) prometheus {
 			t.Logf("prometheus: %s", out.String())
 		}
 	})
-	return prometheus{t, "http://" + address}
+	p := prometheus{"http://" + address}
+	err = poll.Until(t.Context(), 30*time.Second, func() error { return p.query("vector(1)") })
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
 }
 
 func freeAddress(t *testing.T) string {
@@ -88,11 +91,10 @@ func freeAddress(t *testing.T) string {
 
 var (
 	duration = regexp.MustCompile(`\b(\d+)([smh])\b`)
-	oldest   = regexp.MustCompile(`(event_outbox_oldest_seconds\) >) \d+`)
+	age      = regexp.MustCompile(`(_seconds\) >) \d+`)
 )
 
-// faster divides the durations of rules by speed. The age of the oldest event is the one
-// threshold that is a time.
+// faster divides the durations of rules by speed, and lowers the thresholds that are ages.
 func faster(rules string) string {
 	rules = duration.ReplaceAllStringFunc(rules, func(d string) string {
 		parsed, err := time.ParseDuration(d)
@@ -101,7 +103,7 @@ func faster(rules string) string {
 		}
 		return max(parsed/speed, time.Second).Round(time.Second).String()
 	})
-	return oldest.ReplaceAllString(rules, "$1 1")
+	return age.ReplaceAllString(rules, "$1 4")
 }
 
 // get decodes the data of an answer of the HTTP API.

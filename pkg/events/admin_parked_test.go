@@ -264,6 +264,9 @@ func TestPausedConsumerWaits(t *testing.T) {
 		if n := metric(t, reg, "event_consumer_lag"); n != 5 {
 			return fmt.Sprintf("lag %v, want 5", n)
 		}
+		if n := metric(t, reg, "event_consumer_stalled_seconds"); n < 1.5 {
+			return fmt.Sprintf("stalled for %v s", n)
+		}
 		return ""
 	})
 	b.expect("a", 5)
@@ -275,6 +278,12 @@ func TestPausedConsumerWaits(t *testing.T) {
 		t.Fatal(err)
 	}
 	b.expect("a", 10)
+	testkit.Eventually(t, limit, func() string {
+		if n := metric(t, reg, "event_consumer_stalled_seconds"); n != 0 {
+			return fmt.Sprintf("still stalled for %v s", n)
+		}
+		return ""
+	})
 	if text, err := json.Marshal(status); err != nil || !strings.Contains(string(text), `"partition":"`) {
 		t.Errorf("status reads %s, %v: a JSON number cannot hold a partition's", text, err)
 	}

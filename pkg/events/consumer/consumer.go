@@ -79,8 +79,15 @@ type Spawn func(wake <-chan struct{}, step func(context.Context) time.Duration) 
 
 // producer is what a producer last returned about its log.
 type producer struct {
-	parts   atomic.Pointer[[]events.Part]
-	trouble backoff.Backoff
+	parts    atomic.Pointer[[]events.Part]
+	trouble  backoff.Backoff
+	progress map[int64]progress // by part; of measureLag
+}
+
+// progress is an offset, and since when it has stood there with events behind it.
+type progress struct {
+	at    events.Position
+	since time.Duration
 }
 
 // New returns a consumer that does nothing until Run.

@@ -178,7 +178,7 @@ func (c *Consumer) askStep(ctx context.Context, source string) time.Duration {
 	return askTime
 }
 
-// measureLag sums the lag of this instance's parts. Parts without an owner, as all are
+// measureLag sums the lag of this instance's parts, and finds the one that has stood still longest. Parts without an owner, as all are
 // while the consumer is paused, count at the first instance.
 func (c *Consumer) measureLag(ctx context.Context, source string, parts []events.Part) {
 	g := c.group.Load()
@@ -186,15 +186,27 @@ func (c *Consumer) measureLag(ctx context.Context, source string, parts []events
 		return
 	}
 	first := len(g.Live) > 0 && g.Live[0] == c.instance
-	lag := int64(0)
+	p, now := c.producers[source], c.now()
+	lag, standing, stalled := int64(0), map[int64]progress{}, time.Duration(0)
 	for _, o := range g.Offsets {
 		mine := o.Owner == c.instance || first && !slices.Contains(g.Live, o.Owner)
 		if part := find(parts, o.Part); o.Source == source && mine && part != nil {
 			lag += max(part.Head.Pos-o.Pos, 0)
 			c.warnOfRetention(ctx, o, *part)
+			if part.Head.Pos <= o.Pos {
+				continue
+			}
+			stands := progress{o.Position, now}
+			if before, ok := p.progress[o.Part]; ok && before.at == o.Position {
+				stands = before
+			}
+			standing[o.Part] = stands
+			stalled = max(stalled, now-stands.since)
 		}
 	}
+	p.progress = standing
 	c.metrics.lag.WithLabelValues(source).Set(float64(lag))
+	c.metrics.stalled.WithLabelValues(source).Set(stalled.Seconds())
 }
 
 func (c *Consumer) lacksOffsets(source string, parts []events.Part) bool {

@@ -16,7 +16,7 @@ const (
 type consumerMetrics struct {
 	events                                     *prometheus.CounterVec
 	duration                                   *prometheus.HistogramVec
-	parked, lag                                *prometheus.GaugeVec
+	parked, lag, stalled                       *prometheus.GaugeVec
 	owned                                      prometheus.Gauge
 	pages, forged, lost, repairs, unknownParts prometheus.Counter
 }
@@ -37,6 +37,10 @@ func newMetrics(reg prometheus.Registerer) *consumerMetrics {
 		lag: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "event_consumer_lag", Help: "Events of a producer's log that this instance's parts, or parts without an owner, have not reached.",
 		}, []string{"source"}),
+		stalled: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "event_consumer_stalled_seconds",
+			Help: "How long one of these parts has had events that were not reached, without moving.",
+		}, []string{"source"}),
 		owned:        prometheus.NewGauge(prometheus.GaugeOpts{Name: "event_consumer_parts", Help: "Parts that this instance reads."}),
 		pages:        counter("event_consumer_pages_total", "Pages read from producers' logs because a stream lacked them."),
 		forged:       counter("event_consumer_forged_entries_total", "Stream entries set aside because no relay wrote them."),
@@ -45,7 +49,7 @@ func newMetrics(reg prometheus.Registerer) *consumerMetrics {
 		unknownParts: counter("event_consumer_unknown_parts_total", "Times a producer did not know a part that this consumer has read."),
 	}
 	if reg != nil {
-		reg.MustRegister(m.events, m.duration, m.parked, m.lag, m.owned, m.pages, m.forged, m.lost, m.repairs, m.unknownParts)
+		reg.MustRegister(m.events, m.duration, m.parked, m.lag, m.stalled, m.owned, m.pages, m.forged, m.lost, m.repairs, m.unknownParts)
 	}
 	return m
 }
