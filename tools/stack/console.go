@@ -49,7 +49,7 @@ func (a *app) console(ctx context.Context, args []string) error {
 		}
 		cfg.Stack = s
 		if cfg.Receiver == "" {
-			cfg.Receiver = receiverOf(status)
+			cfg.Receiver = a.freeReceiver(status)
 		}
 	}
 	c, err := a.openConsole(cfg)
@@ -90,6 +90,21 @@ func (a *app) sendTraces() error {
 		tracesTo: fmt.Sprintf("http://127.0.0.1:%d", port), "OTEL_BSP_SCHEDULE_DELAY": "500",
 	})
 	return err
+}
+
+// freeReceiver returns the address of receiverOf, "" if another program listens there.
+func (a *app) freeReceiver(s stack.Status) string {
+	address := receiverOf(s)
+	if address == "" {
+		return ""
+	}
+	l, err := net.Listen("tcp", address)
+	if err != nil {
+		fmt.Fprintln(a.out, "without traces: another program receives them:", err)
+		return ""
+	}
+	_ = l.Close()
+	return address
 }
 
 // receiverOf returns the address that the services of a stack send their spans to, "" if

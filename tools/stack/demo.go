@@ -87,7 +87,7 @@ func (a *app) demoConsole(ctx context.Context, s stack.Handle) (*console.Console
 		return nil, err
 	}
 	return a.openConsole(console.Config{
-		Listen: fmt.Sprintf("127.0.0.1:%d", port), Receiver: receiverOf(status), Stack: s,
+		Listen: fmt.Sprintf("127.0.0.1:%d", port), Receiver: a.freeReceiver(status), Stack: s,
 		Runs: map[string]console.Run{
 			"demo": func(ctx context.Context, out io.Writer) error { return a.play(ctx, s, out, watchable) },
 		},

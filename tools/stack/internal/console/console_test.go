@@ -24,15 +24,16 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// noStack is a stack of which only the number of questions about it is known.
+// noStack is a stack of parts that no one runs.
 type noStack struct {
 	stack.Handle
 	asked atomic.Int64
+	parts []stack.Part
 }
 
 func (s *noStack) Status(context.Context) (stack.Status, error) {
 	s.asked.Add(1)
-	return stack.Status{Name: "none", World: stack.Local}, nil
+	return stack.Status{Name: "none", World: stack.Local, Parts: s.parts}, nil
 }
 
 func (s *noStack) Logs(_ context.Context, out io.Writer, _ bool, _ string) error {
@@ -41,19 +42,23 @@ func (s *noStack) Logs(_ context.Context, out io.Writer, _ bool, _ string) error
 }
 
 type bundle struct {
-	t            *testing.T
-	stack        *noStack
-	http         *http.Client
-	page, token  string
-	receiver     string
-	firstMessage map[string]any
+	t           *testing.T
+	stack       *noStack
+	http        *http.Client
+	page, token string
+	receiver    string
+	first       map[string]any
 }
 
-// open runs a console and reads its first snapshot.
-func open(t *testing.T) *bundle {
+// open runs a console of a stack and reads its first snapshot.
+func open(t *testing.T, parts ...stack.Part) *bundle {
 	t.Helper()
-	b := &bundle{t: t, stack: &noStack{}, http: &http.Client{Transport: &http.Transport{}}}
-	c, err := console.New(console.Config{Listen: "127.0.0.1:0", Receiver: "127.0.0.1:0", Stack: b.stack})
+	b := &bundle{t: t, stack: &noStack{parts: parts}, http: &http.Client{Transport: &http.Transport{}}}
+	sign := func(audience string) (string, error) { return "for " + audience, nil }
+	c, err := console.New(console.Config{
+		Listen: "127.0.0.1:0", Receiver: "127.0.0.1:0", Stack: b.stack, Services: []string{"profile-service"},
+		Gateway: sign, Operator: sign,
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -76,8 +81,8 @@ func open(t *testing.T) *bundle {
 	if n := b.stack.asked.Load(); n != 0 {
 		t.Errorf("asked %d times before a page was open", n)
 	}
-	b.firstMessage = b.snapshot()
-	b.receiver = "http://" + b.firstMessage["receiver"].(string)
+	b.first = b.snapshot()
+	b.receiver = "http://" + b.first["receiver"].(string)
 	return b
 }
 

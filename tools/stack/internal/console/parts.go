@@ -2,6 +2,7 @@ package console
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/url"
@@ -53,7 +54,7 @@ func (c *Console) parts(ctx context.Context) (stack.Status, []part, error) {
 	}
 	status, err := c.cfg.Stack.Status(ctx)
 	if err != nil {
-		return status, nil, err
+		return status, nil, errors.New("the stack is not up")
 	}
 	var all []part
 	for _, p := range status.Parts {

@@ -100,6 +100,7 @@ type parked struct {
 
 // event is an event of a producer's log.
 type event struct {
+	Place    string          `json:"place"` // in the logs
 	ID       string          `json:"id"`
 	Event    string          `json:"event"`
 	Service  string          `json:"service"`

@@ -17,9 +17,9 @@ import (
 // Bounds of what is stored.
 const (
 	storedTraces   = 500
-	storedSpans    = 20_000
+	storedBytes    = 64 << 20
 	spansPerTrace  = 500
-	attributeLimit = 2 << 10 // bytes of a value
+	attributeLimit = 2 << 10 // bytes of a name or value
 	shownTraces    = 50      // in the snapshot
 )
 
@@ -32,14 +32,15 @@ type stored struct {
 	begin, end                             time.Time
 	failed                                 bool
 	attributes                             map[string]string
+	size                                   int // bytes, about
 }
 
 // traces holds the spans of the newest traces. It is safe for concurrent use.
 type traces struct {
 	mu       sync.Mutex
 	byID     map[string][]stored
-	order    []string // ids, the oldest first
-	spans    int
+	order    []string                     // ids, the oldest first
+	size     int                          // bytes
 	handlers map[string]map[string]stored // last spans of handlers, by event and service
 	events   []string                     // keys of handlers, the oldest first
 	ignored  map[string]bool              // traces of background work
@@ -58,6 +59,9 @@ func (t *traces) add(export []*otlp.ResourceSpans) {
 		service := cmp.Or(attributes(resource.GetResource().GetAttributes())["service.name"], "unknown")
 		for _, scope := range resource.GetScopeSpans() {
 			for _, s := range scope.GetSpans() {
+				if len(s.GetTraceId()) != 16 || len(s.GetSpanId()) != 8 {
+					continue // no span, says the specification
+				}
 				t.store(hex.EncodeToString(s.GetTraceId()), newStored(service, s))
 			}
 		}
@@ -76,18 +80,16 @@ func (t *traces) store(trace string, s stored) {
 		t.order = append(t.order, trace)
 	}
 	t.byID[trace] = append(t.byID[trace], s)
-	t.spans++
+	t.size += s.size
 	if s.kind == "consumer" && s.event != "" {
 		if t.handlers[s.event] == nil {
 			t.events = append(t.events, s.event)
 			t.handlers[s.event] = map[string]stored{}
 		}
-		t.handlers[s.event][s.service] = s
+		t.handlers[s.event][s.service] = stored{begin: s.begin, end: s.end, failed: s.failed}
 	}
-	for len(t.order) > storedTraces || t.spans > storedSpans {
-		t.spans -= len(t.byID[t.order[0]])
-		delete(t.byID, t.order[0])
-		t.order = t.order[1:]
+	for len(t.order) > storedTraces || t.size > storedBytes {
+		t.drop(t.order[0])
 	}
 	for len(t.events) > storedTraces {
 		delete(t.handlers, t.events[0])
@@ -103,25 +105,34 @@ func (t *traces) ignore(trace string) {
 	}
 	t.ignored[trace] = true
 	t.dropped = append(t.dropped, trace)
-	if t.byID[trace] != nil {
-		t.spans -= len(t.byID[trace])
-		delete(t.byID, trace)
-		t.order = slices.DeleteFunc(t.order, func(id string) bool { return id == trace })
-	}
+	t.drop(trace)
 	for len(t.dropped) > storedTraces {
 		delete(t.ignored, t.dropped[0])
 		t.dropped = t.dropped[1:]
 	}
 }
 
+func (t *traces) drop(trace string) {
+	for _, s := range t.byID[trace] {
+		t.size -= s.size
+	}
+	delete(t.byID, trace)
+	t.order = slices.DeleteFunc(t.order, func(id string) bool { return id == trace })
+}
+
 func newStored(service string, s *otlp.Span) stored {
 	kind := strings.ToLower(strings.TrimPrefix(s.GetKind().String(), "SPAN_KIND_"))
 	values := attributes(s.GetAttributes())
 	if text := s.GetStatus().GetMessage(); text != "" {
-		values["error"] = text
+		values["error"] = cut(text)
+	}
+	size := 500
+	for name, value := range values {
+		size += len(name) + len(value) + 50
 	}
 	return stored{
-		id: hex.EncodeToString(s.GetSpanId()), parent: hex.EncodeToString(s.GetParentSpanId()),
+		size: size,
+		id:   hex.EncodeToString(s.GetSpanId()), parent: hex.EncodeToString(s.GetParentSpanId()),
 		name: cut(s.GetName()), service: cut(service), kind: kind, event: values[messageID],
 		begin: time.Unix(0, int64(s.GetStartTimeUnixNano())), end: time.Unix(0, int64(s.GetEndTimeUnixNano())),
 		failed: s.GetStatus().GetCode() == otlp.Status_STATUS_CODE_ERROR, attributes: values,

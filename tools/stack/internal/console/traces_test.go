@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -107,11 +108,15 @@ func TestReceiverRefusesWhatIsNoExport(t *testing.T) {
 		{"not protobuf", []byte("not protobuf"), nil, 400},
 		{"not gzip", spans, map[string]string{"Content-Encoding": "gzip"}, 400},
 		{"a bomb", zipped(t, make([]byte, 64<<20)), map[string]string{"Content-Encoding": "gzip"}, 400},
+		{"a span without ids", export(t, "user-service", &otlp.Span{Name: "none"}), nil, 200},
 		{"nothing", nil, nil, 200},
 	} {
 		if got := b.export(c.body, c.header); got != c.status {
 			t.Errorf("%s: %d, want %d", c.name, got, c.status)
 		}
+	}
+	if traces := b.snapshot()["traces"].([]any); len(traces) != 1 {
+		t.Errorf("%d traces, want 1", len(traces))
 	}
 }
 
@@ -169,6 +174,24 @@ func TestOldestTracesAreDropped(t *testing.T) {
 	}
 	if traces := b.snapshot()["traces"].([]any); len(traces) != 50 || traces[0].(map[string]any)["id"] != id(501) {
 		t.Errorf("%d traces in the snapshot, the first is %v", len(traces), traces[0])
+	}
+}
+
+// TestMemoryIsBounded sends traces of 2 MiB each.
+func TestMemoryIsBounded(t *testing.T) {
+	b := open(t)
+	id := func(n int) string { return fmt.Sprintf("%032x", n) }
+	for n := 1; n <= 40; n++ {
+		span := newSpan(id(n), "0000000000000001", "", "GET /users", server, n, 1)
+		for i := range 1000 {
+			span.Attributes = append(span.Attributes, attribute(fmt.Sprint("a", i), strings.Repeat("é", 1100)))
+		}
+		b.export(export(t, "user-service", span), nil)
+	}
+	for n, want := range map[int]int{1: 404, 15: 200, 40: 200} {
+		if _, status := b.trace(id(n)); status != want {
+			t.Errorf("trace %d of 40: %d, want %d", n, status, want)
+		}
 	}
 }
 

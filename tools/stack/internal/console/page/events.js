@@ -6,7 +6,8 @@ import { expectTrace } from "./traces.js";
 
 export function showEvents(events) {
   $("#events .empty").hidden = events.length > 0;
-  keyed($("#events .feed"), events, (e) => e.id, createEvent, updateEvent);
+  $("#events .feed").hidden = events.length === 0;
+  keyed($("#events .feed"), events, (e) => e.place, createEvent, updateEvent);
 }
 
 function createEvent(e) {

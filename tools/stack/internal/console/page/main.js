@@ -10,7 +10,7 @@ const status = $("#status");
 let hideStatus;
 
 // say shows what a command has done, for a while.
-function say(message, failed, trace) {
+export function say(message, failed, trace) {
   status.replaceChildren(message);
   status.className = failed ? "failed" : "";
   if (trace) {
@@ -78,7 +78,10 @@ function showStory(lines) {
 
 function show(snapshot) {
   const where = snapshot.world === "docker" ? "containers" : "local processes";
-  text($("#stack"), snapshot.problem ? snapshot.problem : `${snapshot.stack} · ${where}`);
+  text($("#stack"), snapshot.problem ?? `${snapshot.stack} · ${where}`);
+  $("#live").className = snapshot.problem ? "dot down" : "dot healthy";
+  $("main").classList.toggle("stale", Boolean(snapshot.problem));
+  if (snapshot.problem) return;
   for (const button of document.querySelectorAll("[data-run]")) {
     button.hidden = !snapshot.canned?.includes(button.dataset.run);
   }
@@ -96,11 +99,9 @@ if (!token) {
 }
 
 const stream = new EventSource("stream"); // it connects again by itself
-stream.onmessage = (event) => {
-  $("#live").className = "dot healthy";
-  show(JSON.parse(event.data));
-};
+stream.onmessage = (event) => show(JSON.parse(event.data));
 stream.onerror = () => {
   $("#live").className = "dot down";
+  $("main").classList.add("stale");
   text($("#stack"), "the console does not respond; connecting …");
 };

@@ -1,7 +1,7 @@
 // The map of the system: services, what flows between them, circuit breakers.
 
 import { $, duration, el, hue, keyed, rate, text } from "./dom.js";
-import { send } from "./main.js";
+import { say, send } from "./main.js";
 
 let last;
 
@@ -67,14 +67,16 @@ function verbs(s) {
   return all;
 }
 
+// controlButton controls a service, or copies the command that does.
 function controlButton(service, { label, verb, compose }) {
   const command = `docker compose ${compose ?? verb} ${service}`;
-  const button = el("button", { type: "button", className: "quiet " + verb }, label);
-  button.setAttribute("aria-label", last.control ? `${label} ${service}` : `Copy: ${command}`);
-  button.title = last.control ? "" : command;
-  button.onclick = () => {
-    if (last.control) send("control", { verb, name: service }, button);
-    else navigator.clipboard.writeText(command).then(() => (button.textContent = "Copied"));
+  const copies = !last.control;
+  const button = el("button", { type: "button", className: "quiet " + verb }, copies ? label + " ⧉" : label);
+  button.setAttribute("aria-label", copies ? `${label} ${service}: copy the command` : `${label} ${service}`);
+  button.onclick = async () => {
+    if (!copies) return send("control", { verb, name: service }, button);
+    await navigator.clipboard?.writeText(command).catch(() => {}); // it is shown, too
+    say(`Copied: ${command}`);
   };
   return button;
 }

@@ -5,6 +5,7 @@ import { $, count, duration, el, hue, keyed, text, time } from "./dom.js";
 let selected; // the id of the trace that is shown
 let shown = ""; // its id and number of spans
 let last = [];
+let control = true; // without it, the console cannot read logs
 
 // expectTrace selects a trace, whose spans may not have arrived yet.
 export function expectTrace(id) {
@@ -15,6 +16,7 @@ export function expectTrace(id) {
 
 export function showTraces(snapshot) {
   last = snapshot.traces ?? [];
+  control = snapshot.control;
   const empty = $("#traces .empty");
   empty.hidden = last.length > 0;
   $("#traces .split").hidden = last.length === 0;
@@ -60,7 +62,8 @@ function showTrace(trace) {
     el("ol", { className: "waterfall" }, ...trace.tree.map((s) => spanRow(s, total))),
     el("h4", {}, "Log lines"),
     logs.length ? el("ol", { className: "logs" }, ...logs)
-      : el("p", { className: "meta" }, "None at this level; LOG_LEVEL=debug writes one for each request."));
+      : el("p", { className: "meta" }, control ? "None at this level; LOG_LEVEL=debug writes one for each request."
+        : el("code", {}, `docker compose logs | grep ${trace.id}`)));
 }
 
 function spanRow(s, total) {

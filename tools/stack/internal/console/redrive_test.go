@@ -1,0 +1,60 @@
+package console_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strconv"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/go-troika/troika/tools/stack/internal/stack"
+)
+
+// TestDeadEventsAreShownAndRedriven has the admin port of a consumer with a dead event.
+func TestDeadEventsAreShownAndRedriven(t *testing.T) {
+	const dead = "0199aa3e-7c00-7000-8000-00000000000b"
+	var redriven []string
+	respond := func(text string) http.HandlerFunc {
+		return func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, text) }
+	}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /metrics", respond("event_consumer_parts 4\n"))
+	mux.HandleFunc("GET /events/status", respond(`{"consumer":"profile-service","offsets":[],"parked":{"dead":2,"waiting":1}}`))
+	mux.HandleFunc("GET /events/parked", respond(`{"items":[{"id":"`+dead+`","event":"user.created","attempts":3,"error":"<b>"}]}`))
+	mux.HandleFunc("POST /events/redrive", func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		redriven = append(redriven, r.Header.Get("X-Service-Token")+" "+string(body))
+		fmt.Fprint(w, `{"events":2}`)
+	})
+	admin := httptest.NewServer(mux)
+	t.Cleanup(admin.Close)
+	t.Cleanup(http.DefaultClient.CloseIdleConnections)
+	u, err := url.Parse(admin.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	port, _ := strconv.Atoi(u.Port())
+	b := open(t, stack.Part{Name: "profile-service", Service: "profile-service", State: stack.Ready, AdminPort: port})
+
+	text, _ := json.Marshal(b.first["dead"])
+	want := `[{"attempts":3,"consumer":"profile-service","error":"\u003cb\u003e","event":"user.created","id":"` + dead +
+		`","key":"","service":"","traceId":""}]`
+	if diff := cmp.Diff(want, string(text)); diff != "" {
+		t.Errorf("dead events (-want +got):\n%s", diff)
+	}
+	header := map[string]string{"X-Console-Token": b.token}
+	for _, body := range []string{`{"service":"profile-service","id":"` + dead + `"}`, `{"service":"profile-service"}`} {
+		if status := b.status(http.MethodPost, b.page+"/do/redrive", header, []byte(body)); status != http.StatusOK {
+			t.Errorf("%s: %d", body, status)
+		}
+	}
+	wanted := []string{"for profile-service {\"id\":\"" + dead + "\"}\n", "for profile-service {\"all\":true}\n"}
+	if diff := cmp.Diff(wanted, redriven); diff != "" {
+		t.Errorf("redriven (-want +got):\n%s", diff)
+	}
+}
