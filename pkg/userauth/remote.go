@@ -17,6 +17,7 @@ const (
 	refreshEvery = 5 * time.Minute
 	refetchAfter = 5 * time.Second        // the least time between fetches for unknown kids
 	firstRetry   = 250 * time.Millisecond // the same, until the first set was received
+	fetchTime    = 5 * time.Second        // the most that a fetch takes, and that a request waits
 )
 
 // ErrKeysUnavailable is the error of a service that has never received the keys.
@@ -35,7 +36,8 @@ type Remote struct {
 	keys KeySet // nil until the first was received
 }
 
-// NewRemote returns the set that fetch reads. fetch has a deadline and logs its failure.
+// NewRemote returns the set that fetch reads. fetch returns once its context is done, after five
+// seconds at the latest, and logs its failure.
 func NewRemote(fetch func(context.Context) (JWKS, error)) *Remote {
 	return &Remote{fetch: fetch, turn: make(chan struct{}, 1)}
 }
@@ -46,7 +48,11 @@ func (r *Remote) Run(ctx context.Context) error {
 	retry := firstRetry
 	for {
 		wait := refreshEvery
-		r.turn <- struct{}{}
+		select {
+		case r.turn <- struct{}{}:
+		case <-ctx.Done():
+			return nil
+		}
 		if r.refresh(ctx) != nil && r.current() == nil {
 			wait, retry = retry, min(2*retry, refetchAfter)
 		}
@@ -61,17 +67,39 @@ func (r *Remote) Run(ctx context.Context) error {
 
 // Key implements [Keys]. An unknown kid is a reason to read the set again, once in five
 // seconds, or in a quarter of a second before the first success; requests that arrive
-// meanwhile wait for it.
+// meanwhile wait for it, until ctx is done and at most five seconds: then the error is
+// ErrKeysUnavailable.
 func (r *Remote) Key(ctx context.Context, kid string) (ed25519.PublicKey, error) {
 	if key, err := r.current().Key(ctx, kid); err == nil {
 		return key, nil
 	}
+	ctx, cancel := context.WithTimeout(ctx, fetchTime)
+	defer cancel()
 	select {
 	case r.turn <- struct{}{}:
-		defer func() { <-r.turn }()
 	case <-ctx.Done():
 		return nil, ErrKeysUnavailable.With(ctx.Err())
 	}
+	type result struct {
+		key ed25519.PublicKey
+		err error
+	}
+	done := make(chan result, 1)
+	go func() { // goes on if this request is cancelled, because others wait for it
+		defer func() { <-r.turn }()
+		key, err := r.find(context.WithoutCancel(ctx), kid)
+		done <- result{key, err}
+	}()
+	select {
+	case found := <-done:
+		return found.key, found.err
+	case <-ctx.Done():
+		return nil, ErrKeysUnavailable.With(ctx.Err())
+	}
+}
+
+// find returns a key of the set, which it reads again if that is due. The turn is held.
+func (r *Remote) find(ctx context.Context, kid string) (ed25519.PublicKey, error) {
 	key, err := r.current().Key(ctx, kid) // another request may have read it
 	if err == nil {
 		return key, nil
@@ -103,10 +131,11 @@ func (r *Remote) current() KeySet {
 	return r.keys
 }
 
-// refresh reads the set. The turn is held. The fetch goes on if the request that
-// caused it is cancelled, because others wait for it.
+// refresh reads the set. The turn is held.
 func (r *Remote) refresh(ctx context.Context) error {
-	published, err := r.fetch(context.WithoutCancel(ctx))
+	ctx, cancel := context.WithTimeout(ctx, fetchTime)
+	defer cancel()
+	published, err := r.fetch(ctx)
 	r.tried = time.Now()
 	if err != nil {
 		return err

@@ -148,3 +148,39 @@ func TestRemoteRun(t *testing.T) {
 		}
 	})
 }
+
+// TestRemoteOfAHungSigner has a fetch that never returns: each request waits no longer than its
+// own deadline, or five seconds without one, and Run ends.
+func TestRemoteOfAHungSigner(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		remote := userauth.NewRemote(func(ctx context.Context) (userauth.JWKS, error) {
+			<-ctx.Done()
+			return userauth.JWKS{}, ctx.Err()
+		})
+		for _, patience := range []time.Duration{time.Second, time.Second, time.Minute} {
+			ctx, cancel := context.WithTimeout(t.Context(), patience)
+			start := time.Now()
+			_, err := remote.Key(ctx, kid)
+			if took := time.Since(start); took > min(patience, 5*time.Second) || !errors.Is(err, userauth.ErrKeysUnavailable) {
+				t.Errorf("with a deadline of %v: %v after %v", patience, err, took)
+			}
+			cancel()
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error)
+		go func() { done <- remote.Run(ctx) }()
+		<-time.After(time.Second)
+		cancel()
+		synctest.Wait()
+		select {
+		case err := <-done:
+			if err != nil {
+				t.Error(err)
+			}
+		default:
+			t.Error("Run goes on after its context has ended")
+			<-done
+		}
+	})
+}

@@ -97,3 +97,21 @@ func code(t *testing.T, a apitest.Answer) string {
 	t.Helper()
 	return apitest.Decode[apitest.Problem](t, a, a.Status).Code
 }
+
+// A person cannot lock another's order: it is refused while the row is locked, and so without a lock.
+func TestAnothersOrderIsRefusedWithoutALock(t *testing.T) {
+	b := setup(t)
+	id := b.place(t).ID
+	tx := b.Data.Gorm.Begin()
+	t.Cleanup(func() { tx.Rollback() })
+	if err := tx.Exec("SELECT FROM orders WHERE id = ? FOR UPDATE", id).Error; err != nil {
+		t.Fatal(err)
+	}
+	if got := b.CallAs(t, uuid.New(), "POST", "/orders/"+id.String()+"/cancel", ""); code(t, got) != "order_not_found" {
+		t.Errorf("another's order: %d %s", got.Status, got.Body)
+	}
+	tx.Rollback()
+	if got := b.CallAs(t, b.users.known, "POST", "/orders/"+id.String()+"/cancel", ""); got.Status != http.StatusOK {
+		t.Errorf("the own order: %d %s", got.Status, got.Body)
+	}
+}

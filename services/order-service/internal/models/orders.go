@@ -66,10 +66,14 @@ func FindOrder(tx *gorm.DB, id uuid.UUID) (Order, error) {
 	return o, err
 }
 
-// LockOrder reads an order with its items and locks its row until the transaction ends.
-// The error is gorm.ErrRecordNotFound if there is none.
-func LockOrder(tx *gorm.DB, id uuid.UUID) (Order, error) {
-	return FindOrder(tx.Clauses(clause.Locking{Strength: clause.LockingStrengthUpdate}), id)
+// LockOrder reads an order with its items and locks its row until the transaction ends; with
+// an owner, only an order of that user. The error is gorm.ErrRecordNotFound if there is none.
+func LockOrder(tx *gorm.DB, id uuid.UUID, owner *uuid.UUID) (Order, error) {
+	tx = tx.Clauses(clause.Locking{Strength: clause.LockingStrengthUpdate})
+	if owner != nil {
+		tx = tx.Where("user_id = ?", *owner)
+	}
+	return FindOrder(tx, id)
 }
 
 // FindOrders reads at most limit orders that match f, with ids above after, by id, with

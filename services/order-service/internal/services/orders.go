@@ -136,14 +136,16 @@ func (s *Orders) changeStatus(
 	ctx context.Context, id uuid.UUID, status string, event events.Type[contracts.OrderChange],
 	check func(models.Order) error,
 ) (models.Order, error) {
+	var owner *uuid.UUID
+	if user, ok := userauth.User(ctx); ok {
+		owner = &user
+	}
 	var order models.Order
 	err := database.Transaction(ctx, s.db, func(tx *gorm.DB) (err error) {
-		order, err = models.LockOrder(tx, id)
+		order, err = models.LockOrder(tx, id, owner)
 		switch {
 		case err != nil:
 			return err
-		case !userauth.Allows(ctx, order.UserID):
-			return ErrOrderNotFound
 		case order.Status == status:
 			return nil
 		case order.Status != models.Pending:
