@@ -52,7 +52,8 @@ func TestConsole(t *testing.T) {
 		p.picture(t, "console-open", desktop, "light")
 		p.click(t, `[aria-label="Restore user-service"]`)
 		p.until(t, "user-service is back", `document.querySelector("#service-user-service[data-health=healthy]")`)
-		p.until(t, "CLOSED again", `document.querySelector('[data-action="order"]').click() || document.querySelector(".breaker.CLOSED")`)
+		p.until(t, "CLOSED again", `document.querySelector('[data-action="order"]').click() ||
+			document.querySelector(".breaker.CLOSED")`)
 	})
 	t.Run("an event waits for a consumer that is down", func(t *testing.T) { waiting(t, p) })
 	t.Run("accessible, and as in the pictures", func(t *testing.T) {

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -139,7 +140,8 @@ func openPage(t *testing.T, url string) *tab {
 	messages, requests := chromedp.Console(ctx), chromedp.Events(ctx, network.RequestWillBeSent)
 	go func() {
 		for m, err := range messages {
-			if err == nil && (m.Type == chromedp.ConsoleError || m.Type == chromedp.ConsoleException || m.Type == chromedp.ConsoleWarning) {
+			mistakes := []chromedp.ConsoleType{chromedp.ConsoleWarning, chromedp.ConsoleError, chromedp.ConsoleException}
+			if err == nil && slices.Contains(mistakes, m.Type) {
 				p.report("console: %s %s %s", m.Type, m.Text, m.URL)
 			}
 		}

@@ -13,7 +13,7 @@ func (c *Console) describe(snap *snapshot, all []*observed) {
 			r := o.readings[p.Name]
 			for _, target := range r.targets() {
 				b := r.breakers[target]
-				b.Instance, b.Service, b.Target = p.Name, o.name, target
+				b.Instance, b.Service = p.Name, o.name
 				snap.Breakers = append(snap.Breakers, b)
 			}
 		}

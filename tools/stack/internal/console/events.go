@@ -102,7 +102,8 @@ func (f *feed) add(producer, partition string, position int64, envelope string) 
 		}
 	}
 	f.events = append(f.events, event{
-		Place: fmt.Sprintf("%s %s %d", producer, partition, position), ID: e.ID, Event: e.Event, Service: producer, Key: e.Key, At: e.Timestamp, Trace: traceOf(e.Traceparent), Data: e.Data,
+		Place: fmt.Sprintf("%s %s %d", producer, partition, position), ID: e.ID, Event: e.Event,
+		Service: producer, Key: e.Key, At: e.Timestamp, Trace: traceOf(e.Traceparent), Data: e.Data,
 		partition: partition, position: position,
 	})
 	slices.SortStableFunc(f.events, func(a, b event) int { return a.At.Compare(b.At) })

@@ -24,8 +24,9 @@ func TestDeadEventsAreShownAndRedriven(t *testing.T) {
 	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /metrics", respond("event_consumer_parts 4\n"))
-	mux.HandleFunc("GET /events/status", respond(`{"consumer":"profile-service","offsets":[],"parked":{"dead":2,"waiting":1}}`))
-	mux.HandleFunc("GET /events/parked", respond(`{"items":[{"id":"`+dead+`","event":"user.created","attempts":3,"error":"<b>"}]}`))
+	mux.HandleFunc("GET /events/status", respond(`{"consumer":"profile-service","offsets":[],"parked":{"dead":2}}`))
+	mux.HandleFunc("GET /events/parked", respond(
+		`{"items":[{"id":"`+dead+`","event":"user.created","attempts":3,"error":"<b>"}]}`))
 	mux.HandleFunc("POST /events/redrive", func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
 		redriven = append(redriven, r.Header.Get("X-Service-Token")+" "+string(body))

@@ -57,7 +57,6 @@ func scrape(ctx context.Context, admin string) (reading, error) {
 }
 
 func newReading(families map[string]*dto.MetricFamily, now time.Time) reading {
-	consumes := families["event_consumer_parts"] != nil
 	r := reading{
 		at: now, calls: map[string]float64{}, callsFailed: map[string]float64{}, breakers: map[string]breaker{},
 		appended: sum(families["event_relay_moved_total"]), backlog: sum(families["event_outbox_backlog"]),
@@ -74,6 +73,18 @@ func newReading(families map[string]*dto.MetricFamily, now time.Time) reading {
 			r.failed += n
 		}
 	}
+	for labels, m := range metricsOf(families["event_consumer_events_total"]) {
+		if labels["outcome"] == "done" {
+			r.handled += m.GetCounter().GetValue()
+		}
+	}
+	r.addCalls(families)
+	return r
+}
+
+// addCalls adds what the instance has called, and the circuit breakers in between.
+func (r *reading) addCalls(families map[string]*dto.MetricFamily) {
+	consumes := families["event_consumer_parts"] != nil
 	for labels, m := range metricsOf(families["http_client_request_duration_seconds"]) {
 		if labels["http_request_method"] == http.MethodPost && consumes {
 			continue // its questions to the logs of producers
@@ -84,24 +95,15 @@ func newReading(families map[string]*dto.MetricFamily, now time.Time) reading {
 			r.callsFailed[target] += n
 		}
 	}
-	for labels, m := range metricsOf(families["event_consumer_events_total"]) {
-		if labels["outcome"] == "done" {
-			r.handled += m.GetCounter().GetValue()
-		}
+	cooldown := map[string]float64{}
+	for labels, m := range metricsOf(families["circuit_breaker_cooldown_seconds"]) {
+		cooldown[labels["server_address"]] = m.GetGauge().GetValue()
 	}
 	for labels, m := range metricsOf(families["circuit_breaker_state"]) {
-		if m.GetGauge().GetValue() == 1 {
-			b := r.breakers[labels["server_address"]]
-			b.State = labels["state"]
-			r.breakers[labels["server_address"]] = b
+		if target := labels["server_address"]; m.GetGauge().GetValue() == 1 {
+			r.breakers[target] = breaker{Target: target, State: labels["state"], Cooldown: cooldown[target]}
 		}
 	}
-	for labels, m := range metricsOf(families["circuit_breaker_cooldown_seconds"]) {
-		b := r.breakers[labels["server_address"]]
-		b.Cooldown = m.GetGauge().GetValue()
-		r.breakers[labels["server_address"]] = b
-	}
-	return r
 }
 
 // metricsOf yields the metrics of a family, which may be nil, with their labels.

@@ -98,10 +98,14 @@ if (!token) {
   for (const button of document.querySelectorAll("#actions button")) button.disabled = true;
 }
 
-const stream = new EventSource("stream"); // it connects again by itself
-stream.onmessage = (event) => show(JSON.parse(event.data));
-stream.onerror = () => {
-  $("#live").className = "dot down";
-  $("main").classList.add("stale");
-  text($("#stack"), "the console does not respond; connecting …");
-};
+function connect() {
+  const stream = new EventSource("stream"); // it connects again by itself
+  stream.onmessage = (event) => show(JSON.parse(event.data));
+  stream.onerror = () => {
+    $("#live").className = "dot down";
+    $("main").classList.add("stale");
+    text($("#stack"), "the console does not respond; connecting …");
+  };
+}
+
+requestAnimationFrame(() => setTimeout(connect)); // after the first paint
