@@ -30,7 +30,7 @@ func commands() []command {
 		{"logs", "[-f] [NAME]", "show what the parts print", (*app).logs},
 		{"chaos", "kill|stop|pause|resume|start NAME",
 			"inject a fault into a part: user-service, user-service-2, postgres, redis", (*app).chaos},
-		{"console", "[--listen HOST:PORT] [--receiver HOST:PORT] [--service NAME=URL,ADMIN_URL]…",
+		{"console", "[--listen HOST:PORT] [--receiver HOST:PORT] [--forward URL]\n      [--service NAME=URL,ADMIN_URL]…",
 			"show a stack that is up on a web page, live; with --service also one that it did not start", (*app).console},
 		{"events", strings.Join(eventVerbs, "|") + " SERVICE [--id ID|--event NAME|--all] [--reason TEXT] " +
 			"[--service S] [--since TIME|--position N] [--partition N] [--unseen] [--count N] [--url URL]",

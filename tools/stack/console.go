@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/url"
+	"strings"
 
 	"github.com/go-troika/troika/pkg/serviceauth"
 	"github.com/go-troika/troika/tools/stack/internal/console"
@@ -25,6 +26,14 @@ func (a *app) console(ctx context.Context, args []string) error {
 	fs := a.flags("console")
 	fs.StringVar(&cfg.Listen, "listen", fmt.Sprintf("127.0.0.1:%d", pagePort), "")
 	fs.StringVar(&cfg.Receiver, "receiver", "", "")
+	fs.Func("forward", "", func(text string) error {
+		u, err := url.Parse(text)
+		if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
+			return fmt.Errorf("%q is not a URL", text)
+		}
+		cfg.Forward = strings.TrimSuffix(text, "/")
+		return nil
+	})
 	fs.Func("service", "", func(text string) error {
 		address, err := console.ParseAddress(text)
 		cfg.Addresses = append(cfg.Addresses, address)

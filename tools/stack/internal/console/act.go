@@ -173,6 +173,13 @@ func (c *Console) control(ctx context.Context, in command) (result, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, controlTime)
 	defer cancel()
+	status, err := c.cfg.Stack.Status(ctx)
+	if err == nil {
+		_, err = status.Named(in.Name)
+	}
+	if err != nil {
+		return result{}, err
+	}
 	began := time.Now()
 	if err := c.cfg.Stack.Chaos(ctx, in.Verb, in.Name); err != nil {
 		return result{}, err

@@ -28,6 +28,7 @@ type Run func(ctx context.Context, out io.Writer) error
 type Config struct {
 	Listen   string   // host:port of the page
 	Receiver string   // host:port of the receiver of spans; "" for none
+	Forward  string   // base URL of another receiver, which gets the spans first; "" for none
 	Services []string // their names
 
 	// Stack is the stack to show and to control. Without it, the console shows the services at
@@ -97,7 +98,7 @@ func (c *Console) Run(ctx context.Context) error {
 	}
 	if c.receiver != nil {
 		mux := http.NewServeMux()
-		mux.HandleFunc("POST /v1/traces", c.traces.receive)
+		mux.HandleFunc("POST /v1/traces", c.receive)
 		servers[&http.Server{Handler: mux, ReadTimeout: 10 * time.Second, WriteTimeout: 10 * time.Second}] = c.receiver
 	}
 	var group sync.WaitGroup

@@ -53,12 +53,16 @@ type bundle struct {
 // open runs a console of a stack and reads its first snapshot.
 func open(t *testing.T, parts ...stack.Part) *bundle {
 	t.Helper()
+	return openWith(t, console.Config{}, parts...)
+}
+
+func openWith(t *testing.T, cfg console.Config, parts ...stack.Part) *bundle {
+	t.Helper()
 	b := &bundle{t: t, stack: &noStack{parts: parts}, http: &http.Client{Transport: &http.Transport{}}}
 	sign := func(audience string) (string, error) { return "for " + audience, nil }
-	c, err := console.New(console.Config{
-		Listen: "127.0.0.1:0", Receiver: "127.0.0.1:0", Stack: b.stack, Services: []string{"profile-service"},
-		Gateway: sign, Operator: sign,
-	})
+	cfg.Listen, cfg.Receiver, cfg.Stack, cfg.Services = "127.0.0.1:0", "127.0.0.1:0", b.stack, []string{"profile-service"}
+	cfg.Gateway, cfg.Operator = sign, sign
+	c, err := console.New(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}

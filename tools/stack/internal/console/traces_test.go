@@ -1,10 +1,13 @@
 package console_test
 
 import (
+	"bytes"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -14,12 +17,14 @@ import (
 	resource "go.opentelemetry.io/proto/otlp/resource/v1"
 	otlp "go.opentelemetry.io/proto/otlp/trace/v1"
 	"google.golang.org/protobuf/proto"
+
+	"github.com/go-troika/troika/tools/stack/internal/console"
 )
 
 const (
-	server   = otlp.Span_SPAN_KIND_SERVER
-	call     = otlp.Span_SPAN_KIND_CLIENT
-	internal = otlp.Span_SPAN_KIND_INTERNAL
+	serverSpan = otlp.Span_SPAN_KIND_SERVER
+	call       = otlp.Span_SPAN_KIND_CLIENT
+	internal   = otlp.Span_SPAN_KIND_INTERNAL
 )
 
 const traceA = "0102030405060708090a0b0c0d0e0f10"
@@ -94,7 +99,7 @@ func (b *bundle) trace(id string) (trace, int) {
 
 func TestReceiverRefusesWhatIsNoExport(t *testing.T) {
 	b := open(t)
-	spans := export(t, "user-service", newSpan(traceA, "0000000000000001", "", "GET /users", server, 0, 1))
+	spans := export(t, "user-service", newSpan(traceA, "0000000000000001", "", "GET /users", serverSpan, 0, 1))
 	for _, c := range []struct {
 		name   string
 		body   []byte
@@ -120,15 +125,40 @@ func TestReceiverRefusesWhatIsNoExport(t *testing.T) {
 	}
 }
 
+func TestExportsArePassedOn(t *testing.T) {
+	next := 200
+	var got []byte
+	receiver := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		got, _ = io.ReadAll(r.Body)
+		if r.URL.Path != "/v1/traces" || r.Header.Get("Content-Type") != "application/x-protobuf" {
+			next = http.StatusTeapot
+		}
+		w.WriteHeader(next)
+	}))
+	t.Cleanup(receiver.Close)
+	t.Cleanup(http.DefaultClient.CloseIdleConnections)
+	b := openWith(t, console.Config{Forward: receiver.URL})
+	body := export(t, "user-service", newSpan(traceA, "0000000000000001", "", "GET /users", serverSpan, 0, 1))
+	for _, c := range []struct{ next, status, stored int }{{503, 503, 404}, {200, 200, 200}} {
+		next, got = c.next, nil
+		if status := b.export(zipped(t, body), map[string]string{"Content-Encoding": "gzip"}); status != c.status {
+			t.Errorf("the next receiver responds with %d: %d, want %d", c.next, status, c.status)
+		}
+		if _, status := b.trace(traceA); status != c.stored || !bytes.Equal(got, body) {
+			t.Errorf("the trace: %d, want %d; passed on: %q", status, c.stored, got)
+		}
+	}
+}
+
 func TestTraceIsATreeWithItsLogLines(t *testing.T) {
 	b := open(t)
 	query := newSpan(traceA, "0000000000000003", "0000000000000002", "SELECT users", call, 3, 1)
 	query.Attributes = []*common.KeyValue{attribute("db.system.name", "postgresql")}
 	b.export(export(t, "user-service", query,
-		newSpan(traceA, "0000000000000002", "0000000000000001", "GET /users/:id", server, 2, 4)), nil)
+		newSpan(traceA, "0000000000000002", "0000000000000001", "GET /users/:id", serverSpan, 2, 4)), nil)
 	b.export(export(t, "order-service",
 		newSpan(traceA, "0000000000000004", "00000000000000ff", "a lost parent", internal, 9, 1),
-		newSpan(traceA, "0000000000000001", "", "POST /orders", server, 0, 10)), nil)
+		newSpan(traceA, "0000000000000001", "", "POST /orders", serverSpan, 0, 10)), nil)
 	got, _ := b.trace(traceA)
 	var rows []string
 	for _, s := range got.Tree {
@@ -164,7 +194,7 @@ func TestOldestTracesAreDropped(t *testing.T) {
 	b := open(t)
 	id := func(n int) string { return fmt.Sprintf("%032x", n) }
 	for n := 1; n <= 501; n++ {
-		span := newSpan(id(n), "0000000000000001", "", "GET /users", server, n, 1)
+		span := newSpan(id(n), "0000000000000001", "", "GET /users", serverSpan, n, 1)
 		b.export(export(t, "user-service", span), nil)
 	}
 	for n, want := range map[int]int{1: 404, 2: 200, 501: 200} {
@@ -182,7 +212,7 @@ func TestMemoryIsBounded(t *testing.T) {
 	b := open(t)
 	id := func(n int) string { return fmt.Sprintf("%032x", n) }
 	for n := 1; n <= 40; n++ {
-		span := newSpan(id(n), "0000000000000001", "", "GET /users", server, n, 1)
+		span := newSpan(id(n), "0000000000000001", "", "GET /users", serverSpan, n, 1)
 		for i := range 1000 {
 			span.Attributes = append(span.Attributes, attribute(fmt.Sprint("a", i), strings.Repeat("é", 1100)))
 		}
@@ -199,7 +229,7 @@ func TestMemoryIsBounded(t *testing.T) {
 func TestBackgroundIsNoTrace(t *testing.T) {
 	b := open(t)
 	ask := newSpan(traceA, "0000000000000001", "", "POST user-service", call, 0, 2)
-	answer := newSpan(traceA, "0000000000000002", "0000000000000001", "POST /events/log/ask", server, 1, 1)
+	answer := newSpan(traceA, "0000000000000002", "0000000000000001", "POST /events/log/ask", serverSpan, 1, 1)
 	for range 2 { // in either order
 		b.export(export(t, "user-service", answer), nil)
 		b.export(export(t, "profile-service", ask), nil)

@@ -62,7 +62,9 @@ export function rate(n) {
 export function duration(ms) {
   if (ms < 1) return `${Math.round(ms * 1000)} µs`;
   if (ms < 1000) return `${ms < 10 ? ms.toFixed(1) : Math.round(ms)} ms`;
-  return `${(ms / 1000).toFixed(1)} s`;
+  if (ms < 1e5) return `${(ms / 1000).toFixed(1)} s`;
+  const [unit, size] = [["days", 864e5], ["h", 36e5], ["min", 6e4]].find(([, size]) => ms >= size);
+  return `${Math.round(ms / size)} ${unit}`;
 }
 
 export function time(at, digits = 3) {

@@ -72,5 +72,6 @@ function createDead(d) {
   const redrive = el("button", { type: "button", className: "quiet" }, "Redrive");
   redrive.setAttribute("aria-label", `Redrive ${d.event} ${d.id}`);
   redrive.onclick = () => send("redrive", { service: d.consumer, id: d.id }, redrive);
-  return el("li", {}, el("b", {}, d.event), redrive, el("p", {}, `${count(d.attempts, "attempt")}: ${d.error}`));
+  const trace = el("button", { type: "button", className: "link", onclick: () => expectTrace(d.traceId) }, "Show its trace");
+  return el("li", {}, el("b", {}, d.event), redrive, el("p", {}, `${count(d.attempts, "attempt")}: ${d.error}`), d.traceId ? trace : "");
 }
