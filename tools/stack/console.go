@@ -3,14 +3,17 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
 	"net"
 	"net/url"
 	"strings"
+	"time"
 
 	"github.com/go-troika/troika/pkg/serviceauth"
 	"github.com/go-troika/troika/tools/stack/internal/console"
 	"github.com/go-troika/troika/tools/stack/internal/machine"
 	"github.com/go-troika/troika/tools/stack/internal/stack"
+	"github.com/go-troika/troika/tools/stack/internal/traffic"
 )
 
 // Addresses of the console, on this machine only.
@@ -81,6 +84,16 @@ func (a *app) openConsole(cfg console.Config) (c *console.Console, err error) {
 		cfg.Services = append(cfg.Services, address.Service)
 	}
 	if cfg.Stack != nil {
+		if cfg.Runs == nil {
+			cfg.Runs = map[string]console.Run{}
+		}
+		cfg.Runs["load"] = func(ctx context.Context, out io.Writer) error {
+			t, err := traffic.NewTarget(ctx, cfg.Stack, cfg.Gateway)
+			if err != nil {
+				return err
+			}
+			return traffic.Load{Clients: 8, Rate: 50, Duration: 20 * time.Second, Out: out}.Run(ctx, t)
+		}
 		for _, s := range a.Services {
 			cfg.Services = append(cfg.Services, s.Name)
 		}

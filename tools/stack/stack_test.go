@@ -296,7 +296,9 @@ func TestMistakesOnTheCommandLine(t *testing.T) {
 		"launch", "up --sideways", "up --scale", "up --scale user-service=none", "up --scale nobody=2",
 		"up --ports some", "up --redis-via nowhere --world local", "up --redis-via :1 --world docker",
 		"status now", "chaos kill", "chaos slap redis", "logs a b", "console now", "console --listen 8090",
-		"console --service user-service", "console --service User=http://a:1,http://a:2", "console --receiver x", "console --forward jaeger:4318", "token", "login", "levels", "levels user-service info pkg/events", "down --world mars", "status --name No!",
+		"console --service user-service", "console --service User=http://a:1,http://a:2", "console --receiver x",
+		"console --forward jaeger:4318", "token", "login", "levels", "levels user-service info pkg/events",
+		"load --clients 0", "load --duration 1ms", "load --rate -1", "load now", "seed --users 0", "seed --number -1", "down --world mars", "status --name No!",
 	} {
 		r := drive(t, nil, strings.Fields(line)...)
 		if r.code != 2 || r.err == "" || strings.Count(r.err, "\n") != 1 {
