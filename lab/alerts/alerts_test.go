@@ -90,7 +90,7 @@ func TestAlerts(t *testing.T) {
 	defer stop()
 	wg.Go(func() { l.load(ctx) })
 
-	l.silent(30 * time.Second)
+	l.silent(20 * time.Second)
 	for _, f := range faults {
 		b, ok := breaks[f.name]
 		if !ok {

@@ -26,7 +26,7 @@ import (
 )
 
 // speed is by how much the times of the rules are shortened.
-const speed = 30
+const speed = 60
 
 // prometheus is a running server.
 type prometheus struct{ base string }
