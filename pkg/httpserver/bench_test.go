@@ -88,25 +88,28 @@ func BenchmarkBind(b *testing.B) {
 }
 
 // BenchmarkServed is the CPU time of a whole request over a connection, the client's included:
-// recovery, trace (a tenth is sampled and exported), log, metrics, authentication and limits,
+// recovery, trace (a tenth or all are recorded and exported), log, metrics, authentication and limits,
 // against gin with nothing around it.
 func BenchmarkServed(b *testing.B) {
 	collector := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { _, _ = io.Copy(io.Discard, r.Body) }))
 	defer collector.Close()
-	tracer, err := tracing.Open(b.Context(), tracing.Config{Endpoint: collector.URL, SampleRatio: 0.1}, "user-service")
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer tracer.Shutdown(context.Background())
 	keys := setup(b, httpserver.Config{}).keys
-	s := httpserver.New(httpserver.Config{InFlight: 20}, httpserver.Deps{
-		Service: "user-service", Tracer: tracer, Metrics: metrics.New("user-service"),
-		Log:      logging.New(io.Discard, "user-service", logging.NewLevels(slog.LevelInfo)),
-		Verifier: serviceauth.NewVerifier(keys, "user-service"),
-	})
-	s.Router().GET("/users/:id", httpserver.Callers("gateway"), httpserver.Handle(func(c *gin.Context) error {
-		return httpserver.JSON(c, http.StatusOK, ann)
-	}))
+	server := func(ratio float64) http.Handler {
+		tracer, err := tracing.Open(b.Context(), tracing.Config{Endpoint: collector.URL, SampleRatio: ratio}, "user-service")
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.Cleanup(func() { _ = tracer.Shutdown(context.Background()) })
+		s := httpserver.New(httpserver.Config{InFlight: 20}, httpserver.Deps{
+			Service: "user-service", Tracer: tracer, Metrics: metrics.New("user-service"),
+			Log:      logging.New(io.Discard, "user-service", logging.NewLevels(slog.LevelInfo)),
+			Verifier: serviceauth.NewVerifier(keys, "user-service"),
+		})
+		s.Router().GET("/users/:id", httpserver.Callers("gateway"), httpserver.Handle(func(c *gin.Context) error {
+			return httpserver.JSON(c, http.StatusOK, ann)
+		}))
+		return s
+	}
 	bare := gin.New()
 	bare.GET("/users/:id", func(c *gin.Context) { c.JSON(http.StatusOK, ann) })
 	token, err := serviceauth.NewSigner(keys, "gateway").Token("user-service")
@@ -117,7 +120,7 @@ func BenchmarkServed(b *testing.B) {
 	for _, bm := range []struct {
 		name    string
 		handler http.Handler
-	}{{"bare", bare}, {"server", s}} {
+	}{{"bare", bare}, {"a tenth is recorded", server(0.1)}, {"all are recorded", server(1)}} {
 		b.Run(bm.name, func(b *testing.B) {
 			server := httptest.NewServer(bm.handler)
 			defer server.Close()
