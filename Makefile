@@ -21,6 +21,7 @@ test: stack ## run all tests, with the race detector
 	@bin/stack test
 
 test-console: stack ## drive the console with Chromium; needs npm; IMAGES=docs/images writes the pictures
+	@command -v npm >/dev/null || { echo "npm is missing, which installs axe-core for the test"; exit 1; }
 	@npm install --silent --no-save --prefix bin/axe $(AXE)
 	@STACK_BIN=$(CURDIR)/bin/stack go test -tags browser -count=1 -v ./e2e/browser \
 		-axe $(CURDIR)/bin/axe/node_modules/axe-core/axe.min.js $(if $(IMAGES),-write $(CURDIR)/$(IMAGES))

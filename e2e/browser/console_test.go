@@ -14,8 +14,8 @@ import (
 const hostile = `<img src=x onerror="document.title='taken'">`
 
 func TestConsole(t *testing.T) {
-	s := startStack(t)
-	p := openPage(t, s.console(t))
+	p := startChromium(t)
+	p.open(t, startStack(t).console(t))
 	for _, visit := range []string{"first", "second"} {
 		t.Logf("%s visit: first paint %.0f ms after the first byte of the page", visit, p.firstPaint(t))
 		p.navigate(t, "about:blank")
@@ -25,6 +25,7 @@ func TestConsole(t *testing.T) {
 	t.Run("a user's name stays text", func(t *testing.T) {
 		p.do(t, `document.querySelector("#name").value = `+fmt.Sprintf("%q", hostile))
 		p.click(t, `[data-action="user"]`)
+		p.do(t, `document.querySelector("#name").value = ""`)
 		p.until(t, "the payload of user.created shows the name", `[...document.querySelectorAll("#events li")]
 			.find(li => li.querySelector("b").textContent === "user.created" && li.textContent.includes("<img src=x onerror="))`)
 		p.until(t, "profile-service has handled it",
@@ -57,7 +58,6 @@ func TestConsole(t *testing.T) {
 	})
 	t.Run("an event waits for a consumer that is down", func(t *testing.T) { waiting(t, p) })
 	t.Run("accessible, and as in the pictures", func(t *testing.T) {
-		p.do(t, `document.querySelector("#name").value = ""`)
 		for _, size := range []size{desktop, phone} {
 			for _, scheme := range []string{"light", "dark"} {
 				p.accessible(t, size, scheme)
@@ -70,6 +70,12 @@ func TestConsole(t *testing.T) {
 				p.picture(t, "console-"+size.name+"-"+scheme, size, scheme)
 			}
 		}
+	})
+	t.Run("a load is started", func(t *testing.T) {
+		p.click(t, `[data-run="load"]`)
+		p.until(t, "its progress", `document.querySelector("#story pre").textContent.includes("requests/s")`)
+		p.until(t, "its requests", `parseFloat(document.querySelector("#client span").textContent) > 1`)
+		p.accessible(t, desktop, "light")
 	})
 	t.Run("without the token the page only shows", func(t *testing.T) { readOnly(t, p) })
 

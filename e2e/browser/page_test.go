@@ -117,8 +117,8 @@ type tab struct {
 	problems []string
 }
 
-// openPage opens url in Chromium.
-func openPage(t *testing.T, url string) *tab {
+// startChromium opens an empty page.
+func startChromium(t *testing.T) *tab {
 	t.Helper()
 	source, err := os.ReadFile(*axe)
 	if err != nil {
@@ -132,12 +132,18 @@ func openPage(t *testing.T, url string) *tab {
 	t.Cleanup(cancel)
 	ctx, cancel = chromedp.NewContext(ctx)
 	t.Cleanup(cancel)
-	p := &tab{ctx: ctx, url: url, axe: string(source)}
 	if err := chromedp.Do(ctx); err != nil {
 		t.Fatal("Chromium does not start; install it (apt-get install chromium): ", err)
 	}
+	return &tab{ctx: ctx, axe: string(source)}
+}
+
+// open opens url and watches the page.
+func (p *tab) open(t *testing.T, url string) {
+	t.Helper()
+	p.url = url
 	origin, _, _ := strings.Cut(url, "#")
-	messages, requests := chromedp.Console(ctx), chromedp.Events(ctx, network.RequestWillBeSent)
+	messages, requests := chromedp.Console(p.ctx), chromedp.Events(p.ctx, network.RequestWillBeSent)
 	go func() {
 		for m, err := range messages {
 			mistakes := []chromedp.ConsoleType{chromedp.ConsoleWarning, chromedp.ConsoleError, chromedp.ConsoleException}
@@ -156,7 +162,6 @@ func openPage(t *testing.T, url string) *tab {
 	p.resize(t, desktop, "light")
 	p.navigate(t, url)
 	p.until(t, "the page shows the system", `document.querySelectorAll(".service").length === 3`)
-	return p
 }
 
 func (p *tab) report(format string, args ...any) {

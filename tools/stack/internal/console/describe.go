@@ -30,11 +30,19 @@ func withoutCalls(edges []edge) {
 	for _, e := range edges {
 		for i := range edges {
 			if client := &edges[i]; e.Kind == "http" && e.From != "client" && client.From == "client" && client.To == e.To {
-				client.Rate = max(0, client.Rate-e.Rate)
-				client.Failed = max(0, client.Failed-e.Failed)
+				client.Rate = above(client.Rate, e.Rate)
+				client.Failed = above(client.Failed, e.Failed)
 			}
 		}
 	}
+}
+
+// above returns by how much a rate is above another, 0 if that is less than what is shown.
+func above(rate, other float64) float64 {
+	if rate-other < 0.05 {
+		return 0
+	}
+	return rate - other
 }
 
 // service sums the instances of a service.

@@ -184,9 +184,12 @@ func TestCycleOfParentsEnds(t *testing.T) {
 	b.export(export(t, "user-service",
 		newSpan(traceA, "0000000000000001", "0000000000000002", "a", internal, 0, 1),
 		newSpan(traceA, "0000000000000002", "0000000000000001", "b", internal, 0, 1),
-		newSpan(traceA, "0000000000000003", "0000000000000003", "c", internal, 0, 1)), nil)
-	if _, status := b.trace(traceA); status != http.StatusOK {
-		t.Error("status", status)
+		newSpan(traceA, "0000000000000003", "0000000000000003", "c", internal, 0, 1),
+		newSpan(traceA, "0000000000000004", "", "d", internal, 0, 1),
+		newSpan(traceA, "0000000000000004", "0000000000000005", "d", internal, 0, 1),
+		newSpan(traceA, "0000000000000005", "0000000000000004", "e", internal, 0, 1)), nil)
+	if got, status := b.trace(traceA); status != http.StatusOK || len(got.Tree) != 4 {
+		t.Errorf("status %d, %d spans", status, len(got.Tree))
 	}
 }
 

@@ -50,7 +50,7 @@ $("#actions").addEventListener("click", (event) => {
   if (button?.dataset.run) send("run", { name: button.dataset.run }, button);
 });
 
-// showStory shows the steps of a demo: "1. title", and the lines below each.
+// showStory shows the steps of a demo, "1. title" and the lines below each, or what a load prints.
 function showStory(lines) {
   const steps = [];
   const last = lines.at(-1) ?? "";
@@ -65,7 +65,11 @@ function showStory(lines) {
     step.state = i < steps.length - 1 || over ? "done" : failed ? "failed" : "now";
     step.lines = step.lines.filter((line) => !line.startsWith("demo "));
   });
-  $("#story").hidden = steps.length === 0;
+  $("#story").hidden = lines.length === 0;
+  text($("#story h2"), steps.length ? "Five steps" : "Load");
+  $("#story ol").hidden = steps.length === 0;
+  $("#story pre").hidden = steps.length > 0;
+  text($("#story pre"), lines.join("\n"));
   keyed($("#story ol"), steps, (step) => step.number,
     () => el("li", {}, el("b"), el("p")),
     (node, step) => {
