@@ -1,6 +1,8 @@
 package httpserver_test
 
 import (
+	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -12,6 +14,8 @@ import (
 	"github.com/gin-gonic/gin"
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/go-troika/troika/pkg/breaker"
+	"github.com/go-troika/troika/pkg/fault"
 	"github.com/go-troika/troika/pkg/httpserver"
 	"github.com/go-troika/troika/pkg/logging"
 	"github.com/go-troika/troika/pkg/metrics"
@@ -25,15 +29,26 @@ func TestStrangerCannotGrowMetrics(t *testing.T) {
 	t.Parallel()
 	b := setup(t, httpserver.Config{})
 	b.handle(http.MethodGet, "/users/:id", ok)
-	series := func() int {
+	text := func() string {
 		w := httptest.NewRecorder()
 		b.metrics.Handler().ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/metrics", nil))
-		return strings.Count(w.Body.String(), "http_server_request_duration_seconds_count")
+		return w.Body.String()
 	}
+	series := func() int { return strings.Count(text(), "http_server_request_duration_seconds_count") }
+	all := func() int { return strings.Count(text(), "\n") }
 	for _, method := range []string{"GET", "BREW", "PROPFIND"} {
 		for _, target := range []string{"/users/1", "/users/2", "/wp-admin", "/a/b", "/users/1?x=1"} {
 			b.do(method, target, "")
 		}
+	}
+	before := all()
+	for i := range 1000 {
+		r := httptest.NewRequest(fmt.Sprintf("M%d", i), fmt.Sprintf("/p%d", i), http.NoBody)
+		r.Host = fmt.Sprintf("h%d.example.com", i)
+		b.ServeHTTP(httptest.NewRecorder(), r)
+	}
+	if got := all() - before; got != 0 {
+		t.Errorf("1000 strangers made %d series", got)
 	}
 	if got, want := series(), 4; got != want {
 		t.Errorf("%d series of requests, want %d: route or unmatched, by GET or other", got, want)
@@ -43,6 +58,24 @@ func TestStrangerCannotGrowMetrics(t *testing.T) {
 	}
 	if got := series(); got != 4 {
 		t.Errorf("probes made %d series", got-4)
+	}
+}
+
+// TestRefusalsByABreakerAreNotLogged: its transition was, and each refused request would be a line.
+func TestRefusalsByABreakerAreNotLogged(t *testing.T) {
+	t.Parallel()
+	b := setup(t, httpserver.Config{})
+	unavailable := fault.New(fault.Unavailable, "user_service_circuit_open", "user-service is unavailable")
+	b.handle(http.MethodPost, "/orders", func(*gin.Context) error { return unavailable.With(&breaker.OpenError{}) })
+	b.handle(http.MethodPost, "/payments", func(*gin.Context) error { return unavailable.With(errors.New("connection refused")) })
+	for range 20 {
+		if w := b.do(http.MethodPost, "/orders", ""); w.Code != http.StatusServiceUnavailable {
+			t.Fatalf("status %d", w.Code)
+		}
+	}
+	b.do(http.MethodPost, "/payments", "")
+	if lines := b.log.lines(t, slog.LevelWarn); len(lines) != 1 || lines[0]["route"] != "/payments" {
+		t.Errorf("%d lines, want that of the other error: %v", len(lines), lines)
 	}
 }
 

@@ -146,6 +146,9 @@ func TestOpenBreakerRefusesAtOnce(t *testing.T) {
 	if took := time.Since(began); took > 5*time.Second { // the race detector on a busy machine included
 		t.Errorf("1000 refusals took %v", took)
 	}
+	if lines := b.log.all(); len(lines) != 4 { // three failed calls and the transition
+		t.Errorf("%d lines in the log, want 4; the last: %s", len(lines), lines[len(lines)-1])
+	}
 	if arrived.Load() != 9 {
 		t.Errorf("%d attempts arrived, want 9 of three calls", arrived.Load())
 	}
