@@ -161,7 +161,10 @@ func (c *Console) consumption(ctx context.Context, name, admin string) (s consum
 	return s, err == nil, err
 }
 
-var errLacks = errors.New("the service does not have this route")
+var (
+	errLacks   = errors.New("the service does not have this route")
+	errRefused = errors.New("the service does not accept the console's token; see STACK_KEYS and SERVICE_SECRET")
+)
 
 // ask sends a request with a token of the caller that sign signs for, and decodes the JSON
 // of its response into the pointer into. The services do not record it as a trace.
@@ -180,6 +183,8 @@ func (c *Console) ask(
 	case resp.StatusCode == http.StatusNotFound:
 		c.lacks.Store(url, true)
 		return http.StatusNotFound, errLacks
+	case resp.StatusCode == http.StatusUnauthorized || resp.StatusCode == http.StatusForbidden:
+		return resp.StatusCode, fmt.Errorf("%s: %s: %w", service, resp.Status, errRefused)
 	case resp.StatusCode != http.StatusOK:
 		return resp.StatusCode, fmt.Errorf("%s %s: %s", method, url, resp.Status)
 	}

@@ -1,8 +1,10 @@
 package console
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"maps"
 	"slices"
 	"sync"
@@ -35,6 +37,7 @@ type observed struct {
 	readings map[string]reading // of the instances that respond
 	heads    []logPart
 	producer bool
+	refused  string // of the console's token, "" if it was not
 	consumes bool
 	consumption
 }
@@ -62,6 +65,7 @@ func (c *Console) take(ctx context.Context) snapshot {
 	}
 	group.Wait()
 	for _, o := range all {
+		snap.Notice = cmp.Or(snap.Notice, o.refused)
 		c.history.add(snap.At, o.readings)
 		o.complete(c.last[o.name])
 		c.last[o.name] = o
@@ -113,10 +117,15 @@ func (c *Console) observe(ctx context.Context, o *observed, parts []part) {
 		})
 	}
 	if url := first(o.parts, o.name, urlOf); url != "" {
-		group.Go(func() { o.heads, o.producer, _ = c.heads(ctx, o.name, url) })
+		group.Go(func() { o.heads, o.producer, _ = c.heads(ctx, o.name, url) }) // again at the next poll
 	}
 	if admin := first(o.parts, o.name, adminOf); admin != "" {
-		group.Go(func() { o.consumption, o.consumes, _ = c.consumption(ctx, o.name, admin) })
+		group.Go(func() {
+			var err error
+			if o.consumption, o.consumes, err = c.consumption(ctx, o.name, admin); errors.Is(err, errRefused) {
+				o.refused = err.Error()
+			}
+		})
 	}
 	group.Wait()
 }

@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -35,12 +36,7 @@ func TestDeadEventsAreShownAndRedriven(t *testing.T) {
 	admin := httptest.NewServer(mux)
 	t.Cleanup(admin.Close)
 	t.Cleanup(http.DefaultClient.CloseIdleConnections)
-	u, err := url.Parse(admin.URL)
-	if err != nil {
-		t.Fatal(err)
-	}
-	port, _ := strconv.Atoi(u.Port())
-	b := open(t, stack.Part{Name: "profile-service", Service: "profile-service", State: stack.Ready, AdminPort: port})
+	b := open(t, consumerAt(t, admin))
 
 	text, _ := json.Marshal(b.first["dead"])
 	want := `[{"attempts":3,"consumer":"profile-service","error":"\u003cb\u003e","event":"user.created","id":"` + dead +
@@ -58,4 +54,27 @@ func TestDeadEventsAreShownAndRedriven(t *testing.T) {
 	if diff := cmp.Diff(wanted, redriven); diff != "" {
 		t.Errorf("redriven (-want +got):\n%s", diff)
 	}
+}
+
+func TestRefusedTokenIsShown(t *testing.T) {
+	admin := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(http.StatusUnauthorized)
+	}))
+	t.Cleanup(admin.Close)
+	t.Cleanup(http.DefaultClient.CloseIdleConnections)
+	b := open(t, consumerAt(t, admin))
+	if notice, _ := b.first["notice"].(string); !strings.Contains(notice, "profile-service: 401") {
+		t.Errorf("notice %q", notice)
+	}
+}
+
+// consumerAt returns profile-service with this admin port.
+func consumerAt(t *testing.T, s *httptest.Server) stack.Part {
+	t.Helper()
+	u, err := url.Parse(s.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	port, _ := strconv.Atoi(u.Port())
+	return stack.Part{Name: "profile-service", Service: "profile-service", State: stack.Ready, AdminPort: port}
 }

@@ -10,10 +10,11 @@ type snapshot struct {
 	At       time.Time `json:"at"`
 	Stack    string    `json:"stack"`
 	World    string    `json:"world"`
-	Control  bool      `json:"control"`  // processes can be killed, paused and started here
-	Receiver string    `json:"receiver"` // of spans; "" if none listens
-	Canned   []string  `json:"canned"`   // the runs that can be started: demo, load
-	Problem  string    `json:"problem,omitempty"`
+	Control  bool      `json:"control"`           // processes can be killed, paused and started here
+	Receiver string    `json:"receiver"`          // of spans; "" if none listens
+	Canned   []string  `json:"canned"`            // the runs that can be started: demo, load
+	Problem  string    `json:"problem,omitempty"` // there is nothing to show
+	Notice   string    `json:"notice,omitempty"`
 
 	Services []service `json:"services"`
 	Stores   []store   `json:"stores"`

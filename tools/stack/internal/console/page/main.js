@@ -89,6 +89,10 @@ function show(snapshot) {
   for (const button of document.querySelectorAll("[data-run]")) {
     button.hidden = !snapshot.canned?.includes(button.dataset.run);
   }
+  if (token) {
+    text($("#notice"), snapshot.notice ?? "");
+    $("#notice").hidden = !snapshot.notice;
+  }
   showStory(snapshot.story ?? []);
   showSystem(snapshot);
   showEvents(snapshot.events ?? []);
