@@ -64,7 +64,7 @@ func (m *Metrics) Transition(target, from, to string) {
 
 // WatchBreaker exposes the state of target's circuit breaker, "CLOSED", "OPEN" or
 // "HALF_OPEN", and the time until its next trial, as they are at each scrape: half-open
-// begins with time alone, without a transition.
+// begins with time alone, without a transition. A second breaker for a target is a mistake: it panics.
 func (m *Metrics) WatchBreaker(target string, state func() string, cooldown func() time.Duration) {
 	labels := prometheus.Labels{"server_address": target}
 	m.registry.MustRegister(breakerState{state: state, desc: prometheus.NewDesc("circuit_breaker_state",

@@ -65,6 +65,7 @@ func ways(t testing.TB) []way {
 	untraced := plain
 	untraced.Signer, untraced.Metrics = signer(t), metrics.New(caller)
 	service, traced := untraced, untraced
+	service.Metrics, traced.Metrics = metrics.New(caller), metrics.New(caller) // one client each
 	service.Tracer = openTracer(t, tracing.Config{})
 	traced.Tracer = openTracer(t, tracing.Config{Endpoint: server.spans, SampleRatio: 1})
 
