@@ -47,6 +47,8 @@ type Console struct {
 	token    string // required to change anything
 	page     net.Listener
 	receiver net.Listener
+	private  bool          // the receiver listens on loopback
+	turn     chan struct{} // has a value while an export is received
 	traces   *traces
 	stream   *broadcast
 	runs     runs
@@ -65,7 +67,7 @@ type Console struct {
 // New listens on the addresses of cfg. Close it by [Console.Run] with a context that ends.
 func New(cfg Config) (*Console, error) {
 	c := &Console{
-		cfg: cfg, token: rand.Text(),
+		cfg: cfg, token: rand.Text(), turn: make(chan struct{}, 1),
 		traces: newTraces(), stream: newBroadcast(),
 		history: history{}, last: map[string]*observed{}, feed: feed{after: map[string]int64{}},
 	}
@@ -77,6 +79,7 @@ func New(cfg Config) (*Console, error) {
 		if c.receiver, err = net.Listen("tcp", cfg.Receiver); err != nil {
 			return nil, errors.Join(fmt.Errorf("receive traces: %w", err), c.page.Close())
 		}
+		c.private = isLoopback(c.receiver.Addr().String())
 	}
 	return c, nil
 }

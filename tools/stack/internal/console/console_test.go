@@ -3,6 +3,7 @@ package console_test
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"compress/gzip"
 	"context"
 	"encoding/json"
@@ -60,7 +61,8 @@ func openWith(t *testing.T, cfg console.Config, parts ...stack.Part) *bundle {
 	t.Helper()
 	b := &bundle{t: t, stack: &noStack{parts: parts}, http: &http.Client{Transport: &http.Transport{}}}
 	sign := func(audience string) (string, error) { return "for " + audience, nil }
-	cfg.Listen, cfg.Receiver, cfg.Stack, cfg.Services = "127.0.0.1:0", "127.0.0.1:0", b.stack, []string{"profile-service"}
+	cfg.Listen, cfg.Receiver = "127.0.0.1:0", cmp.Or(cfg.Receiver, "127.0.0.1:0")
+	cfg.Stack, cfg.Services = b.stack, []string{"profile-service"}
 	cfg.Gateway, cfg.Operator = sign, sign
 	c, err := console.New(cfg)
 	if err != nil {

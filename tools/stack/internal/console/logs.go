@@ -33,7 +33,7 @@ func (m *matching) Write(text []byte) (int, error) {
 		}
 		if bytes.Contains(line, []byte(m.id)) && len(m.lines) < shownLines {
 			part, text, _ := strings.Cut(string(line), "|")
-			m.lines = append(m.lines, logLine{Part: strings.TrimSpace(part), Text: cut(strings.TrimSpace(text))})
+			m.lines = append(m.lines, logLine{Part: strings.TrimSpace(part), Text: cut(strings.TrimSpace(text), attributeLimit)})
 		}
 		m.begun = rest
 	}

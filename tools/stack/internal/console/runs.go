@@ -28,10 +28,10 @@ func (r *runs) Write(text []byte) (int, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	lines := strings.Split(r.begun+string(text), "\n")
-	r.begun = cut(lines[len(lines)-1])
+	r.begun = cut(lines[len(lines)-1], attributeLimit)
 	for _, line := range lines[:len(lines)-1] {
 		if strings.TrimSpace(line) != "" {
-			r.text = append(r.text, cut(line))
+			r.text = append(r.text, cut(line, attributeLimit))
 		}
 	}
 	r.text = r.text[max(0, len(r.text)-shownStory):]

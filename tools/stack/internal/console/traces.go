@@ -19,7 +19,9 @@ const (
 	storedTraces   = 500
 	storedBytes    = 64 << 20
 	spansPerTrace  = 500
-	attributeLimit = 2 << 10 // bytes of a name or value
+	handlersOf     = 16      // services, of an event
+	nameLimit      = 256     // bytes of a name or an id
+	attributeLimit = 4 << 10 // bytes of a value
 	shownTraces    = 50      // in the snapshot
 )
 
@@ -59,8 +61,9 @@ func (t *traces) add(export []*otlp.ResourceSpans) {
 		service := cmp.Or(attributes(resource.GetResource().GetAttributes())["service.name"], "unknown")
 		for _, scope := range resource.GetScopeSpans() {
 			for _, s := range scope.GetSpans() {
-				if len(s.GetTraceId()) != 16 || len(s.GetSpanId()) != 8 {
-					continue // no span, says the specification
+				parent := len(s.GetParentSpanId())
+				if len(s.GetTraceId()) != 16 || len(s.GetSpanId()) != 8 || parent != 0 && parent != 8 {
+					continue // not valid by the specification
 				}
 				t.store(hex.EncodeToString(s.GetTraceId()), newStored(service, s))
 			}
@@ -86,7 +89,10 @@ func (t *traces) store(trace string, s stored) {
 			t.events = append(t.events, s.event)
 			t.handlers[s.event] = map[string]stored{}
 		}
-		t.handlers[s.event][s.service] = stored{begin: s.begin, end: s.end, failed: s.failed}
+		of := t.handlers[s.event]
+		if _, known := of[s.service]; known || len(of) < handlersOf {
+			of[s.service] = stored{begin: s.begin, end: s.end, failed: s.failed}
+		}
 	}
 	for len(t.order) > storedTraces || t.size > storedBytes {
 		t.drop(t.order[0])
@@ -124,16 +130,17 @@ func newStored(service string, s *otlp.Span) stored {
 	kind := strings.ToLower(strings.TrimPrefix(s.GetKind().String(), "SPAN_KIND_"))
 	values := attributes(s.GetAttributes())
 	if text := s.GetStatus().GetMessage(); text != "" {
-		values["error"] = cut(text)
+		values["error"] = cut(text, attributeLimit)
 	}
-	size := 500
+	name, service := cut(s.GetName(), nameLimit), cut(service, nameLimit)
+	size := 500 + len(name) + len(service)
 	for name, value := range values {
-		size += len(name) + len(value) + 50
+		size += len(name) + len(value) + 100
 	}
 	return stored{
 		size: size,
 		id:   hex.EncodeToString(s.GetSpanId()), parent: hex.EncodeToString(s.GetParentSpanId()),
-		name: cut(s.GetName()), service: cut(service), kind: kind, event: values[messageID],
+		name: name, service: service, kind: kind, event: cut(values[messageID], nameLimit),
 		begin: time.Unix(0, int64(s.GetStartTimeUnixNano())), end: time.Unix(0, int64(s.GetEndTimeUnixNano())),
 		failed: s.GetStatus().GetCode() == otlp.Status_STATUS_CODE_ERROR, attributes: values,
 	}
@@ -156,14 +163,15 @@ func attributes(all []*common.KeyValue) map[string]string {
 		default:
 			text = a.GetValue().String()
 		}
-		values[cut(a.GetKey())] = cut(text)
+		values[cut(a.GetKey(), nameLimit)] = cut(text, attributeLimit)
 	}
 	return values
 }
 
-func cut(text string) string {
-	if len(text) > attributeLimit {
-		text = strings.ToValidUTF8(text[:attributeLimit], "") + "…"
+// cut returns at most limit bytes of text, and a sign if that is not all.
+func cut(text string, limit int) string {
+	if len(text) > limit {
+		text = strings.ToValidUTF8(text[:limit], "") + "…"
 	}
 	return text
 }
@@ -173,8 +181,8 @@ func (t *traces) handling(e event) []handling {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	var all []handling
-	for _, service := range slices.Sorted(maps.Keys(t.handlers[e.ID])) {
-		s := t.handlers[e.ID][service]
+	for _, service := range slices.Sorted(maps.Keys(t.handlers[cut(e.ID, nameLimit)])) {
+		s := t.handlers[cut(e.ID, nameLimit)][service]
 		h := handling{Service: service, State: "done", Millis: millis(s.end.Sub(e.At))}
 		if s.failed {
 			h.State = "failed"
@@ -233,34 +241,41 @@ func summarize(id string, all []stored) summary {
 }
 
 // tree returns spans depth first, those below a parent by their starts. Spans whose parent
-// is not there are roots.
+// is not there are roots, as is the first span of a cycle of parents.
 func tree(all []stored, began time.Time) []span {
-	below := map[string][]stored{}
+	below := map[string][]int{} // indexes into all
 	ids := map[string]bool{}
 	for _, s := range all {
 		ids[s.id] = true
 	}
-	for _, s := range all {
+	for i, s := range all {
 		parent := s.parent
-		if !ids[parent] || parent == s.id {
+		if !ids[parent] {
 			parent = ""
 		}
-		below[parent] = append(below[parent], s)
+		below[parent] = append(below[parent], i)
 	}
 	var rows []span
-	var walk func(parent string, depth int)
-	walk = func(parent string, depth int) {
-		children := below[parent]
-		delete(below, parent) // a forged cycle ends
-		for _, s := range children {
+	reached := make([]bool, len(all))
+	var walk func(spans []int, depth int)
+	walk = func(spans []int, depth int) {
+		for _, i := range spans {
+			if reached[i] {
+				continue
+			}
+			reached[i] = true
+			s := all[i]
 			rows = append(rows, span{
 				ID: s.id, Name: s.name, Service: s.service, Kind: s.kind, Depth: depth, Failed: s.failed,
 				Offset: millis(s.begin.Sub(began)), Millis: millis(s.end.Sub(s.begin)), Attributes: s.attributes,
 			})
-			walk(s.id, depth+1)
+			walk(below[s.id], depth+1)
 		}
 	}
-	walk("", 0)
+	walk(below[""], 0)
+	for i := range all {
+		walk([]int{i}, 0)
+	}
 	return rows
 }
 

@@ -1,11 +1,13 @@
 package console_test
 
 import (
+	"bufio"
 	"bytes"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -100,6 +102,11 @@ func (b *bundle) trace(id string) (trace, int) {
 func TestReceiverRefusesWhatIsNoExport(t *testing.T) {
 	b := open(t)
 	spans := export(t, "user-service", newSpan(traceA, "0000000000000001", "", "GET /users", serverSpan, 0, 1))
+	traceB, long := strings.Repeat("b", 32), strings.Repeat("0a", 1000)
+	longIDs := []*otlp.Span{
+		newSpan(traceB, long, "", "long", serverSpan, 0, 1),
+		newSpan(traceB, "0000000000000001", long, "long", serverSpan, 0, 1),
+	}
 	for _, c := range []struct {
 		name   string
 		body   []byte
@@ -112,7 +119,11 @@ func TestReceiverRefusesWhatIsNoExport(t *testing.T) {
 		{"JSON", []byte("{}"), map[string]string{"Content-Type": "application/json"}, 415},
 		{"not protobuf", []byte("not protobuf"), nil, 400},
 		{"not gzip", spans, map[string]string{"Content-Encoding": "gzip"}, 400},
-		{"a bomb", zipped(t, make([]byte, 64<<20)), map[string]string{"Content-Encoding": "gzip"}, 400},
+		{"a bomb", zipped(t, make([]byte, 64<<20)), map[string]string{"Content-Encoding": "gzip"}, 413},
+		{"over 4 MiB", make([]byte, 5<<20), nil, 413},
+		{"another site's name", spans, map[string]string{"Host": "console.example.com"}, 421},
+		{"a span with long ids", export(t, "user-service", longIDs[0]), nil, 200},
+		{"a span with a long parent", export(t, "user-service", longIDs[1]), nil, 200},
 		{"a span without ids", export(t, "user-service", &otlp.Span{Name: "none"}), nil, 200},
 		{"nothing", nil, nil, 200},
 	} {
@@ -188,7 +199,7 @@ func TestCycleOfParentsEnds(t *testing.T) {
 		newSpan(traceA, "0000000000000004", "", "d", internal, 0, 1),
 		newSpan(traceA, "0000000000000004", "0000000000000005", "d", internal, 0, 1),
 		newSpan(traceA, "0000000000000005", "0000000000000004", "e", internal, 0, 1)), nil)
-	if got, status := b.trace(traceA); status != http.StatusOK || len(got.Tree) != 4 {
+	if got, status := b.trace(traceA); status != http.StatusOK || len(got.Tree) != 6 {
 		t.Errorf("status %d, %d spans", status, len(got.Tree))
 	}
 }
@@ -225,6 +236,45 @@ func TestMemoryIsBounded(t *testing.T) {
 		if _, status := b.trace(id(n)); status != want {
 			t.Errorf("trace %d of 40: %d, want %d", n, status, want)
 		}
+	}
+}
+
+func TestNamesAreCut(t *testing.T) {
+	b := open(t)
+	long := strings.Repeat("é", 512)
+	b.export(export(t, long, newSpan(traceA, "0000000000000001", "", long, serverSpan, 0, 1)), nil)
+	got, _ := b.trace(traceA)
+	if s := got.Tree[0]; len(s.Name) > 260 || len(s.Service) > 260 {
+		t.Errorf("a name of %d bytes of a service of %d", len(s.Name), len(s.Service))
+	}
+}
+
+func TestOneExportAtATime(t *testing.T) {
+	b := open(t)
+	body := export(t, "user-service", newSpan(traceA, "0000000000000001", "", "GET /users", serverSpan, 0, 1))
+	slow, err := net.Dial("tcp", strings.TrimPrefix(b.receiver, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer slow.Close()
+	fmt.Fprint(slow, "POST /v1/traces HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-protobuf\r\n"+
+		"Content-Length: 10\r\nExpect: 100-continue\r\n\r\n")
+	if line, err := bufio.NewReader(slow).ReadString('\n'); err != nil || !strings.Contains(line, "100") {
+		t.Fatal(line, err) // the body is awaited
+	}
+	if got := b.export(body, nil); got != http.StatusTooManyRequests {
+		t.Errorf("an export while another is received: %d, want 429", got)
+	}
+	_ = slow.Close()
+	if got := b.export(body, nil); got != http.StatusOK {
+		t.Errorf("after it: %d, want 200", got)
+	}
+}
+
+func TestReceiverOfContainersTakesTheirNames(t *testing.T) {
+	b := openWith(t, console.Config{Receiver: "0.0.0.0:0"})
+	if got := b.export(nil, map[string]string{"Host": "console:4318"}); got != http.StatusOK {
+		t.Error("status", got)
 	}
 }
 
