@@ -31,6 +31,9 @@ var breaks = map[string]struct{ inject, restore func(l *lab) }{
 	"all instances of user-service end": {
 		func(l *lab) { l.do(driver.Kill, environment.User) }, func(l *lab) { l.do(driver.Start, environment.User) },
 	},
+	"profile-service ends": {
+		func(l *lab) { l.do(driver.Kill, environment.Profile) }, func(l *lab) { l.do(driver.Start, environment.Profile) },
+	},
 	"one instance of order-service ends": {
 		func(l *lab) { l.do(driver.Kill, "order-service-2") }, func(l *lab) { l.do(driver.Start, "order-service-2") },
 	},

@@ -18,6 +18,7 @@ type fault struct {
 var faults = []fault{
 	{"all instances of user-service end", "BreakerOpen",
 		map[string]string{"job": "order-service", "server_address": "user-service"}, "State of breakers"},
+	{"profile-service ends", "ServiceGone", map[string]string{"job": "profile-service"}, "Instances"},
 	{"one instance of order-service ends", "InstanceDown", map[string]string{"job": "order-service"}, "Instances"},
 	{"Redis ends", "DatabaseFails", map[string]string{"db_system_name": "redis"}, "Failed operations per second"},
 	{"Postgres ends", "RequestsFail", map[string]string{"job": "user-service"}, "Share of failed requests"},
@@ -74,6 +75,15 @@ func TestRunbook(t *testing.T) {
 	anchors := regexp.MustCompile(`docs/runbook.md#([a-z]+)`).FindAllStringSubmatch(rules, -1)
 	if n := strings.Count(rules, "- alert:"); n == 0 || n != len(anchors) {
 		t.Errorf("%d alerts name %d entries of the runbook", n, len(anchors))
+	}
+	services, err := os.ReadDir("../../services")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range services {
+		if !strings.Contains(rules, `absent(up{job="`+s.Name()+`"} == 1)`) {
+			t.Errorf("ServiceGone does not look for %s", s.Name())
+		}
 	}
 	for _, a := range anchors {
 		if !strings.Contains(strings.ToLower(runbook), "\n### "+a[1]+"\n") {

@@ -115,7 +115,9 @@ func TestOperatorLooksAfterDeadLetters(t *testing.T) {
 			return events.Permanent(errors.New("cannot be spoken"))
 		})
 	})
-	err := i.DB.Transaction(func(tx *gorm.DB) error { return events.Publish(t.Context(), tx, spoken, "hello") })
+	ctx, span := i.Tracer.Start(t.Context(), "speak")
+	defer span.End()
+	err := i.DB.Transaction(func(tx *gorm.DB) error { return events.Publish(ctx, tx, spoken, "hello") })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -126,6 +128,11 @@ func TestOperatorLooksAfterDeadLetters(t *testing.T) {
 		}
 		return ""
 	})
+	for line := range strings.Lines(i.log.String()) {
+		if strings.Contains(line, "handler failed; event parked") && !strings.Contains(line, `"trace_id":"`) {
+			t.Errorf("no trace in %s", line)
+		}
+	}
 	for _, c := range []struct {
 		path, body string
 		status     int

@@ -23,7 +23,8 @@ const system = "postgresql" // db.system.name of the semantic conventions
 func (d *DB) Observe(m *metrics.Metrics) { d.observer.metrics.Store(m) }
 
 // observer counts statements, and traces those that belong to a recorded trace, with their text and
-// without values. It implements pgx.QueryTracer and pgx.BatchTracer.
+// without values. It implements pgx.QueryTracer,
+// pgx.BatchTracer and pgx.ConnectTracer.
 type observer struct {
 	name    string // of the database
 	metrics atomic.Pointer[metrics.Metrics]
@@ -65,6 +66,22 @@ func (o *observer) TraceBatchQuery(context.Context, *pgx.Conn, pgx.TraceBatchQue
 func (o *observer) TraceBatchEnd(ctx context.Context, _ *pgx.Conn, data pgx.TraceBatchEndData) {
 	o.end(ctx, data.Err)
 }
+
+// TraceConnectStart implements pgx.ConnectTracer.
+func (o *observer) TraceConnectStart(ctx context.Context, _ pgx.TraceConnectStartData) context.Context {
+	return context.WithValue(ctx, connectKey{}, time.Now())
+}
+
+// TraceConnectEnd implements pgx.ConnectTracer. Only what fails is counted: connections are opened
+// now and then, and statements count.
+func (o *observer) TraceConnectEnd(ctx context.Context, data pgx.TraceConnectEndData) {
+	began, ok := ctx.Value(connectKey{}).(time.Time)
+	if m := o.metrics.Load(); ok && m != nil && data.Err != nil && !errors.Is(data.Err, context.Canceled) {
+		m.Database(ctx, system, "unavailable", time.Since(began))
+	}
+}
+
+type connectKey struct{}
 
 func (o *observer) start(ctx context.Context, sql string) context.Context {
 	s := &statement{began: time.Now()}

@@ -6,6 +6,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/go-troika/troika/pkg/database"
 	"github.com/go-troika/troika/pkg/metrics"
 	"github.com/go-troika/troika/pkg/testkit"
 	"github.com/go-troika/troika/pkg/tracing"
@@ -78,6 +79,21 @@ func TestStatementsAreCounted(t *testing.T) {
 		"SELECT 1", "SELECT 2", "SELECT nothing", "SET statement_timeout = '10ms'; SELECT pg_sleep(10)",
 	} {
 		_ = db.Gorm.Exec(statement).Error
+	}
+	cfg := testkit.Config(t)
+	cfg.Port = 1 // nothing listens
+	away, err := database.Open(t.Context(), cfg, "away")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer away.Close()
+	gone := metrics.New("user-service")
+	away.Observe(gone)
+	for range 5 {
+		_ = away.Gorm.Exec("SELECT 1").Error
+	}
+	if d := gone.Health().Metrics.Dependencies["postgresql"]; d.Errors < 5 {
+		t.Errorf("without a server %+v was counted, want 5 errors at least", d)
 	}
 	got := m.Health().Metrics.Dependencies["postgresql"]
 	if got.Calls != 4 || got.Errors != 1 { // a wrong statement is no failure of Postgres

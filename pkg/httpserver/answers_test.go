@@ -182,8 +182,17 @@ func TestDeadline(t *testing.T) {
 				if took := time.Since(start); !strings.HasPrefix(path, "/late") && took != want {
 					t.Errorf("%s with timeout %q took %v, want %v", path, header, took, want)
 				}
-				if got := b.log.lines(t, slog.LevelWarn); len(got) != 1 {
+				lines, status := 1, `http_response_status_code="504"`
+				if want < 10*time.Second { // the caller's own impatience
+					lines, status = 0, `http_response_status_code="499"`
+				}
+				if got := b.log.lines(t, slog.LevelWarn); len(got) != lines {
 					t.Errorf("log %s", b.log)
+				}
+				scrape := httptest.NewRecorder()
+				b.metrics.Handler().ServeHTTP(scrape, httptest.NewRequest(http.MethodGet, "/metrics", nil))
+				if late := strings.HasPrefix(path, "/late"); !late && !strings.Contains(scrape.Body.String(), status) {
+					t.Errorf("%s with timeout %q is not counted as %s", path, header, status)
 				}
 			})
 		}

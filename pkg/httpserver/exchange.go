@@ -21,7 +21,7 @@ import (
 	"github.com/go-troika/troika/pkg/userauth"
 )
 
-// statusGone is recorded for a client that disconnected before it had a response. It is
+// statusGone is recorded for a client that did not wait for the response. It is
 // nginx's code: RFC 9110 has none for it.
 const statusGone = 499
 
@@ -76,11 +76,14 @@ func toFault(ctx context.Context, err error) *fault.Error {
 // report counts, traces and logs a request that is over.
 func (s *Server) report(c *gin.Context, span trace.Span, x *exchange) {
 	ctx, status := c.Request.Context(), c.Writer.Status()
-	count := s.deps.Metrics.Request
-	if x.excused(ctx) {
-		count = s.deps.Metrics.Excused
+	switch took := time.Since(x.start); {
+	case x.impatient(ctx): // as if the client had disconnected, so that nobody can make this service look broken
+		s.deps.Metrics.Request(ctx, c.Request.Method, x.route, statusGone, took)
+	case errors.Is(x.err, errOverloaded):
+		s.deps.Metrics.Excused(ctx, c.Request.Method, x.route, status, took)
+	default:
+		s.deps.Metrics.Request(ctx, c.Request.Method, x.route, status, took)
 	}
-	count(ctx, c.Request.Method, x.route, status, time.Since(x.start))
 	if isPanic(x.err) {
 		s.deps.Metrics.Panic()
 	}
@@ -90,16 +93,19 @@ func (s *Server) report(c *gin.Context, span trace.Span, x *exchange) {
 	s.log(c, x)
 }
 
-// excused reports whether the outcome says nothing about this service's health: the caller
-// gave it less time than the server does, or the server was at its limit.
-func (x *exchange) excused(ctx context.Context) bool {
-	return errors.Is(x.err, errOverloaded) || x.shortDeadline && errors.Is(ctx.Err(), context.DeadlineExceeded)
+// impatient reports whether the caller gave this service less time than the server does, and that
+// was over before the response.
+func (x *exchange) impatient(ctx context.Context) bool {
+	return x.err != nil && !isPanic(x.err) && x.shortDeadline && errors.Is(ctx.Err(), context.DeadlineExceeded)
 }
 
 // log writes the one line about a request.
 func (s *Server) log(c *gin.Context, x *exchange) {
 	ctx, status := c.Request.Context(), c.Writer.Status()
 	level := levelOf(status, x.err)
+	if x.impatient(ctx) {
+		level = slog.LevelDebug
+	}
 	audited := s.audit && c.Request.Method != http.MethodGet
 	if audited {
 		level = max(level, slog.LevelInfo)

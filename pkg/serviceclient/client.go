@@ -39,6 +39,9 @@ func New(target string, cfg Config, d Deps) *Client {
 	c := &Client{
 		target: target, cfg: cfg, deps: d, breaker: breaker.New(target, cfg.Breaker), budget: newBudget(),
 	}
+	if cfg.Background {
+		c.deps.Tracer = &tracing.Tracer{} // creates ids, and records nothing
+	}
 	c.watchBreaker()
 	return c
 }

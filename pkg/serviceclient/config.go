@@ -21,7 +21,7 @@ type Config struct {
 	MaxBody        int64          // Longest response body in bytes; default 1 MiB.
 	Concurrency    int            // Attempts at a time; default 64.
 	Breaker        breaker.Config // Classify is set by the client.
-	Background     bool           // No request waits for the calls: the breaker is not in the metrics.
+	Background     bool           // No request waits for the calls: breaker and traces are not exported, failures logged for debugging.
 }
 
 // Deps are the parts a Client works with. Only Registry is required.

@@ -34,7 +34,10 @@ func (c *Client) watchBreaker() {
 			c.deps.Metrics.Transition(c.target, from, to)
 		}
 		level := slog.LevelInfo
-		if t.To == breaker.Open {
+		switch {
+		case c.cfg.Background:
+			level = slog.LevelDebug
+		case t.To == breaker.Open:
 			level = slog.LevelWarn
 		}
 		c.deps.Log.LogAttrs(context.Background(), level, "circuit breaker "+to,
@@ -98,7 +101,7 @@ func (c *Client) countRefusal(reason string) {
 // Calls that the open breaker refuses are counted, and its transition was logged: a line for each would flood the log.
 func (c *Client) logFailure(ctx context.Context, call *call, e *Error, took time.Duration) {
 	level := slog.LevelWarn
-	if errors.Is(e.Err, breaker.ErrOpen) {
+	if errors.Is(e.Err, breaker.ErrOpen) || c.cfg.Background { // the caller of the background logs its outages
 		level = slog.LevelDebug
 	} else if ctx.Err() != nil || e.Status >= 400 && e.Status <= 499 {
 		level = slog.LevelInfo

@@ -37,6 +37,11 @@ func TestBreakerOfTheBackgroundIsNotInTheMetrics(t *testing.T) {
 	if _, err := get(t, b, "/"); err == nil || b.Breaker().State() != breaker.Open {
 		t.Errorf("%v; the breaker is %s, want it open", err, b.Breaker().State())
 	}
+	for _, line := range b.log.all() {
+		if line != "" {
+			t.Errorf("the log has %s", line)
+		}
+	}
 	if text := scraped(b); !strings.Contains(text, "http_client_request_duration_seconds_count") ||
 		strings.Contains(text, "circuit_breaker") {
 		t.Errorf("the metrics have the breaker:\n%s", text)

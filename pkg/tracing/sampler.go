@@ -1,28 +1,19 @@
 package tracing
 
 import (
-	"encoding/binary"
 	"fmt"
+	"math/rand/v2"
 
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/trace"
 )
 
-// randomBits is how much of a trace id Trace Context Level 2 promises to be
-// random: its last 56 bits.
-const randomBits = 56
-
-// ratio is the share of new traces that are recorded. The SDK's own ratio sampler judges by the
-// ninth byte of the id, where a UUID keeps its variant: it would record none of
-// our traces at any ratio up to one half. This one takes the same traces as other
-// samplers that follow OpenTelemetry's consistent probability sampling.
+// ratio is the share of new traces that are recorded, each by chance. The SDK's sampler, and OpenTelemetry's consistent
+// one, decide by the trace id, which a caller may choose: they would let a stranger decide.
 type ratio float64
 
-// takes reports whether a new trace with this id is recorded.
-func (r ratio) takes(id trace.TraceID) bool {
-	reject := uint64((1 - r) * (1 << randomBits))
-	return r >= 1 || r > 0 && binary.BigEndian.Uint64(id[8:])&(1<<randomBits-1) >= reject
-}
+// takes decides about a new trace.
+func (r ratio) takes() bool { return rand.Float64() < float64(r) } // #nosec G404 -- not for security
 
 // ShouldSample implements [sdktrace.Sampler].
 func (r ratio) ShouldSample(p sdktrace.SamplingParameters) sdktrace.SamplingResult {
@@ -30,11 +21,11 @@ func (r ratio) ShouldSample(p sdktrace.SamplingParameters) sdktrace.SamplingResu
 		Decision:   sdktrace.Drop,
 		Tracestate: trace.SpanContextFromContext(p.ParentContext).TraceState(),
 	}
-	if r.takes(p.TraceID) {
+	if r.takes() {
 		result.Decision = sdktrace.RecordAndSample
 	}
 	return result
 }
 
 // Description implements [sdktrace.Sampler].
-func (r ratio) Description() string { return fmt.Sprintf("RandomBitsRatio{%g}", float64(r)) }
+func (r ratio) Description() string { return fmt.Sprintf("Ratio{%g}", float64(r)) }

@@ -120,7 +120,7 @@ func (t *Tracer) StartServer(
 	ctx = WithRequestID(ctx, single(h[HeaderRequestID]))
 	ctx, parent := remote(ctx, h)
 	if !trusted && parent.IsRemote() {
-		parent = parent.WithTraceFlags(parent.TraceFlags().WithSampled(t.ratio.takes(parent.TraceID())))
+		parent = parent.WithTraceFlags(parent.TraceFlags().WithSampled(t.ratio.takes()))
 	}
 	return t.start(ctx, parent, name, trace.WithSpanKind(trace.SpanKindServer))
 }

@@ -242,6 +242,30 @@ func TestStrangersDoNotDecideAboutRecording(t *testing.T) {
 	}
 }
 
+// The id of a trace is the caller's choice: it must not choose the recording, too.
+func TestTraceIDsDoNotDecideAboutRecording(t *testing.T) {
+	t.Parallel()
+	tracer, flush := exporting(t, testkit.NewSpans(t), 0.5)
+	defer flush()
+	for _, in := range []http.Header{
+		header("traceparent", "00-"+strings.Repeat("f", 32)+"-1234567890123456-01"),
+		header("X-Trace-ID", "ffffffff-ffff-ffff-ffff-ffffffffffff"),
+		header("X-Trace-ID", "00000000-0000-0000-0000-000000000001"),
+	} {
+		recorded := 0
+		for range 1000 {
+			_, span := tracer.StartServer(t.Context(), in, "x", false)
+			if span.IsRecording() {
+				recorded++
+			}
+			span.End()
+		}
+		if recorded < 400 || recorded > 600 {
+			t.Errorf("%v: %d of 1000 recorded, want about half", in, recorded)
+		}
+	}
+}
+
 func TestChildOnlyOfARecordedSpan(t *testing.T) {
 	t.Parallel()
 	r := testkit.NewSpans(t)

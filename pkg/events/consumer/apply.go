@@ -236,7 +236,7 @@ func (a *attempt) failed(ctx context.Context, d delivery, failure error) (string
 	} else {
 		a.failedKeys++
 	}
-	a.c.log.ErrorContext(spanContext(ctx, d.env, 2), "handler failed; event parked", "event", d.env.Event,
+	a.c.log.ErrorContext(spanContext(ctx, d.env, 1), "handler failed; event parked", "event", d.env.Event,
 		"event_id", d.ID.String(), "state", state, "error", failure)
 	return what, a.park(d, state, retryDelay(d.Key, 1, failure), failure)
 }
