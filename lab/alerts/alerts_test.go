@@ -93,6 +93,15 @@ func TestAlerts(t *testing.T) {
 	defer stop()
 	wg.Go(func() { l.load(ctx) })
 
+	err = poll.Until(t.Context(), fires, func() error { // until the first scrapes every service is gone
+		if names, err := l.watch.names(); err != nil || !slices.Contains(names, "service:request_errors:ratio_rate5m") {
+			return fmt.Errorf("nothing is recorded yet: %v", err)
+		}
+		return l.nothingFires()
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
 	l.silent(20 * time.Second)
 	for _, f := range faults {
 		b, ok := breaks[f.name]
