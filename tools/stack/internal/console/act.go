@@ -58,6 +58,8 @@ func (c *Console) act(w http.ResponseWriter, r *http.Request) {
 		respond(w, http.StatusBadRequest, result{Message: "the command is not JSON: " + err.Error(), Failed: true})
 		return
 	}
+	// The deadline of the request would end a command that takes longer.
+	_ = http.NewResponseController(w).SetReadDeadline(time.Time{})
 	out, err := do(r.Context(), in)
 	if err != nil {
 		out.Message, out.Failed = err.Error(), true

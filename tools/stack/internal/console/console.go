@@ -19,7 +19,13 @@ import (
 	"github.com/go-troika/troika/tools/stack/internal/stack"
 )
 
-const stopTime = 2 * time.Second
+// Times of the servers.
+const (
+	headerTime = 5 * time.Second
+	readTime   = 10 * time.Second // with the body
+	idleTime   = time.Minute
+	stopTime   = 2 * time.Second
+)
 
 // Run is what a button starts. It writes its progress to out.
 type Run func(ctx context.Context, out io.Writer) error
@@ -97,17 +103,18 @@ func (c *Console) Run(ctx context.Context) error {
 	defer cancel()
 	c.life = ctx
 	servers := map[*http.Server]net.Listener{
-		{Handler: c.handler(), ReadHeaderTimeout: 5 * time.Second}: c.page,
+		{Handler: c.handler()}: c.page,
 	}
 	if c.receiver != nil {
 		mux := http.NewServeMux()
 		mux.HandleFunc("POST /v1/traces", c.receive)
-		servers[&http.Server{Handler: mux, ReadTimeout: 10 * time.Second, WriteTimeout: 10 * time.Second}] = c.receiver
+		servers[&http.Server{Handler: mux, WriteTimeout: exportTime}] = c.receiver
 	}
 	var group sync.WaitGroup
 	group.Go(func() { c.poll(ctx) })
 	errs := make(chan error, len(servers))
 	for server, listener := range servers {
+		server.ReadHeaderTimeout, server.ReadTimeout, server.IdleTimeout = headerTime, readTime, idleTime
 		server.BaseContext = func(net.Listener) context.Context { return ctx }
 		group.Go(func() {
 			if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {

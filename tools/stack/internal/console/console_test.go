@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"os"
@@ -16,6 +17,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 
@@ -196,6 +198,40 @@ func TestStreamEndsWithTheConsole(t *testing.T) {
 		t.Error(err)
 	}
 	// open's cleanup fails if the console does not end
+}
+
+// TestSilentClientsAreDropped takes 10 s, the time that a request has.
+func TestSilentClientsAreDropped(t *testing.T) {
+	b := open(t)
+	resp := b.send(http.MethodGet, b.page+"/stream", nil, nil)
+	t.Cleanup(func() { _ = resp.Body.Close() })
+	stream := bufio.NewReader(resp.Body)
+	var silent []net.Conn
+	for _, url := range []string{b.page, b.receiver} {
+		for _, begun := range []string{"POST /do", "POST /do/user HTTP/1.1\r\nHost: localhost\r\nX-Console-Token: " + b.token +
+			"\r\nContent-Length: 10\r\n\r\n{"} {
+			conn, err := net.Dial("tcp", strings.TrimPrefix(url, "http://"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { _ = conn.Close() })
+			if err := conn.SetReadDeadline(time.Now().Add(20 * time.Second)); err != nil {
+				t.Fatal(err)
+			}
+			_, _ = io.WriteString(conn, begun)
+			silent = append(silent, conn)
+		}
+	}
+	for _, conn := range silent {
+		if _, err := io.Copy(io.Discard, conn); err != nil {
+			t.Error("the connection stays:", err)
+		}
+	}
+	for range 30 { // those since then, and two more
+		if _, err := stream.ReadString('\n'); err != nil {
+			t.Fatal("the stream ended:", err)
+		}
+	}
 }
 
 func zipped(t *testing.T, text []byte) []byte {

@@ -5,9 +5,13 @@ import (
 	"fmt"
 	"net/http"
 	"sync"
+	"time"
 )
 
-const maxPages = 16 // connected at once
+const (
+	maxPages  = 16               // connected at once
+	writeTime = 10 * time.Second // for a snapshot; a page that does not read loses its place
+)
 
 // broadcast sends each snapshot to all connected pages. It is safe for concurrent use.
 type broadcast struct {
@@ -82,15 +86,22 @@ func (b *broadcast) serve(w http.ResponseWriter, r *http.Request) {
 	}
 	defer b.leave(page)
 	w.Header().Set("Content-Type", "text/event-stream")
+	connection := http.NewResponseController(w)
+	if err := connection.SetReadDeadline(time.Time{}); err != nil { // that of requests would end the stream
+		return
+	}
 	for {
 		select {
 		case <-r.Context().Done():
 			return
 		case snapshot := <-page:
+			if err := connection.SetWriteDeadline(time.Now().Add(writeTime)); err != nil {
+				return
+			}
 			if _, err := fmt.Fprintf(w, "data: %s\n\n", snapshot); err != nil {
 				return // the page is closed
 			}
-			if err := http.NewResponseController(w).Flush(); err != nil {
+			if err := connection.Flush(); err != nil {
 				return
 			}
 		}

@@ -2,6 +2,7 @@ package traffic
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -44,11 +45,20 @@ func (s Seed) Run(ctx context.Context, t *Target) error {
 		id := known[email]
 		if id == "" {
 			a, err := t.send(ctx, http.MethodPost, User, "/users", map[string]any{"email": email, "name": given + " " + family}, "")
-			if err != nil {
+			var failed failedError
+			switch {
+			case err == nil:
+				id = a.ID
+				users++
+			case errors.As(err, &failed) && failed.code == "email_taken": // by another seed at the same time
+				if known, err = t.usersByEmail(ctx); err != nil {
+					return fmt.Errorf("list users: %w", err)
+				}
+				id = known[email]
+			}
+			if id == "" {
 				return fmt.Errorf("create %s: %w", email, err)
 			}
-			id = a.ID
-			users++
 		}
 		n, err := s.order(ctx, t, random, id)
 		if err != nil {
@@ -83,6 +93,9 @@ func (s Seed) order(ctx context.Context, t *Target, random *rand.Rand, user stri
 		}
 		placed, err := t.send(ctx, http.MethodPost, Order, "/orders", map[string]any{"userId": user, "items": items},
 			fmt.Sprintf("seed-%d-%s-%d", s.Number, user, n))
+		if isConflict(err) { // another seed places it at the same time
+			continue
+		}
 		if err != nil {
 			return added, err
 		}
@@ -91,11 +104,16 @@ func (s Seed) order(ctx context.Context, t *Target, random *rand.Rand, user stri
 		if end == 5 {
 			continue // is pending
 		}
-		if _, err := t.send(ctx, http.MethodPost, Order, "/orders/"+placed.ID+path, nil, ""); err != nil {
+		if _, err := t.send(ctx, http.MethodPost, Order, "/orders/"+placed.ID+path, nil, ""); err != nil && !isConflict(err) {
 			return added, err
 		}
 	}
 	return added, nil
+}
+
+func isConflict(err error) bool {
+	var failed failedError
+	return errors.As(err, &failed) && failed.status == http.StatusConflict
 }
 
 // usersByEmail returns the ids of all users.

@@ -106,14 +106,25 @@ if (!token) {
   for (const button of document.querySelectorAll("#actions button")) button.disabled = true;
 }
 
+let stream;
+
+// connect opens the stream of a visible page: a browser has six connections to a host.
 function connect() {
-  const stream = new EventSource("stream"); // it connects again by itself
+  if (document.hidden || (stream && stream.readyState !== EventSource.CLOSED)) return;
+  stream = new EventSource("stream");
   stream.onmessage = (event) => show(JSON.parse(event.data));
   stream.onerror = () => {
     $("#live").className = "dot down";
     $("main").classList.add("stale");
     text($("#stack"), "the console does not respond; connecting …");
+    // It connects again by itself, but not after a refusal.
+    if (stream.readyState === EventSource.CLOSED) setTimeout(connect, 3000);
   };
 }
+
+document.addEventListener("visibilitychange", () => {
+  if (document.hidden) stream?.close();
+  else connect();
+});
 
 requestAnimationFrame(() => setTimeout(connect)); // after the first paint
