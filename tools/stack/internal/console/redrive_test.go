@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	otlp "go.opentelemetry.io/proto/otlp/trace/v1"
 
 	"github.com/go-troika/troika/tools/stack/internal/stack"
 )
@@ -77,4 +78,30 @@ func consumerAt(t *testing.T, s *httptest.Server) stack.Part {
 	}
 	port, _ := strconv.Atoi(u.Port())
 	return stack.Part{Name: "profile-service", Service: "profile-service", State: stack.Ready, AdminPort: port}
+}
+
+// TestHandlersOfAnEventAreBounded: any program can claim to have handled an event.
+func TestHandlersOfAnEventAreBounded(t *testing.T) {
+	mux := http.NewServeMux()
+	mux.HandleFunc("POST /events/log/ask", func(w http.ResponseWriter, _ *http.Request) {
+		fmt.Fprint(w, `{"parts":[{"part":"a","head":{"pos":"1"},"base":{"pos":"0"}}]}`)
+	})
+	mux.HandleFunc("GET /events/log", func(w http.ResponseWriter, _ *http.Request) {
+		fmt.Fprint(w, `{"records":[{"pos":"1","envelope":"{\"id\":\"e\",\"event\":\"user.created\"}"}]}`)
+	})
+	producer := httptest.NewServer(mux)
+	t.Cleanup(producer.Close)
+	t.Cleanup(http.DefaultClient.CloseIdleConnections)
+	part := consumerAt(t, producer)
+	part.URL = producer.URL
+	b := open(t, part)
+	for n := range 20 {
+		s := newSpan(traceA, fmt.Sprintf("%016x", n+1), "", "process", otlp.Span_SPAN_KIND_CONSUMER, n, 1)
+		s.Attributes = append(s.Attributes, attribute("messaging.message.id", "e"))
+		b.export(export(t, fmt.Sprint("service-", n), s), nil)
+	}
+	event := b.snapshot()["events"].([]any)[0].(map[string]any)
+	if handlers := event["handlers"].([]any); len(handlers) != 16 {
+		t.Errorf("%d handlers, want 16", len(handlers))
+	}
 }
