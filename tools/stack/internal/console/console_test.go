@@ -208,8 +208,10 @@ func TestSilentClientsAreDropped(t *testing.T) {
 	stream := bufio.NewReader(resp.Body)
 	var silent []net.Conn
 	for _, url := range []string{b.page, b.receiver} {
-		for _, begun := range []string{"POST /do", "POST /do/user HTTP/1.1\r\nHost: localhost\r\nX-Console-Token: " + b.token +
-			"\r\nContent-Length: 10\r\n\r\n{"} {
+		for _, begun := range []string{
+			"POST /do",
+			"POST /do/user HTTP/1.1\r\nHost: localhost\r\nX-Console-Token: " + b.token + "\r\nContent-Length: 10\r\n\r\n{",
+		} {
 			conn, err := net.Dial("tcp", strings.TrimPrefix(url, "http://"))
 			if err != nil {
 				t.Fatal(err)
