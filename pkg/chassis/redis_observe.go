@@ -3,7 +3,6 @@ package chassis
 import (
 	"context"
 	"errors"
-	"net"
 	"strings"
 	"time"
 
@@ -21,9 +20,7 @@ import (
 type redisObserver struct{ metrics *metrics.Metrics }
 
 // DialHook implements redis.Hook.
-func (redisObserver) DialHook(next redis.DialHook) redis.DialHook {
-	return func(ctx context.Context, network, addr string) (net.Conn, error) { return next(ctx, network, addr) }
-}
+func (redisObserver) DialHook(next redis.DialHook) redis.DialHook { return next }
 
 // ProcessHook implements redis.Hook.
 func (o redisObserver) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
@@ -40,9 +37,13 @@ func (o redisObserver) ProcessPipelineHook(next redis.ProcessPipelineHook) redis
 }
 
 func (o redisObserver) observe(ctx context.Context, name string, run func(ctx context.Context) error) error {
-	ctx, span := tracing.Child(ctx, trace.SpanKindClient, strings.ToUpper(name),
-		attribute.String("db.system.name", "redis"), attribute.String("db.operation.name", strings.ToUpper(name)))
+	ctx, span := tracing.Child(ctx, trace.SpanKindClient, name)
 	defer span.End()
+	if span.IsRecording() {
+		operation := strings.ToUpper(name)
+		span.SetName(operation)
+		span.SetAttributes(attribute.String("db.system.name", "redis"), attribute.String("db.operation.name", operation))
+	}
 	began := time.Now()
 	err := run(ctx)
 	kind := redisErrorType(err)

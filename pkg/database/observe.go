@@ -23,8 +23,7 @@ const system = "postgresql" // db.system.name of the semantic conventions
 func (d *DB) Observe(m *metrics.Metrics) { d.observer.metrics.Store(m) }
 
 // observer counts statements, and traces those that belong to a recorded trace, with their text and
-// without values. It implements pgx.QueryTracer,
-// pgx.BatchTracer and pgx.ConnectTracer.
+// without values. It implements pgx.QueryTracer, pgx.BatchTracer and pgx.ConnectTracer.
 type observer struct {
 	name    string // of the database
 	metrics atomic.Pointer[metrics.Metrics]

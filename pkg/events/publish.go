@@ -81,9 +81,12 @@ func Publish[T any](ctx context.Context, tx *gorm.DB, t Type[T], payload T) erro
 	if err := database.AfterCommit(tx, o.signal); err != nil {
 		return fmt.Errorf("publish %s: %w", t.name, err)
 	}
-	ctx, span := tracing.Child(ctx, trace.SpanKindProducer, "publish "+t.name,
-		attribute.String("messaging.operation.name", "publish"), attribute.String("messaging.destination.name", t.name))
+	ctx, span := tracing.Child(ctx, trace.SpanKindProducer, "publish")
 	defer span.End()
+	if span.IsRecording() {
+		span.SetName("publish " + t.name)
+		span.SetAttributes(attribute.String("messaging.operation.name", "publish"), attribute.String("messaging.destination.name", t.name))
+	}
 	e, err := seal(ctx, t, payload)
 	if err != nil {
 		return fmt.Errorf("publish %s: %w", t.name, err)

@@ -31,9 +31,6 @@ func (s *Server) VerifyUsers(v *userauth.Verifier) { s.users = v }
 // above the limit it gets 503 at once.
 func (s *Server) admit(a Access) gin.HandlerFunc {
 	return Handle(func(c *gin.Context) error {
-		if c.Request.Method != http.MethodGet && c.Request.Method != http.MethodHead && c.Request.Header["If-None-Match"] != nil {
-			return errIfNoneMatch
-		}
 		caller, err := s.authenticate(c, a)
 		if err != nil {
 			switch fault.From(err).Kind() {
@@ -44,6 +41,9 @@ func (s *Server) admit(a Access) gin.HandlerFunc {
 				s.deny(c, err)
 			}
 			return err
+		}
+		if c.Request.Method != http.MethodGet && c.Request.Method != http.MethodHead && c.Request.Header["If-None-Match"] != nil {
+			return errIfNoneMatch
 		}
 		s.readBody(c)
 		if a.unlimited {

@@ -36,14 +36,18 @@ func Resource(c *gin.Context, status int, v any) error {
 	}
 	tag := tagOf(body)
 	if c.Request.Method == http.MethodGet {
-		if err := matches(c, tag); err != nil {
+		wanted, err := readIfMatch(c)
+		if err != nil {
 			return err
+		}
+		if !wanted.has(tag) {
+			return errChanged
 		}
 		known, err := readTags(c.Request.Header.Values("If-None-Match"))
 		if err != nil {
 			return err
 		}
-		if known.any || slices.Contains(known.tags, tag) || slices.Contains(known.tags, "W/"+tag) {
+		if known.has(tag) || known.has("W/"+tag) {
 			c.Header("ETag", tag)
 			c.Status(http.StatusNotModified)
 			return nil
@@ -54,16 +58,6 @@ func Resource(c *gin.Context, status int, v any) error {
 	return nil
 }
 
-// matches returns errChanged if the request has an If-Match without tag.
-func matches(c *gin.Context, tag string) error {
-	lines := c.Request.Header.Values("If-Match")
-	wanted, err := readTags(lines)
-	if err == nil && len(lines) > 0 && !wanted.any && !slices.Contains(wanted.tags, tag) {
-		return errChanged
-	}
-	return err
-}
-
 // IfMatch reads the request's If-Match and returns the check of it: a function that fails
 // with 412 "precondition_failed" unless view(current), as [Resource] would respond with it,
 // has one of the ETags. Without If-Match, and with *, every current resource passes. The
@@ -71,20 +65,19 @@ func matches(c *gin.Context, tag string) error {
 // is something to change, so that a repeated request succeeds (RFC 9110, 13.1.1). A
 // malformed If-Match is a 400.
 func IfMatch[T, V any](c *gin.Context, view func(T) V) (check func(current T) error, err error) {
-	lines := c.Request.Header.Values("If-Match")
-	wanted, err := readTags(lines)
+	wanted, err := readIfMatch(c)
 	if err != nil {
 		return nil, err
 	}
 	return func(current T) error {
-		if len(lines) == 0 || wanted.any {
+		if wanted.any {
 			return nil
 		}
 		body, err := encode(c, view(current))
 		if err != nil {
 			return err
 		}
-		if !slices.Contains(wanted.tags, tagOf(body)) {
+		if !wanted.has(tagOf(body)) {
 			return errChanged
 		}
 		return nil
@@ -111,6 +104,17 @@ func tagOf(body []byte) string {
 type tagList struct {
 	any  bool // *
 	tags []string
+}
+
+func (l tagList) has(tag string) bool { return l.any || slices.Contains(l.tags, tag) }
+
+// readIfMatch returns the request's If-Match; without one any tag will do.
+func readIfMatch(c *gin.Context) (tagList, error) {
+	lines := c.Request.Header.Values("If-Match")
+	if len(lines) == 0 {
+		return tagList{any: true}, nil
+	}
+	return readTags(lines)
 }
 
 // nextTag matches the first entity tag of a list, and what separates it from the next.

@@ -14,8 +14,8 @@ type Config struct {
 
 // New returns a logger that writes JSON lines to out, those that levels permits. Each line carries
 // service and, where the context has them, trace_id (32 hex), the same id as x_trace_id (a UUID, as
-// in the header X-Trace-ID), span_id (16 hex) and request_id; times are UTC. Safe for concurrent use if out.Write writes whole lines, as
-// files do.
+// in the header X-Trace-ID), span_id (16 hex) and request_id; times are UTC. Safe for concurrent use
+// if out.Write writes whole lines, as files do.
 func New(out io.Writer, service string, levels *Levels) *slog.Logger {
 	lines := slog.NewJSONHandler(out, &slog.HandlerOptions{Level: lowest, ReplaceAttr: redact})
 	return slog.New(&handler{levels: levels, next: lines.WithAttrs([]slog.Attr{slog.String("service", service)})})

@@ -156,15 +156,17 @@ func Method(method string) string {
 	return other
 }
 
+var statusClasses = [...]string{1: "1xx", "2xx", "3xx", "4xx", "5xx"}
+
 // statusClass returns "2xx" for 200, and "" for no response.
 func statusClass(status int) string {
 	switch {
 	case status == 0:
 		return ""
-	case knownStatus(status) == other:
+	case status < 100 || status > 599:
 		return other
 	}
-	return strconv.Itoa(status/100) + "xx"
+	return statusClasses[status/100]
 }
 
 func knownStatus(status int) string {

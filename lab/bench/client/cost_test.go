@@ -13,7 +13,7 @@ import (
 // The targets: allocations over the minimal client's without tracing, and processor
 // time as a multiple of the bare one's without and with tracing.
 const (
-	moreAllocations = 18
+	moreAllocations = 16
 	timeUntraced    = 1.1
 	timeTraced      = 1.6
 )

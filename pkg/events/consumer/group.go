@@ -178,8 +178,9 @@ func (c *Consumer) askStep(ctx context.Context, source string) time.Duration {
 	return askTime
 }
 
-// measureLag sums the lag of this instance's parts, and finds the one that has stood still longest. Parts without an owner, as all are
-// while the consumer is paused, count at the first instance.
+// measureLag sums the lag of this instance's parts, and finds the one that has stood still
+// longest. Parts without an owner, as all are while the consumer is paused, count at the first
+// instance.
 func (c *Consumer) measureLag(ctx context.Context, source string, parts []events.Part) {
 	g := c.group.Load()
 	if g == nil {
