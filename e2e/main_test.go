@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/go-troika/troika/e2e/client"
+	"github.com/go-troika/troika/e2e/driver"
 	"github.com/go-troika/troika/e2e/environment"
 	"github.com/go-troika/troika/e2e/environment/containers"
 	"github.com/go-troika/troika/e2e/environment/processes"
@@ -148,6 +149,25 @@ func dump(t *testing.T, w environment.Environment) {
 		})
 		t.Logf("%s:\n%s", part, strings.Join(lines[max(0, len(lines)-tail):], "\n"))
 	}
+}
+
+// ownStack starts local processes for one test, in addition to the environments.
+func ownStack(t *testing.T, env ...string) *driver.Stack {
+	t.Helper()
+	processes.Uncached()
+	s, err := driver.Up(t.Context(), driver.Options{
+		Root: "..", Command: os.Getenv("STACK_BIN"), Name: "own-" + randomHex(3),
+		Env: append(env, "SERVICE_SECRET="+environment.Secret),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Down(); err != nil {
+			t.Error(err)
+		}
+	})
+	return s
 }
 
 // must fails the test on an error.

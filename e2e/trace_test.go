@@ -3,8 +3,6 @@ package e2e_test
 import (
 	"context"
 	"net/http"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -12,7 +10,6 @@ import (
 	"github.com/go-troika/troika/e2e/client"
 	"github.com/go-troika/troika/e2e/driver"
 	"github.com/go-troika/troika/e2e/environment"
-	"github.com/go-troika/troika/e2e/environment/processes"
 	"github.com/go-troika/troika/pkg/testkit"
 )
 
@@ -43,24 +40,8 @@ type traced struct {
 }
 
 func startTraced(t *testing.T) *traced {
-	processes.Uncached()
 	spans := testkit.NewSpans(t)
-	root, err := filepath.Abs("..")
-	if err != nil {
-		t.Fatal(err)
-	}
-	s, err := driver.Up(t.Context(), driver.Options{
-		Root: root, Command: os.Getenv("STACK_BIN"), Name: "trace-" + randomHex(3),
-		Env: []string{"SERVICE_SECRET=" + environment.Secret, "OTEL_EXPORTER_OTLP_ENDPOINT=" + spans.URL, "TRACE_SAMPLE_RATIO=0"},
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := s.Down(); err != nil {
-			t.Error(err)
-		}
-	})
+	s := ownStack(t, "OTEL_EXPORTER_OTLP_ENDPOINT="+spans.URL, "TRACE_SAMPLE_RATIO=0")
 	c := client.New(&http.Transport{}, 15*time.Second)
 	t.Cleanup(c.Close)
 	return &traced{t, s, c, spans}

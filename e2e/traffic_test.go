@@ -2,39 +2,20 @@ package e2e_test
 
 import (
 	"net/http"
-	"os"
-	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/go-troika/troika/e2e/client"
-	"github.com/go-troika/troika/e2e/driver"
 	"github.com/go-troika/troika/e2e/environment"
-	"github.com/go-troika/troika/e2e/environment/processes"
 )
 
-// TestSeedAndLoad fills two systems with the same data set, one of them twice, and sends a load.
+// TestSeedAndLoad makes data sets one after the other and two at once, and sends a load.
 func TestSeedAndLoad(t *testing.T) {
 	t.Parallel()
-	processes.Uncached()
-	root, err := filepath.Abs("..")
-	if err != nil {
-		t.Fatal(err)
-	}
-	s, err := driver.Up(t.Context(), driver.Options{
-		Root: root, Command: os.Getenv("STACK_BIN"), Name: "seed-" + randomHex(3),
-		Env: []string{"SERVICE_SECRET=" + environment.Secret},
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := s.Down(); err != nil {
-			t.Error(err)
-		}
-	})
+	s := ownStack(t)
 	run := func(want string, args ...string) string {
 		t.Helper()
 		out, err := s.Run(t.Context(), args...)
@@ -50,6 +31,17 @@ func TestSeedAndLoad(t *testing.T) {
 	run(`^0 users and 0 orders added; 20 users were there\n$`, "seed", "--users", "20")
 	run(`^1 users and \d orders added; 20 users were there\n$`, "seed", "--users", "21")
 	run(`^21 users and .* added; 0 users were there\n$`, "seed", "--users", "21", "--number", "2")
+
+	var wg sync.WaitGroup
+	for range 2 {
+		wg.Go(func() {
+			if out, err := s.Run(t.Context(), "seed", "--users", "40", "--number", "3"); err != nil {
+				t.Errorf("two seeds at once: %v\n%s", err, out)
+			}
+		})
+	}
+	wg.Wait()
+	run(`^0 users and 0 orders added; 40 users were there\n$`, "seed", "--users", "40", "--number", "3")
 
 	c := client.New(&http.Transport{}, 15*time.Second)
 	t.Cleanup(c.Close)

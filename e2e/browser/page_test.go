@@ -7,7 +7,6 @@ import (
 	"context"
 	"flag"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -51,9 +50,11 @@ func startStack(t *testing.T) *system {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &system{
-		name: "troika-console", command: filepath.Join(root, "bin", "stack"), receiver: freeAddress(t),
+	receiver, err := driver.FreeAddress()
+	if err != nil {
+		t.Fatal(err)
 	}
+	s := &system{name: "troika-console", command: filepath.Join(root, "bin", "stack"), receiver: receiver}
 	s.Stack, err = driver.Up(t.Context(), driver.Options{
 		Root: root, Command: os.Getenv("STACK_BIN"), Name: s.name,
 		Env: []string{
@@ -70,16 +71,6 @@ func startStack(t *testing.T) *system {
 		}
 	})
 	return s
-}
-
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
 }
 
 // console runs stack console until the test ends, and returns its address.

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -86,6 +87,15 @@ func Up(ctx context.Context, o Options) (*Stack, error) {
 		return nil, errors.Join(err, s.Down())
 	}
 	return s, nil
+}
+
+// FreeAddress returns an address of loopback at which nothing listens.
+func FreeAddress() (string, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	return l.Addr().String(), l.Close()
 }
 
 // Down stops all processes and removes their data.

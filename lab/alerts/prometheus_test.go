@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/url"
 	"os"
@@ -55,7 +54,10 @@ func startPrometheus(t *testing.T, s *driver.Stack) prometheus {
 		fmt.Fprintf(&config, "- {job_name: %s, static_configs: [{targets: [%s]}]}\n", service, strings.Join(targets, ", "))
 	}
 	write("prometheus.yml", config.String())
-	address := freeAddress(t)
+	address, err := driver.FreeAddress()
+	if err != nil {
+		t.Fatal(err)
+	}
 	cmd := exec.Command(program, "--config.file="+filepath.Join(dir, "prometheus.yml"), "--storage.tsdb.path="+filepath.Join(dir, "data"),
 		"--web.listen-address="+address, "--log.level=error")
 	var out bytes.Buffer
@@ -77,16 +79,6 @@ func startPrometheus(t *testing.T, s *driver.Stack) prometheus {
 		t.Fatal(err)
 	}
 	return p
-}
-
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
 }
 
 var (

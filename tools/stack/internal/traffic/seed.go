@@ -93,9 +93,6 @@ func (s Seed) order(ctx context.Context, t *Target, random *rand.Rand, user stri
 		}
 		placed, err := t.send(ctx, http.MethodPost, Order, "/orders", map[string]any{"userId": user, "items": items},
 			fmt.Sprintf("seed-%d-%s-%d", s.Number, user, n))
-		if isConflict(err) { // another seed places it at the same time
-			continue
-		}
 		if err != nil {
 			return added, err
 		}
@@ -104,16 +101,11 @@ func (s Seed) order(ctx context.Context, t *Target, random *rand.Rand, user stri
 		if end == 5 {
 			continue // is pending
 		}
-		if _, err := t.send(ctx, http.MethodPost, Order, "/orders/"+placed.ID+path, nil, ""); err != nil && !isConflict(err) {
+		if _, err := t.send(ctx, http.MethodPost, Order, "/orders/"+placed.ID+path, nil, ""); err != nil {
 			return added, err
 		}
 	}
 	return added, nil
-}
-
-func isConflict(err error) bool {
-	var failed failedError
-	return errors.As(err, &failed) && failed.status == http.StatusConflict
 }
 
 // usersByEmail returns the ids of all users.
